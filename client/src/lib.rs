@@ -1,0 +1,1 @@
+//! The Rust SDK around protocol's client session.

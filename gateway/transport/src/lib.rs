@@ -1,0 +1,1 @@
+//! Sans-IO byte stages between a socket and frames.

@@ -1,0 +1,1 @@
+//! Generated code only: the FlatBuffers tables of the wire.

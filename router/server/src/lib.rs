@@ -1,0 +1,1 @@
+//! The shell of the router: links, storage execution, workers.

@@ -1,0 +1,4 @@
+//! Requests and responses of the store as values. Pure.
+
+#![no_std]
+extern crate alloc;

@@ -1,0 +1,1 @@
+//! The embedded store: the log and its index behind storage-api.

@@ -1,0 +1,1 @@
+//! A segmented append log with group commit, over a Disk seam.

@@ -1,0 +1,1 @@
+//! The whole system in one thread: network, disk, clock and crashes simulated.
