@@ -1,4 +1,20 @@
-//! The wire: frames, limits, ids, codes, and the session and link state machines of both ends. Pure.
-
+//! The wire of Ringpost: frames, limits, ids and codes, and the state machines of both ends of a session and of a link.
+//!
+//! Pure: no clock, no I/O, no randomness of its own. Time is an argument, randomness a seed.
 #![no_std]
+
 extern crate alloc;
+
+pub mod client;
+pub mod codes;
+pub mod encode;
+pub mod event;
+pub mod frame;
+pub mod frame_number;
+pub mod ids;
+pub mod limits;
+pub mod link;
+pub mod server;
+pub mod time;
+
+pub use wire;

@@ -1,1 +1,8 @@
-//! Generated code only: the FlatBuffers tables of the wire.
+//! The FlatBuffers tables of the wire: generated code and nothing else (`cargo xtask codegen`).
+#![no_std]
+
+#[rustfmt::skip]
+#[allow(warnings, clippy::all)]
+mod generated;
+
+pub use generated::ringpost::*;

@@ -1,0 +1,222 @@
+//! Values to bytes: one [`FrameBuilder`] builds one frame after the other in one buffer.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
+use wire::{ClientBody, ClientFrame, ClientFrameArgs, EventBody, ServerBody, ServerFrame, ServerFrameArgs};
+
+use crate::codes::Code;
+use crate::event::{Event, MemberChanged, Message, MessageBytes};
+use crate::ids::{ClientMsgId, UserId, UserSeq};
+
+/// Builds frames without length prefix. The slice it returns is valid until the next frame.
+pub struct FrameBuilder {
+    fbb: FlatBufferBuilder<'static>,
+}
+
+impl Default for FrameBuilder {
+    fn default() -> Self {
+        FrameBuilder { fbb: FlatBufferBuilder::with_capacity(1024) }
+    }
+}
+
+/// Why a frame of a client is refused, for [`FrameBuilder::error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What and why.
+    pub code: Code,
+    /// For temporary ones.
+    pub retry_after_ms: u32,
+    /// Number of the refused frame in `ClientBody`.
+    pub client_frame: ClientBody,
+    /// Its client_msg_id.
+    pub client_msg_id: Option<ClientMsgId>,
+    /// Its request_id.
+    pub request_id: u32,
+}
+
+impl FrameBuilder {
+    /// A client's frame: `body` builds the table and names its member of the union.
+    pub fn client(
+        &mut self,
+        client_op_id: Option<ClientMsgId>,
+        body: impl FnOnce(&mut FlatBufferBuilder<'static>) -> (ClientBody, WIPOffset<UnionWIPOffset>),
+    ) -> &[u8] {
+        self.fbb.reset();
+        let (body_type, body) = body(&mut self.fbb);
+        let client_op_id = client_op_id.map(wire::ClientMsgId::from);
+        let args = ClientFrameArgs { client_op_id: client_op_id.as_ref(), body_type, body: Some(body) };
+        let frame = ClientFrame::create(&mut self.fbb, &args);
+        self.fbb.finish(frame, None);
+        self.fbb.finished_data()
+    }
+
+    /// A server's frame: `body` builds the table and names its member of the union.
+    pub fn server(
+        &mut self,
+        body: impl FnOnce(&mut FlatBufferBuilder<'static>) -> (ServerBody, WIPOffset<UnionWIPOffset>),
+    ) -> &[u8] {
+        self.fbb.reset();
+        let (body_type, body) = body(&mut self.fbb);
+        let frame = ServerFrame::create(&mut self.fbb, &ServerFrameArgs { body_type, body: Some(body) });
+        self.fbb.finish(frame, None);
+        self.fbb.finished_data()
+    }
+
+    /// Several events from one user_seq on.
+    pub fn push(&mut self, first_user_seq: UserSeq, events: &[Event]) -> &[u8] {
+        self.server(|fbb| {
+            let events = self::events(fbb, events);
+            let args = wire::PushArgs { first_user_seq: first_user_seq.0, events: Some(events) };
+            (ServerBody::Push, wire::Push::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// A refusal of one frame.
+    pub fn error(&mut self, refusal: Refusal) -> &[u8] {
+        self.server(|fbb| {
+            let text = fbb.create_string(refusal.code.text());
+            let client_msg_id = refusal.client_msg_id.map(wire::ClientMsgId::from);
+            let args = wire::ErrorArgs {
+                code: refusal.code.number(),
+                temporary: refusal.code.is_temporary(),
+                retry_after_ms: refusal.retry_after_ms,
+                client_frame: refusal.client_frame.0,
+                client_msg_id: client_msg_id.as_ref(),
+                request_id: refusal.request_id,
+                text: Some(text),
+            };
+            (ServerBody::Error, wire::Error::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// The last frame before a connection is closed from this side.
+    pub fn go_away(&mut self, code: Code, retry_after_min_ms: u32, retry_after_max_ms: u32) -> &[u8] {
+        self.server(|fbb| {
+            let text = fbb.create_string(code.text());
+            let args =
+                wire::GoAwayArgs { code: code.number(), retry_after_min_ms, retry_after_max_ms, text: Some(text) };
+            (ServerBody::GoAway, wire::GoAway::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// The nested buffer of a message.
+    pub fn message(&mut self, message: &Message) -> MessageBytes {
+        self.fbb.reset();
+        let fbb = &mut self.fbb;
+        let content_type = fbb.create_string(&message.content_type);
+        let body = fbb.create_vector(&message.body);
+        let mentions = (!message.mentions.is_empty()).then(|| user_ids(fbb, &message.mentions));
+        let (conversation, client_msg_id) = (message.conversation.into(), message.client_msg_id.into());
+        let args = wire::MessageArgs {
+            conversation: Some(&conversation),
+            seq: message.seq.0,
+            ordinal: message.ordinal.0,
+            direct_peer: message.direct_peer.map_or(0, |peer| peer.0),
+            sender: message.sender.0,
+            sender_device: message.sender_device.0,
+            client_msg_id: Some(&client_msg_id),
+            server_time_ms: message.server_time.0,
+            content_type: Some(content_type),
+            encryption: message.encryption,
+            body: Some(body),
+            reply_to_seq: message.reply_to.map_or(0, |seq| seq.0),
+            mentions,
+            expires_in_s: message.expires_in_s,
+        };
+        let root = wire::Message::create(fbb, &args);
+        fbb.finish(root, None);
+        MessageBytes::new(Arc::from(fbb.finished_data())).expect("what we have built verifies")
+    }
+}
+
+/// A vector of events, for every frame that carries one.
+pub fn events<'a>(
+    fbb: &mut FlatBufferBuilder<'a>,
+    events: &[Event],
+) -> WIPOffset<flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<wire::Event<'a>>>> {
+    let offsets: Vec<_> = events.iter().map(|event| self::event(fbb, event)).collect();
+    fbb.create_vector(&offsets)
+}
+
+/// A vector of user ids.
+pub fn user_ids<'a>(fbb: &mut FlatBufferBuilder<'a>, users: &[UserId]) -> WIPOffset<flatbuffers::Vector<'a, u64>> {
+    fbb.create_vector_from_iter(users.iter().map(|user| user.0))
+}
+
+/// Bytes that [`event`] takes in a page, at most: for filling pages without building them first.
+pub fn event_size_max(event: &Event) -> usize {
+    match event {
+        Event::MessageNew(message) => message.as_bytes().len() + 64,
+        Event::MemberChanged(change) => change.title.len() + 8 * change.users.len() + 192,
+        _ => 128,
+    }
+}
+
+fn event<'a>(fbb: &mut FlatBufferBuilder<'a>, event: &Event) -> WIPOffset<wire::Event<'a>> {
+    let (body_type, body) = match event {
+        Event::MessageNew(message) => {
+            let message = fbb.create_vector(message.as_bytes());
+            let args = wire::MessageNewArgs { message: Some(message) };
+            (EventBody::MessageNew, wire::MessageNew::create(fbb, &args).as_union_value())
+        }
+        Event::Echo { client_msg_id, conversation, seq, server_time } => {
+            let (conversation, client_msg_id) = ((*conversation).into(), (*client_msg_id).into());
+            let args = wire::EchoArgs {
+                client_msg_id: Some(&client_msg_id),
+                conversation: Some(&conversation),
+                seq: seq.0,
+                server_time_ms: server_time.0,
+            };
+            (EventBody::Echo, wire::Echo::create(fbb, &args).as_union_value())
+        }
+        Event::Void(place) => {
+            let conversation = place.map(|(conversation, _)| conversation.into());
+            let seq = place.map_or(0, |(_, seq)| seq.0);
+            let args = wire::VoidArgs { conversation: conversation.as_ref(), seq };
+            (EventBody::Void, wire::Void::create(fbb, &args).as_union_value())
+        }
+        Event::Delivered(receipt) => {
+            let conversation = receipt.conversation.into();
+            let args =
+                wire::DeliveredArgs { conversation: Some(&conversation), up_to_seq: receipt.up_to.0, by: receipt.by.0 };
+            (EventBody::Delivered, wire::Delivered::create(fbb, &args).as_union_value())
+        }
+        Event::Read(receipt) => {
+            let conversation = receipt.conversation.into();
+            let args =
+                wire::ReadArgs { conversation: Some(&conversation), up_to_seq: receipt.up_to.0, by: receipt.by.0 };
+            (EventBody::Read, wire::Read::create(fbb, &args).as_union_value())
+        }
+        Event::SyncRead { conversation, up_to } => {
+            let conversation = (*conversation).into();
+            let args = wire::SyncReadArgs { conversation: Some(&conversation), up_to_seq: up_to.0 };
+            (EventBody::SyncRead, wire::SyncRead::create(fbb, &args).as_union_value())
+        }
+        Event::MemberChanged(change) => (EventBody::MemberChanged, member_changed(fbb, change).as_union_value()),
+        Event::Unknown(number) => unreachable!("event {number} is only ever decoded"),
+    };
+    wire::Event::create(fbb, &wire::EventArgs { body_type, body: Some(body) })
+}
+
+fn member_changed<'a>(fbb: &mut FlatBufferBuilder<'a>, change: &MemberChanged) -> WIPOffset<wire::MemberChanged<'a>> {
+    let users = user_ids(fbb, &change.users);
+    let title = fbb.create_string(&change.title);
+    let (conversation, client_op_id) = (change.conversation.into(), change.client_op_id.into());
+    let args = wire::MemberChangedArgs {
+        conversation: Some(&conversation),
+        seq: change.seq.0,
+        ordinal: change.ordinal.0,
+        action: change.action,
+        actor: change.actor.0,
+        actor_device: change.actor_device.0,
+        users: Some(users),
+        role: change.role,
+        kind: change.kind,
+        title: Some(title),
+        client_op_id: Some(&client_op_id),
+        server_time_ms: change.server_time.0,
+    };
+    wire::MemberChanged::create(fbb, &args)
+}
