@@ -1,0 +1,164 @@
+//! What an owner may ask of the store.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::ids::{
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Realm, Seq, UserId, UserSeq,
+};
+
+use crate::entry::{Entry, Identity, UserEvent};
+use crate::rows::{ConversationRow, DeviceRow, LoggedEvent, UserRow, UserState};
+
+/// Joins an answer to its request. Never reused within one life of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreToken(pub u64);
+
+/// One change. A write is complete when every row that follows from its mutations is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// An entry; its identity is found again for [`crate::DEDUP_DAYS`], and members follow from it.
+    Entry(Arc<Entry>),
+    /// Events of a user's log from `first_user_seq` on; what the user holds of each conversation follows from them.
+    UserEvents {
+        /// Whose log.
+        user: UserId,
+        /// Place of the first.
+        first_user_seq: UserSeq,
+        /// Under which ownership.
+        epoch: Epoch,
+        /// At least one.
+        events: Vec<UserEvent>,
+    },
+    /// A device holds everything up to here. Never falls.
+    DeviceCursor {
+        /// Whose.
+        user: UserId,
+        /// Which device.
+        device: DeviceId,
+        /// Cumulative.
+        user_seq: UserSeq,
+    },
+    /// The user has read up to here. Never falls.
+    ReadCursor {
+        /// Who.
+        user: UserId,
+        /// Where.
+        conversation: ConversationId,
+        /// Cumulative.
+        seq: Seq,
+        /// The count at that entry.
+        ordinal: Ordinal,
+    },
+    /// Every member's log holds everything up to here. Never falls.
+    Fanned {
+        /// Where.
+        conversation: ConversationId,
+        /// Cumulative.
+        seq: Seq,
+    },
+}
+
+/// One question or order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// All or, where [`crate::StoreTraits::one_log`] is false, possibly a part after a crash. Answered by `Written`.
+    Write(Vec<Mutation>),
+    /// Answered by `Conversation`.
+    LoadConversation(ConversationId),
+    /// Answered by `User`.
+    LoadUser(UserId),
+    /// In order of seq, `from..=to`, until `count_max` or about `bytes_max` is reached, at least one. Answered by
+    /// `Entries`.
+    ReadEntries {
+        /// Where.
+        conversation: ConversationId,
+        /// First.
+        from: Seq,
+        /// Last.
+        to: Seq,
+        /// From `to` downwards instead of from `from` upwards; the answer is in order of seq all the same.
+        newest_first: bool,
+        /// Entries at most.
+        count_max: usize,
+        /// Bytes of messages at most, but one goes always.
+        bytes_max: usize,
+    },
+    /// Events after `after` with the entries they name, until a bound is reached, at least one if there is one.
+    /// Answered by `UserLog`.
+    ReadUserLog {
+        /// Whose.
+        user: UserId,
+        /// Before the first.
+        after: UserSeq,
+        /// Events at most.
+        count_max: usize,
+        /// Bytes of messages at most, but one goes always.
+        bytes_max: usize,
+    },
+    /// The entry with this identity. A hint: the caller compares. Answered by `Found`.
+    FindIdentity {
+        /// Where.
+        conversation: ConversationId,
+        /// What.
+        identity: Identity,
+    },
+    /// Users of one realm by handle and by id; unknown ones are left out. Answered by `Users`.
+    LookupUsers {
+        /// Nobody of another realm is found.
+        realm: Realm,
+        /// Exact.
+        handles: Vec<String>,
+        /// Exact.
+        ids: Vec<UserId>,
+    },
+    /// The user with this handle, created if need be. Answered by `Users`.
+    EnsureUser {
+        /// Where.
+        realm: Realm,
+        /// Unique in the realm.
+        handle: String,
+    },
+    /// The device of this user with this install id, created if need be. Answered by `Device`.
+    RegisterDevice {
+        /// Whose.
+        user: UserId,
+        /// One installation.
+        install_id: ClientMsgId,
+        /// For people.
+        name: String,
+    },
+    /// Conversations with entries that some member's log may lack. Answered by `Conversations`.
+    ListUnfanned,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Durable.
+    Written,
+    /// `None`: no such conversation.
+    Conversation(Option<ConversationRow>),
+    /// `None`: no such user.
+    User(Option<UserState>),
+    /// In order of seq; of each seq the entry with the highest epoch.
+    Entries(Vec<Arc<Entry>>),
+    /// In order of user_seq, dense.
+    UserLog(Vec<LoggedEvent>),
+    /// `None`: not within the days that are kept.
+    Found(Option<Arc<Entry>>),
+    /// Those that exist.
+    Users(Vec<UserRow>),
+    /// The device.
+    Device(DeviceRow),
+    /// In order of id.
+    Conversations(Vec<ConversationId>),
+}
+
+impl DeviceRow {
+    /// A device as it begins.
+    pub fn new(id: DeviceId) -> DeviceRow {
+        DeviceRow { id, generation: DeviceGeneration(1), revoked: false, cursor: UserSeq(0) }
+    }
+}
