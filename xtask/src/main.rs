@@ -1,2 +1,84 @@
-//! Developer commands: `cargo xtask help`.
-fn main() {}
+//! The one entry for whoever works on Ringpost: `cargo xtask VERB`. Not part of the product; nothing depends on it.
+//!
+//! Exit codes, the same for every verb: 0 all well, 1 something is wrong and was named, 2 it could not be checked,
+//! 3 skipped because this machine lacks what it takes.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a terminal is the only reader of this program")]
+
+mod codegen;
+mod flatc;
+mod process;
+mod repo;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// How a verb ended when it could do its work; an error means that it could not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All well.
+    Clean,
+    /// Something is wrong, and standard error names it.
+    Broken,
+    /// This machine lacks what it takes, and standard error says what.
+    Skipped,
+}
+
+/// One verb of the command line.
+struct Verb {
+    name: &'static str,
+    usage: &'static str,
+    what: &'static str,
+    run: fn(&[String]) -> Result<Outcome>,
+}
+
+const VERBS: &[Verb] = &[
+    Verb { name: "test", usage: "test", what: "every check there is; what CI runs", run: test::run },
+    Verb {
+        name: "tidy",
+        usage: "tidy",
+        what: "imports, purity, text: what the compiler does not check",
+        run: tidy::run,
+    },
+    Verb {
+        name: "codegen",
+        usage: "codegen [--check | --land VERSION]",
+        what: "Rust from protocol/schema/*.fbs; is it fresh; keep a copy of a released schema",
+        run: codegen::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        print_help();
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print_help();
+        return ExitCode::SUCCESS;
+    }
+    let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
+        eprintln!("xtask: no verb `{name}`; `cargo xtask help` lists them");
+        return ExitCode::from(2);
+    };
+    match (verb.run)(rest) {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Broken) => ExitCode::from(1),
+        Ok(Outcome::Skipped) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("xtask {name}: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print_help() {
+    println!("cargo xtask VERB\n");
+    for verb in VERBS {
+        println!("  {:<36} {}", verb.usage, verb.what);
+    }
+}

@@ -1,4 +1,25 @@
-//! The pure heart of the gateway: one Shard per core.
+//! The pure heart of the gateway: one [`Shard`] per core.
+//!
+//! No clock, no I/O, no randomness: the shells bring time, bytes and verdicts, and do what the shard says.
 
 #![no_std]
 extern crate alloc;
+
+mod config;
+mod connection;
+mod connections;
+mod counters;
+mod handshakes;
+mod output;
+mod router_link;
+mod shard;
+mod slab;
+mod sweep;
+
+pub use config::ShardConfig;
+pub use connection::ConnectionId;
+pub use counters::{CodeCounts, ShardCounters};
+pub use output::{Action, FrameRef};
+pub use router_link::OPENS_IN_FLIGHT_MAX;
+pub use shard::{AuthRefusal, CloseCause, Flow, Identity, LinkEvent, Peer, Refusal, Shard};
+pub use sweep::SWEEP_ROUND;

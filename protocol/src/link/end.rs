@@ -24,6 +24,8 @@ pub enum LinkError {
     WrongDirection,
     /// More credits than were ever used.
     CreditsOverflow,
+    /// Something else than a hello of this version first, or a second hello.
+    HelloExpected,
 }
 
 impl fmt::Display for LinkError {
@@ -33,6 +35,7 @@ impl fmt::Display for LinkError {
             LinkError::Invalid => "the other end of the link sent a batch that does not verify",
             LinkError::WrongDirection => "the other end of the link sent a message of the wrong direction",
             LinkError::CreditsOverflow => "the other end of the link returned more credits than it was given",
+            LinkError::HelloExpected => "the other end of the link did not begin with one hello of this version",
         })
     }
 }

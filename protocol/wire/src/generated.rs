@@ -2,6183 +2,6172 @@
 // @generated
 extern crate alloc;
 
-
 #[allow(unused_imports, dead_code)]
 pub mod ringpost {
 
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_CONVERSATION_KIND: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_CONVERSATION_KIND: u8 = 3;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_CONVERSATION_KIND: [ConversationKind; 4] =
+        [ConversationKind::Unknown, ConversationKind::Direct, ConversationKind::Group, ConversationKind::Channel];
 
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_CONVERSATION_KIND: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CONVERSATION_KIND: u8 = 3;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CONVERSATION_KIND: [ConversationKind; 4] = [
-  ConversationKind::Unknown,
-  ConversationKind::Direct,
-  ConversationKind::Group,
-  ConversationKind::Channel,
-];
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct ConversationKind(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl ConversationKind {
+        pub const Unknown: Self = Self(0);
+        pub const Direct: Self = Self(1);
+        pub const Group: Self = Self(2);
+        pub const Channel: Self = Self(3);
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct ConversationKind(pub u8);
-#[allow(non_upper_case_globals)]
-impl ConversationKind {
-  pub const Unknown: Self = Self(0);
-  pub const Direct: Self = Self(1);
-  pub const Group: Self = Self(2);
-  pub const Channel: Self = Self(3);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::Unknown,
-    Self::Direct,
-    Self::Group,
-    Self::Channel,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::Unknown => Some("Unknown"),
-      Self::Direct => Some("Direct"),
-      Self::Group => Some("Group"),
-      Self::Channel => Some("Channel"),
-      _ => None,
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 3;
+        pub const ENUM_VALUES: &'static [Self] = &[Self::Unknown, Self::Direct, Self::Group, Self::Channel];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::Unknown => Some("Unknown"),
+                Self::Direct => Some("Direct"),
+                Self::Group => Some("Group"),
+                Self::Channel => Some("Channel"),
+                _ => None,
+            }
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for ConversationKind {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    impl ::core::fmt::Debug for ConversationKind {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for ConversationKind {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
-
-impl ::flatbuffers::Push for ConversationKind {
-    type Output = ConversationKind;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Follow<'a> for ConversationKind {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for ConversationKind {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for ConversationKind {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for ConversationKind {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_ROLE: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_ROLE: u8 = 3;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_ROLE: [Role; 4] = [
-  Role::None,
-  Role::Member,
-  Role::Admin,
-  Role::Owner,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Role(pub u8);
-#[allow(non_upper_case_globals)]
-impl Role {
-  pub const None: Self = Self(0);
-  pub const Member: Self = Self(1);
-  pub const Admin: Self = Self(2);
-  pub const Owner: Self = Self(3);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::None,
-    Self::Member,
-    Self::Admin,
-    Self::Owner,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::None => Some("None"),
-      Self::Member => Some("Member"),
-      Self::Admin => Some("Admin"),
-      Self::Owner => Some("Owner"),
-      _ => None,
+    impl ::flatbuffers::Push for ConversationKind {
+        type Output = ConversationKind;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for Role {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::EndianScalar for ConversationKind {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for Role {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
 
-impl ::flatbuffers::Push for Role {
-    type Output = Role;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Verifiable for ConversationKind {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for Role {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
+    impl ::flatbuffers::SimpleToVerifyInSlice for ConversationKind {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_ROLE: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_ROLE: u8 = 3;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_ROLE: [Role; 4] = [Role::None, Role::Member, Role::Admin, Role::Owner];
 
-impl<'a> ::flatbuffers::Verifiable for Role {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct Role(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl Role {
+        pub const None: Self = Self(0);
+        pub const Member: Self = Self(1);
+        pub const Admin: Self = Self(2);
+        pub const Owner: Self = Self(3);
 
-impl ::flatbuffers::SimpleToVerifyInSlice for Role {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_ENCRYPTION: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_ENCRYPTION: u8 = 1;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_ENCRYPTION: [Encryption; 2] = [
-  Encryption::None,
-  Encryption::EndToEnd,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Encryption(pub u8);
-#[allow(non_upper_case_globals)]
-impl Encryption {
-  pub const None: Self = Self(0);
-  pub const EndToEnd: Self = Self(1);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 1;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::None,
-    Self::EndToEnd,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::None => Some("None"),
-      Self::EndToEnd => Some("EndToEnd"),
-      _ => None,
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 3;
+        pub const ENUM_VALUES: &'static [Self] = &[Self::None, Self::Member, Self::Admin, Self::Owner];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::None => Some("None"),
+                Self::Member => Some("Member"),
+                Self::Admin => Some("Admin"),
+                Self::Owner => Some("Owner"),
+                _ => None,
+            }
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for Encryption {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    impl ::core::fmt::Debug for Role {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for Encryption {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
-
-impl ::flatbuffers::Push for Encryption {
-    type Output = Encryption;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Follow<'a> for Role {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for Encryption {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for Encryption {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for Encryption {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_DURABILITY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_DURABILITY: u8 = 4;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_DURABILITY: [Durability; 5] = [
-  Durability::Unknown,
-  Durability::Memory,
-  Durability::Fsync,
-  Durability::Quorum,
-  Durability::QuorumSync,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Durability(pub u8);
-#[allow(non_upper_case_globals)]
-impl Durability {
-  pub const Unknown: Self = Self(0);
-  pub const Memory: Self = Self(1);
-  pub const Fsync: Self = Self(2);
-  pub const Quorum: Self = Self(3);
-  pub const QuorumSync: Self = Self(4);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 4;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::Unknown,
-    Self::Memory,
-    Self::Fsync,
-    Self::Quorum,
-    Self::QuorumSync,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::Unknown => Some("Unknown"),
-      Self::Memory => Some("Memory"),
-      Self::Fsync => Some("Fsync"),
-      Self::Quorum => Some("Quorum"),
-      Self::QuorumSync => Some("QuorumSync"),
-      _ => None,
+    impl ::flatbuffers::Push for Role {
+        type Output = Role;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for Durability {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::EndianScalar for Role {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for Durability {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
 
-impl ::flatbuffers::Push for Durability {
-    type Output = Durability;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Verifiable for Role {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for Durability {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
+    impl ::flatbuffers::SimpleToVerifyInSlice for Role {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_ENCRYPTION: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_ENCRYPTION: u8 = 1;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_ENCRYPTION: [Encryption; 2] = [Encryption::None, Encryption::EndToEnd];
 
-impl<'a> ::flatbuffers::Verifiable for Durability {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct Encryption(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl Encryption {
+        pub const None: Self = Self(0);
+        pub const EndToEnd: Self = Self(1);
 
-impl ::flatbuffers::SimpleToVerifyInSlice for Durability {}
-#[allow(non_upper_case_globals)]
-mod bitflags_capability {
-  ::flatbuffers::bitflags::bitflags! {
-    #[derive(Default, Debug, Clone, Copy, PartialEq)]
-    pub struct Capability: u64 {
-      const Transient = 1;
-      const CanRedirect = 2;
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 1;
+        pub const ENUM_VALUES: &'static [Self] = &[Self::None, Self::EndToEnd];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::None => Some("None"),
+                Self::EndToEnd => Some("EndToEnd"),
+                _ => None,
+            }
+        }
     }
-  }
-}
-pub use self::bitflags_capability::Capability;
-
-impl<'a> ::flatbuffers::Follow<'a> for Capability {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u64>(buf, loc) };
-    Self::from_bits_retain(b)
-  }
-}
-
-impl ::flatbuffers::Push for Capability {
-    type Output = Capability;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u64>(dst, self.bits()) };
+    impl ::core::fmt::Debug for Encryption {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-}
-
-impl ::flatbuffers::EndianScalar for Capability {
-  type Scalar = u64;
-  #[inline]
-  fn to_little_endian(self) -> u64 {
-    self.bits().to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u64) -> Self {
-    let b = u64::from_le(v);
-    Self::from_bits_retain(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for Capability {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u64::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for Capability {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_MEMBERSHIP_ACTION: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_MEMBERSHIP_ACTION: u8 = 5;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_MEMBERSHIP_ACTION: [MembershipAction; 6] = [
-  MembershipAction::Unknown,
-  MembershipAction::Created,
-  MembershipAction::Added,
-  MembershipAction::Removed,
-  MembershipAction::Left,
-  MembershipAction::RoleChanged,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct MembershipAction(pub u8);
-#[allow(non_upper_case_globals)]
-impl MembershipAction {
-  pub const Unknown: Self = Self(0);
-  pub const Created: Self = Self(1);
-  pub const Added: Self = Self(2);
-  pub const Removed: Self = Self(3);
-  pub const Left: Self = Self(4);
-  pub const RoleChanged: Self = Self(5);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::Unknown,
-    Self::Created,
-    Self::Added,
-    Self::Removed,
-    Self::Left,
-    Self::RoleChanged,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::Unknown => Some("Unknown"),
-      Self::Created => Some("Created"),
-      Self::Added => Some("Added"),
-      Self::Removed => Some("Removed"),
-      Self::Left => Some("Left"),
-      Self::RoleChanged => Some("RoleChanged"),
-      _ => None,
+    impl<'a> ::flatbuffers::Follow<'a> for Encryption {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for MembershipAction {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::Push for Encryption {
+        type Output = Encryption;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for MembershipAction {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
 
-impl ::flatbuffers::Push for MembershipAction {
-    type Output = MembershipAction;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl ::flatbuffers::EndianScalar for Encryption {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for MembershipAction {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for MembershipAction {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for MembershipAction {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_OP_STATUS: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_OP_STATUS: u8 = 3;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_OP_STATUS: [OpStatus; 4] = [
-  OpStatus::Unknown,
-  OpStatus::Done,
-  OpStatus::Refused,
-  OpStatus::Unsupported,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct OpStatus(pub u8);
-#[allow(non_upper_case_globals)]
-impl OpStatus {
-  pub const Unknown: Self = Self(0);
-  pub const Done: Self = Self(1);
-  pub const Refused: Self = Self(2);
-  pub const Unsupported: Self = Self(3);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::Unknown,
-    Self::Done,
-    Self::Refused,
-    Self::Unsupported,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::Unknown => Some("Unknown"),
-      Self::Done => Some("Done"),
-      Self::Refused => Some("Refused"),
-      Self::Unsupported => Some("Unsupported"),
-      _ => None,
+    impl<'a> ::flatbuffers::Verifiable for Encryption {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for OpStatus {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for Encryption {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_DURABILITY: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_DURABILITY: u8 = 4;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_DURABILITY: [Durability; 5] =
+        [Durability::Unknown, Durability::Memory, Durability::Fsync, Durability::Quorum, Durability::QuorumSync];
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct Durability(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl Durability {
+        pub const Unknown: Self = Self(0);
+        pub const Memory: Self = Self(1);
+        pub const Fsync: Self = Self(2);
+        pub const Quorum: Self = Self(3);
+        pub const QuorumSync: Self = Self(4);
+
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 4;
+        pub const ENUM_VALUES: &'static [Self] =
+            &[Self::Unknown, Self::Memory, Self::Fsync, Self::Quorum, Self::QuorumSync];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::Unknown => Some("Unknown"),
+                Self::Memory => Some("Memory"),
+                Self::Fsync => Some("Fsync"),
+                Self::Quorum => Some("Quorum"),
+                Self::QuorumSync => Some("QuorumSync"),
+                _ => None,
+            }
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for OpStatus {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
-
-impl ::flatbuffers::Push for OpStatus {
-    type Output = OpStatus;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl ::core::fmt::Debug for Durability {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-}
-
-impl ::flatbuffers::EndianScalar for OpStatus {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for OpStatus {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for OpStatus {}
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_CLIENT_BODY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CLIENT_BODY: u8 = 19;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 14] = [
-  ClientBody::NONE,
-  ClientBody::Hello,
-  ClientBody::MessageSend,
-  ClientBody::Ack,
-  ClientBody::MessageRead,
-  ClientBody::TypingStart,
-  ClientBody::TypingStop,
-  ClientBody::SyncGet,
-  ClientBody::HistoryGet,
-  ClientBody::Ping,
-  ClientBody::ConversationCreate,
-  ClientBody::MemberChange,
-  ClientBody::MembersGet,
-  ClientBody::UserLookup,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct ClientBody(pub u8);
-#[allow(non_upper_case_globals)]
-impl ClientBody {
-  pub const NONE: Self = Self(0);
-  pub const Hello: Self = Self(1);
-  pub const MessageSend: Self = Self(2);
-  pub const Ack: Self = Self(6);
-  pub const MessageRead: Self = Self(7);
-  pub const TypingStart: Self = Self(8);
-  pub const TypingStop: Self = Self(9);
-  pub const SyncGet: Self = Self(12);
-  pub const HistoryGet: Self = Self(13);
-  pub const Ping: Self = Self(15);
-  pub const ConversationCreate: Self = Self(16);
-  pub const MemberChange: Self = Self(17);
-  pub const MembersGet: Self = Self(18);
-  pub const UserLookup: Self = Self(19);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 19;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
-    Self::Hello,
-    Self::MessageSend,
-    Self::Ack,
-    Self::MessageRead,
-    Self::TypingStart,
-    Self::TypingStop,
-    Self::SyncGet,
-    Self::HistoryGet,
-    Self::Ping,
-    Self::ConversationCreate,
-    Self::MemberChange,
-    Self::MembersGet,
-    Self::UserLookup,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::NONE => Some("NONE"),
-      Self::Hello => Some("Hello"),
-      Self::MessageSend => Some("MessageSend"),
-      Self::Ack => Some("Ack"),
-      Self::MessageRead => Some("MessageRead"),
-      Self::TypingStart => Some("TypingStart"),
-      Self::TypingStop => Some("TypingStop"),
-      Self::SyncGet => Some("SyncGet"),
-      Self::HistoryGet => Some("HistoryGet"),
-      Self::Ping => Some("Ping"),
-      Self::ConversationCreate => Some("ConversationCreate"),
-      Self::MemberChange => Some("MemberChange"),
-      Self::MembersGet => Some("MembersGet"),
-      Self::UserLookup => Some("UserLookup"),
-      _ => None,
+    impl<'a> ::flatbuffers::Follow<'a> for Durability {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for ClientBody {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::Push for Durability {
+        type Output = Durability;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for ClientBody {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
 
-impl ::flatbuffers::Push for ClientBody {
-    type Output = ClientBody;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl ::flatbuffers::EndianScalar for Durability {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for ClientBody {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for ClientBody {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for ClientBody {}
-pub struct ClientBodyUnionTableOffset {}
-
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_EVENT_BODY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_EVENT_BODY: u8 = 10;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_EVENT_BODY: [EventBody; 8] = [
-  EventBody::NONE,
-  EventBody::MessageNew,
-  EventBody::Echo,
-  EventBody::Void,
-  EventBody::Delivered,
-  EventBody::Read,
-  EventBody::SyncRead,
-  EventBody::MemberChanged,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct EventBody(pub u8);
-#[allow(non_upper_case_globals)]
-impl EventBody {
-  pub const NONE: Self = Self(0);
-  pub const MessageNew: Self = Self(1);
-  pub const Echo: Self = Self(2);
-  pub const Void: Self = Self(3);
-  pub const Delivered: Self = Self(7);
-  pub const Read: Self = Self(8);
-  pub const SyncRead: Self = Self(9);
-  pub const MemberChanged: Self = Self(10);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 10;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
-    Self::MessageNew,
-    Self::Echo,
-    Self::Void,
-    Self::Delivered,
-    Self::Read,
-    Self::SyncRead,
-    Self::MemberChanged,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::NONE => Some("NONE"),
-      Self::MessageNew => Some("MessageNew"),
-      Self::Echo => Some("Echo"),
-      Self::Void => Some("Void"),
-      Self::Delivered => Some("Delivered"),
-      Self::Read => Some("Read"),
-      Self::SyncRead => Some("SyncRead"),
-      Self::MemberChanged => Some("MemberChanged"),
-      _ => None,
+    impl<'a> ::flatbuffers::Verifiable for Durability {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for EventBody {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for Durability {}
+    #[allow(non_upper_case_globals)]
+    mod bitflags_capability {
+        ::flatbuffers::bitflags::bitflags! {
+          #[derive(Default, Debug, Clone, Copy, PartialEq)]
+          pub struct Capability: u64 {
+            const Transient = 1;
+            const CanRedirect = 2;
+          }
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for EventBody {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
+    pub use self::bitflags_capability::Capability;
 
-impl ::flatbuffers::Push for EventBody {
-    type Output = EventBody;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Follow<'a> for Capability {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u64>(buf, loc) };
+            Self::from_bits_retain(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for EventBody {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for EventBody {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for EventBody {}
-pub struct EventBodyUnionTableOffset {}
-
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_EPHEMERAL_BODY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_EPHEMERAL_BODY: u8 = 1;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_EPHEMERAL_BODY: [EphemeralBody; 2] = [
-  EphemeralBody::NONE,
-  EphemeralBody::Typing,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct EphemeralBody(pub u8);
-#[allow(non_upper_case_globals)]
-impl EphemeralBody {
-  pub const NONE: Self = Self(0);
-  pub const Typing: Self = Self(1);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 1;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
-    Self::Typing,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::NONE => Some("NONE"),
-      Self::Typing => Some("Typing"),
-      _ => None,
+    impl ::flatbuffers::Push for Capability {
+        type Output = Capability;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u64>(dst, self.bits()) };
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for EphemeralBody {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+
+    impl ::flatbuffers::EndianScalar for Capability {
+        type Scalar = u64;
+        #[inline]
+        fn to_little_endian(self) -> u64 {
+            self.bits().to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u64) -> Self {
+            let b = u64::from_le(v);
+            Self::from_bits_retain(b)
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for EphemeralBody {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
 
-impl ::flatbuffers::Push for EphemeralBody {
-    type Output = EphemeralBody;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Verifiable for Capability {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u64::run_verifier(v, pos)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for EphemeralBody {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
+    impl ::flatbuffers::SimpleToVerifyInSlice for Capability {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_MEMBERSHIP_ACTION: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_MEMBERSHIP_ACTION: u8 = 5;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_MEMBERSHIP_ACTION: [MembershipAction; 6] = [
+        MembershipAction::Unknown,
+        MembershipAction::Created,
+        MembershipAction::Added,
+        MembershipAction::Removed,
+        MembershipAction::Left,
+        MembershipAction::RoleChanged,
+    ];
 
-impl<'a> ::flatbuffers::Verifiable for EphemeralBody {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct MembershipAction(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl MembershipAction {
+        pub const Unknown: Self = Self(0);
+        pub const Created: Self = Self(1);
+        pub const Added: Self = Self(2);
+        pub const Removed: Self = Self(3);
+        pub const Left: Self = Self(4);
+        pub const RoleChanged: Self = Self(5);
 
-impl ::flatbuffers::SimpleToVerifyInSlice for EphemeralBody {}
-pub struct EphemeralBodyUnionTableOffset {}
-
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_SERVER_BODY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_SERVER_BODY: u8 = 17;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 15] = [
-  ServerBody::NONE,
-  ServerBody::Welcome,
-  ServerBody::MessageAck,
-  ServerBody::OpAck,
-  ServerBody::Push,
-  ServerBody::SyncPage,
-  ServerBody::HistoryPage,
-  ServerBody::Ephemeral,
-  ServerBody::Pong,
-  ServerBody::Snapshot,
-  ServerBody::GoAway,
-  ServerBody::Error,
-  ServerBody::MembersPage,
-  ServerBody::UserPage,
-  ServerBody::Resend,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct ServerBody(pub u8);
-#[allow(non_upper_case_globals)]
-impl ServerBody {
-  pub const NONE: Self = Self(0);
-  pub const Welcome: Self = Self(1);
-  pub const MessageAck: Self = Self(2);
-  pub const OpAck: Self = Self(3);
-  pub const Push: Self = Self(4);
-  pub const SyncPage: Self = Self(6);
-  pub const HistoryPage: Self = Self(7);
-  pub const Ephemeral: Self = Self(8);
-  pub const Pong: Self = Self(9);
-  pub const Snapshot: Self = Self(11);
-  pub const GoAway: Self = Self(12);
-  pub const Error: Self = Self(14);
-  pub const MembersPage: Self = Self(15);
-  pub const UserPage: Self = Self(16);
-  pub const Resend: Self = Self(17);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 17;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
-    Self::Welcome,
-    Self::MessageAck,
-    Self::OpAck,
-    Self::Push,
-    Self::SyncPage,
-    Self::HistoryPage,
-    Self::Ephemeral,
-    Self::Pong,
-    Self::Snapshot,
-    Self::GoAway,
-    Self::Error,
-    Self::MembersPage,
-    Self::UserPage,
-    Self::Resend,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::NONE => Some("NONE"),
-      Self::Welcome => Some("Welcome"),
-      Self::MessageAck => Some("MessageAck"),
-      Self::OpAck => Some("OpAck"),
-      Self::Push => Some("Push"),
-      Self::SyncPage => Some("SyncPage"),
-      Self::HistoryPage => Some("HistoryPage"),
-      Self::Ephemeral => Some("Ephemeral"),
-      Self::Pong => Some("Pong"),
-      Self::Snapshot => Some("Snapshot"),
-      Self::GoAway => Some("GoAway"),
-      Self::Error => Some("Error"),
-      Self::MembersPage => Some("MembersPage"),
-      Self::UserPage => Some("UserPage"),
-      Self::Resend => Some("Resend"),
-      _ => None,
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 5;
+        pub const ENUM_VALUES: &'static [Self] =
+            &[Self::Unknown, Self::Created, Self::Added, Self::Removed, Self::Left, Self::RoleChanged];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::Unknown => Some("Unknown"),
+                Self::Created => Some("Created"),
+                Self::Added => Some("Added"),
+                Self::Removed => Some("Removed"),
+                Self::Left => Some("Left"),
+                Self::RoleChanged => Some("RoleChanged"),
+                _ => None,
+            }
+        }
     }
-  }
-}
-impl ::core::fmt::Debug for ServerBody {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    impl ::core::fmt::Debug for MembershipAction {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for ServerBody {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
-
-impl ::flatbuffers::Push for ServerBody {
-    type Output = ServerBody;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    impl<'a> ::flatbuffers::Follow<'a> for MembershipAction {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-}
 
-impl ::flatbuffers::EndianScalar for ServerBody {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for ServerBody {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for ServerBody {}
-pub struct ServerBodyUnionTableOffset {}
-
-// struct ConversationId, aligned to 1
-#[repr(transparent)]
-#[derive(Clone, Copy, PartialEq)]
-pub struct ConversationId(pub [u8; 16]);
-impl Default for ConversationId { 
-  fn default() -> Self { 
-    Self([0; 16])
-  }
-}
-impl ::core::fmt::Debug for ConversationId {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    f.debug_struct("ConversationId")
-      .field("bytes", &self.bytes())
-      .finish()
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for ConversationId {}
-impl<'a> ::flatbuffers::Follow<'a> for ConversationId {
-  type Inner = &'a ConversationId;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { <&'a ConversationId>::follow(buf, loc) }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for &'a ConversationId {
-  type Inner = &'a ConversationId;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { ::flatbuffers::follow_cast_ref::<ConversationId>(buf, loc) }
-  }
-}
-impl<'b> ::flatbuffers::Push for ConversationId {
-    type Output = ConversationId;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        let src = unsafe { ::core::slice::from_raw_parts(self as *const ConversationId as *const u8, <Self as ::flatbuffers::Push>::size()) };
-        dst.copy_from_slice(src);
+    impl ::flatbuffers::Push for MembershipAction {
+        type Output = MembershipAction;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-    #[inline]
-    fn alignment() -> ::flatbuffers::PushAlignment {
-        ::flatbuffers::PushAlignment::new(1)
+
+    impl ::flatbuffers::EndianScalar for MembershipAction {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-}
 
-impl<'a> ::flatbuffers::Verifiable for ConversationId {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.in_buffer::<Self>(pos)
-  }
-}
-
-impl<'a> ConversationId {
-  #[allow(clippy::too_many_arguments)]
-  pub fn new(
-    bytes: &[u8; 16],
-  ) -> Self {
-    let mut s = Self([0; 16]);
-    s.set_bytes(bytes);
-    s
-  }
-
-  pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 16> {
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid array in this slot
-    use ::flatbuffers::Follow;
-    unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
-  }
-
-  pub fn set_bytes(&mut self, items: &[u8; 16]) {
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid array in this slot
-    unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
-  }
-
-}
-
-// struct ClientMsgId, aligned to 1
-#[repr(transparent)]
-#[derive(Clone, Copy, PartialEq)]
-pub struct ClientMsgId(pub [u8; 16]);
-impl Default for ClientMsgId { 
-  fn default() -> Self { 
-    Self([0; 16])
-  }
-}
-impl ::core::fmt::Debug for ClientMsgId {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    f.debug_struct("ClientMsgId")
-      .field("bytes", &self.bytes())
-      .finish()
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for ClientMsgId {}
-impl<'a> ::flatbuffers::Follow<'a> for ClientMsgId {
-  type Inner = &'a ClientMsgId;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { <&'a ClientMsgId>::follow(buf, loc) }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for &'a ClientMsgId {
-  type Inner = &'a ClientMsgId;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { ::flatbuffers::follow_cast_ref::<ClientMsgId>(buf, loc) }
-  }
-}
-impl<'b> ::flatbuffers::Push for ClientMsgId {
-    type Output = ClientMsgId;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        let src = unsafe { ::core::slice::from_raw_parts(self as *const ClientMsgId as *const u8, <Self as ::flatbuffers::Push>::size()) };
-        dst.copy_from_slice(src);
+    impl<'a> ::flatbuffers::Verifiable for MembershipAction {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-    #[inline]
-    fn alignment() -> ::flatbuffers::PushAlignment {
-        ::flatbuffers::PushAlignment::new(1)
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for MembershipAction {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_OP_STATUS: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_OP_STATUS: u8 = 3;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_OP_STATUS: [OpStatus; 4] =
+        [OpStatus::Unknown, OpStatus::Done, OpStatus::Refused, OpStatus::Unsupported];
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct OpStatus(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl OpStatus {
+        pub const Unknown: Self = Self(0);
+        pub const Done: Self = Self(1);
+        pub const Refused: Self = Self(2);
+        pub const Unsupported: Self = Self(3);
+
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 3;
+        pub const ENUM_VALUES: &'static [Self] = &[Self::Unknown, Self::Done, Self::Refused, Self::Unsupported];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::Unknown => Some("Unknown"),
+                Self::Done => Some("Done"),
+                Self::Refused => Some("Refused"),
+                Self::Unsupported => Some("Unsupported"),
+                _ => None,
+            }
+        }
     }
-}
-
-impl<'a> ::flatbuffers::Verifiable for ClientMsgId {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.in_buffer::<Self>(pos)
-  }
-}
-
-impl<'a> ClientMsgId {
-  #[allow(clippy::too_many_arguments)]
-  pub fn new(
-    bytes: &[u8; 16],
-  ) -> Self {
-    let mut s = Self([0; 16]);
-    s.set_bytes(bytes);
-    s
-  }
-
-  pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 16> {
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid array in this slot
-    use ::flatbuffers::Follow;
-    unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
-  }
-
-  pub fn set_bytes(&mut self, items: &[u8; 16]) {
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid array in this slot
-    unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
-  }
-
-}
-
-pub enum HelloOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Hello<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Hello<'a> {
-  type Inner = Hello<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Hello<'a> {
-  pub const VT_VERSION_MIN: ::flatbuffers::VOffsetT = 4;
-  pub const VT_VERSION_MAX: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ACCESS_TOKEN: ::flatbuffers::VOffsetT = 8;
-  pub const VT_RESUME_TICKET: ::flatbuffers::VOffsetT = 10;
-  pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 12;
-  pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 14;
-  pub const VT_INSTALL_ID: ::flatbuffers::VOffsetT = 16;
-  pub const VT_DEVICE_NAME: ::flatbuffers::VOffsetT = 18;
-  pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 20;
-  pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 22;
-  pub const VT_USER_CURSOR: ::flatbuffers::VOffsetT = 24;
-  pub const VT_CAPABILITIES: ::flatbuffers::VOffsetT = 26;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Hello { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args HelloArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Hello<'bldr>> {
-    let mut builder = HelloBuilder::new(_fbb);
-    builder.add_capabilities(args.capabilities);
-    builder.add_user_cursor(args.user_cursor);
-    builder.add_user_epoch(args.user_epoch);
-    builder.add_store_incarnation(args.store_incarnation);
-    builder.add_device_id(args.device_id);
-    if let Some(x) = args.device_name { builder.add_device_name(x); }
-    if let Some(x) = args.install_id { builder.add_install_id(x); }
-    builder.add_device_generation(args.device_generation);
-    if let Some(x) = args.resume_ticket { builder.add_resume_ticket(x); }
-    if let Some(x) = args.access_token { builder.add_access_token(x); }
-    builder.add_version_max(args.version_max);
-    builder.add_version_min(args.version_min);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn version_min(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Hello::VT_VERSION_MIN, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn version_max(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Hello::VT_VERSION_MAX, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn access_token(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Hello::VT_ACCESS_TOKEN, None)}
-  }
-  #[inline]
-  pub fn resume_ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Hello::VT_RESUME_TICKET, None)}
-  }
-  #[inline]
-  pub fn device_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Hello::VT_DEVICE_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn device_generation(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Hello::VT_DEVICE_GENERATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn install_id(&self) -> Option<&'a ClientMsgId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(Hello::VT_INSTALL_ID, None)}
-  }
-  #[inline]
-  pub fn device_name(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Hello::VT_DEVICE_NAME, None)}
-  }
-  #[inline]
-  pub fn store_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Hello::VT_STORE_INCARNATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_epoch(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Hello::VT_USER_EPOCH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_cursor(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Hello::VT_USER_CURSOR, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn capabilities(&self) -> Capability {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Capability>(Hello::VT_CAPABILITIES, Some(Default::default())).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Hello<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("version_min", Self::VT_VERSION_MIN, false)?
-     .visit_field::<u16>("version_max", Self::VT_VERSION_MAX, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("access_token", Self::VT_ACCESS_TOKEN, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("resume_ticket", Self::VT_RESUME_TICKET, false)?
-     .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
-     .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
-     .visit_field::<ClientMsgId>("install_id", Self::VT_INSTALL_ID, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device_name", Self::VT_DEVICE_NAME, false)?
-     .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
-     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
-     .visit_field::<u64>("user_cursor", Self::VT_USER_CURSOR, false)?
-     .visit_field::<Capability>("capabilities", Self::VT_CAPABILITIES, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct HelloArgs<'a> {
-    pub version_min: u16,
-    pub version_max: u16,
-    pub access_token: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub resume_ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub device_id: u64,
-    pub device_generation: u32,
-    pub install_id: Option<&'a ClientMsgId>,
-    pub device_name: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub store_incarnation: u64,
-    pub user_epoch: u64,
-    pub user_cursor: u64,
-    pub capabilities: Capability,
-}
-impl<'a> Default for HelloArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    HelloArgs {
-      version_min: 0,
-      version_max: 0,
-      access_token: None,
-      resume_ticket: None,
-      device_id: 0,
-      device_generation: 0,
-      install_id: None,
-      device_name: None,
-      store_incarnation: 0,
-      user_epoch: 0,
-      user_cursor: 0,
-      capabilities: Default::default(),
+    impl ::core::fmt::Debug for OpStatus {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-  }
-}
-
-pub struct HelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HelloBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_version_min(&mut self, version_min: u16) {
-    self.fbb_.push_slot::<u16>(Hello::VT_VERSION_MIN, version_min, 0);
-  }
-  #[inline]
-  pub fn add_version_max(&mut self, version_max: u16) {
-    self.fbb_.push_slot::<u16>(Hello::VT_VERSION_MAX, version_max, 0);
-  }
-  #[inline]
-  pub fn add_access_token(&mut self, access_token: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_ACCESS_TOKEN, access_token);
-  }
-  #[inline]
-  pub fn add_resume_ticket(&mut self, resume_ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_RESUME_TICKET, resume_ticket);
-  }
-  #[inline]
-  pub fn add_device_id(&mut self, device_id: u64) {
-    self.fbb_.push_slot::<u64>(Hello::VT_DEVICE_ID, device_id, 0);
-  }
-  #[inline]
-  pub fn add_device_generation(&mut self, device_generation: u32) {
-    self.fbb_.push_slot::<u32>(Hello::VT_DEVICE_GENERATION, device_generation, 0);
-  }
-  #[inline]
-  pub fn add_install_id(&mut self, install_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(Hello::VT_INSTALL_ID, install_id);
-  }
-  #[inline]
-  pub fn add_device_name(&mut self, device_name: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_DEVICE_NAME, device_name);
-  }
-  #[inline]
-  pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(Hello::VT_STORE_INCARNATION, store_incarnation, 0);
-  }
-  #[inline]
-  pub fn add_user_epoch(&mut self, user_epoch: u64) {
-    self.fbb_.push_slot::<u64>(Hello::VT_USER_EPOCH, user_epoch, 0);
-  }
-  #[inline]
-  pub fn add_user_cursor(&mut self, user_cursor: u64) {
-    self.fbb_.push_slot::<u64>(Hello::VT_USER_CURSOR, user_cursor, 0);
-  }
-  #[inline]
-  pub fn add_capabilities(&mut self, capabilities: Capability) {
-    self.fbb_.push_slot::<Capability>(Hello::VT_CAPABILITIES, capabilities, Default::default());
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    HelloBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a> ::flatbuffers::Follow<'a> for OpStatus {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Hello<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for Hello<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Hello");
-      ds.field("version_min", &self.version_min());
-      ds.field("version_max", &self.version_max());
-      ds.field("access_token", &self.access_token());
-      ds.field("resume_ticket", &self.resume_ticket());
-      ds.field("device_id", &self.device_id());
-      ds.field("device_generation", &self.device_generation());
-      ds.field("install_id", &self.install_id());
-      ds.field("device_name", &self.device_name());
-      ds.field("store_incarnation", &self.store_incarnation());
-      ds.field("user_epoch", &self.user_epoch());
-      ds.field("user_cursor", &self.user_cursor());
-      ds.field("capabilities", &self.capabilities());
-      ds.finish()
-  }
-}
-pub enum MessageSendOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MessageSend<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MessageSend<'a> {
-  type Inner = MessageSend<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MessageSend<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 6;
-  pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 8;
-  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 10;
-  pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 12;
-  pub const VT_ENCRYPTION: ::flatbuffers::VOffsetT = 14;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 16;
-  pub const VT_REPLY_TO_SEQ: ::flatbuffers::VOffsetT = 18;
-  pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 20;
-  pub const VT_EXPIRES_IN_S: ::flatbuffers::VOffsetT = 22;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MessageSend { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MessageSendArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MessageSend<'bldr>> {
-    let mut builder = MessageSendBuilder::new(_fbb);
-    builder.add_reply_to_seq(args.reply_to_seq);
-    builder.add_direct_peer(args.direct_peer);
-    builder.add_expires_in_s(args.expires_in_s);
-    if let Some(x) = args.mentions { builder.add_mentions(x); }
-    if let Some(x) = args.body { builder.add_body(x); }
-    if let Some(x) = args.content_type { builder.add_content_type(x); }
-    if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_attempt(args.attempt);
-    builder.add_encryption(args.encryption);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MessageSend::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn direct_peer(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MessageSend::VT_DIRECT_PEER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn client_msg_id(&self) -> &'a ClientMsgId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(MessageSend::VT_CLIENT_MSG_ID, None).unwrap()}
-  }
-  #[inline]
-  pub fn attempt(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MessageSend::VT_ATTEMPT, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn content_type(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MessageSend::VT_CONTENT_TYPE, None)}
-  }
-  #[inline]
-  pub fn encryption(&self) -> Encryption {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Encryption>(MessageSend::VT_ENCRYPTION, Some(Encryption::None)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(MessageSend::VT_BODY, None)}
-  }
-  #[inline]
-  pub fn reply_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MessageSend::VT_REPLY_TO_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn mentions(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(MessageSend::VT_MENTIONS, None)}
-  }
-  #[inline]
-  pub fn expires_in_s(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(MessageSend::VT_EXPIRES_IN_S, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MessageSend<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
-     .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
-     .visit_field::<u16>("attempt", Self::VT_ATTEMPT, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("content_type", Self::VT_CONTENT_TYPE, false)?
-     .visit_field::<Encryption>("encryption", Self::VT_ENCRYPTION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("body", Self::VT_BODY, false)?
-     .visit_field::<u64>("reply_to_seq", Self::VT_REPLY_TO_SEQ, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
-     .visit_field::<u32>("expires_in_s", Self::VT_EXPIRES_IN_S, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MessageSendArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub direct_peer: u64,
-    pub client_msg_id: Option<&'a ClientMsgId>,
-    pub attempt: u16,
-    pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub encryption: Encryption,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub reply_to_seq: u64,
-    pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-    pub expires_in_s: u32,
-}
-impl<'a> Default for MessageSendArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MessageSendArgs {
-      conversation: None, // required field
-      direct_peer: 0,
-      client_msg_id: None, // required field
-      attempt: 0,
-      content_type: None,
-      encryption: Encryption::None,
-      body: None,
-      reply_to_seq: 0,
-      mentions: None,
-      expires_in_s: 0,
+    impl ::flatbuffers::Push for OpStatus {
+        type Output = OpStatus;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
 
-pub struct MessageSendBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageSendBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MessageSend::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_direct_peer(&mut self, direct_peer: u64) {
-    self.fbb_.push_slot::<u64>(MessageSend::VT_DIRECT_PEER, direct_peer, 0);
-  }
-  #[inline]
-  pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(MessageSend::VT_CLIENT_MSG_ID, client_msg_id);
-  }
-  #[inline]
-  pub fn add_attempt(&mut self, attempt: u16) {
-    self.fbb_.push_slot::<u16>(MessageSend::VT_ATTEMPT, attempt, 0);
-  }
-  #[inline]
-  pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_CONTENT_TYPE, content_type);
-  }
-  #[inline]
-  pub fn add_encryption(&mut self, encryption: Encryption) {
-    self.fbb_.push_slot::<Encryption>(MessageSend::VT_ENCRYPTION, encryption, Encryption::None);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_BODY, body);
-  }
-  #[inline]
-  pub fn add_reply_to_seq(&mut self, reply_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(MessageSend::VT_REPLY_TO_SEQ, reply_to_seq, 0);
-  }
-  #[inline]
-  pub fn add_mentions(&mut self, mentions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_MENTIONS, mentions);
-  }
-  #[inline]
-  pub fn add_expires_in_s(&mut self, expires_in_s: u32) {
-    self.fbb_.push_slot::<u32>(MessageSend::VT_EXPIRES_IN_S, expires_in_s, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageSendBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MessageSendBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::flatbuffers::EndianScalar for OpStatus {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageSend<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MessageSend::VT_CONVERSATION,"conversation");
-    self.fbb_.required(o, MessageSend::VT_CLIENT_MSG_ID,"client_msg_id");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for MessageSend<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MessageSend");
-      ds.field("conversation", &self.conversation());
-      ds.field("direct_peer", &self.direct_peer());
-      ds.field("client_msg_id", &self.client_msg_id());
-      ds.field("attempt", &self.attempt());
-      ds.field("content_type", &self.content_type());
-      ds.field("encryption", &self.encryption());
-      ds.field("body", &self.body());
-      ds.field("reply_to_seq", &self.reply_to_seq());
-      ds.field("mentions", &self.mentions());
-      ds.field("expires_in_s", &self.expires_in_s());
-      ds.finish()
-  }
-}
-pub enum ConversationCreateOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct ConversationCreate<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for ConversationCreate<'a> {
-  type Inner = ConversationCreate<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> ConversationCreate<'a> {
-  pub const VT_KIND: ::flatbuffers::VOffsetT = 4;
-  pub const VT_TITLE: ::flatbuffers::VOffsetT = 6;
-  pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    ConversationCreate { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ConversationCreateArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<ConversationCreate<'bldr>> {
-    let mut builder = ConversationCreateBuilder::new(_fbb);
-    if let Some(x) = args.members { builder.add_members(x); }
-    if let Some(x) = args.title { builder.add_title(x); }
-    builder.add_kind(args.kind);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn kind(&self) -> ConversationKind {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationKind>(ConversationCreate::VT_KIND, Some(ConversationKind::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn title(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConversationCreate::VT_TITLE, None)}
-  }
-  #[inline]
-  pub fn members(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(ConversationCreate::VT_MEMBERS, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for ConversationCreate<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("members", Self::VT_MEMBERS, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ConversationCreateArgs<'a> {
-    pub kind: ConversationKind,
-    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub members: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-}
-impl<'a> Default for ConversationCreateArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ConversationCreateArgs {
-      kind: ConversationKind::Unknown,
-      title: None,
-      members: None,
+    impl<'a> ::flatbuffers::Verifiable for OpStatus {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-  }
-}
 
-pub struct ConversationCreateBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConversationCreateBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_kind(&mut self, kind: ConversationKind) {
-    self.fbb_.push_slot::<ConversationKind>(ConversationCreate::VT_KIND, kind, ConversationKind::Unknown);
-  }
-  #[inline]
-  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationCreate::VT_TITLE, title);
-  }
-  #[inline]
-  pub fn add_members(&mut self, members: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationCreate::VT_MEMBERS, members);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConversationCreateBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ConversationCreateBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::flatbuffers::SimpleToVerifyInSlice for OpStatus {}
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_CLIENT_BODY: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_CLIENT_BODY: u8 = 19;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 14] = [
+        ClientBody::NONE,
+        ClientBody::Hello,
+        ClientBody::MessageSend,
+        ClientBody::Ack,
+        ClientBody::MessageRead,
+        ClientBody::TypingStart,
+        ClientBody::TypingStop,
+        ClientBody::SyncGet,
+        ClientBody::HistoryGet,
+        ClientBody::Ping,
+        ClientBody::ConversationCreate,
+        ClientBody::MemberChange,
+        ClientBody::MembersGet,
+        ClientBody::UserLookup,
+    ];
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct ClientBody(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl ClientBody {
+        pub const NONE: Self = Self(0);
+        pub const Hello: Self = Self(1);
+        pub const MessageSend: Self = Self(2);
+        pub const Ack: Self = Self(6);
+        pub const MessageRead: Self = Self(7);
+        pub const TypingStart: Self = Self(8);
+        pub const TypingStop: Self = Self(9);
+        pub const SyncGet: Self = Self(12);
+        pub const HistoryGet: Self = Self(13);
+        pub const Ping: Self = Self(15);
+        pub const ConversationCreate: Self = Self(16);
+        pub const MemberChange: Self = Self(17);
+        pub const MembersGet: Self = Self(18);
+        pub const UserLookup: Self = Self(19);
+
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 19;
+        pub const ENUM_VALUES: &'static [Self] = &[
+            Self::NONE,
+            Self::Hello,
+            Self::MessageSend,
+            Self::Ack,
+            Self::MessageRead,
+            Self::TypingStart,
+            Self::TypingStop,
+            Self::SyncGet,
+            Self::HistoryGet,
+            Self::Ping,
+            Self::ConversationCreate,
+            Self::MemberChange,
+            Self::MembersGet,
+            Self::UserLookup,
+        ];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::NONE => Some("NONE"),
+                Self::Hello => Some("Hello"),
+                Self::MessageSend => Some("MessageSend"),
+                Self::Ack => Some("Ack"),
+                Self::MessageRead => Some("MessageRead"),
+                Self::TypingStart => Some("TypingStart"),
+                Self::TypingStop => Some("TypingStop"),
+                Self::SyncGet => Some("SyncGet"),
+                Self::HistoryGet => Some("HistoryGet"),
+                Self::Ping => Some("Ping"),
+                Self::ConversationCreate => Some("ConversationCreate"),
+                Self::MemberChange => Some("MemberChange"),
+                Self::MembersGet => Some("MembersGet"),
+                Self::UserLookup => Some("UserLookup"),
+                _ => None,
+            }
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<ConversationCreate<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for ConversationCreate<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("ConversationCreate");
-      ds.field("kind", &self.kind());
-      ds.field("title", &self.title());
-      ds.field("members", &self.members());
-      ds.finish()
-  }
-}
-pub enum MemberChangeOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MemberChange<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MemberChange<'a> {
-  type Inner = MemberChange<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MemberChange<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_ACTION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_USERS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_ROLE: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MemberChange { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MemberChangeArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MemberChange<'bldr>> {
-    let mut builder = MemberChangeBuilder::new(_fbb);
-    if let Some(x) = args.users { builder.add_users(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_role(args.role);
-    builder.add_action(args.action);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MemberChange::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn action(&self) -> MembershipAction {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<MembershipAction>(MemberChange::VT_ACTION, Some(MembershipAction::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(MemberChange::VT_USERS, None)}
-  }
-  #[inline]
-  pub fn role(&self) -> Role {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Role>(MemberChange::VT_ROLE, Some(Role::None)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MemberChange<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<MembershipAction>("action", Self::VT_ACTION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
-     .visit_field::<Role>("role", Self::VT_ROLE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MemberChangeArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub action: MembershipAction,
-    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-    pub role: Role,
-}
-impl<'a> Default for MemberChangeArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MemberChangeArgs {
-      conversation: None, // required field
-      action: MembershipAction::Unknown,
-      users: None,
-      role: Role::None,
+    impl ::core::fmt::Debug for ClientBody {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
     }
-  }
-}
-
-pub struct MemberChangeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberChangeBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MemberChange::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_action(&mut self, action: MembershipAction) {
-    self.fbb_.push_slot::<MembershipAction>(MemberChange::VT_ACTION, action, MembershipAction::Unknown);
-  }
-  #[inline]
-  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChange::VT_USERS, users);
-  }
-  #[inline]
-  pub fn add_role(&mut self, role: Role) {
-    self.fbb_.push_slot::<Role>(MemberChange::VT_ROLE, role, Role::None);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberChangeBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MemberChangeBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a> ::flatbuffers::Follow<'a> for ClientBody {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MemberChange<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MemberChange::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for MemberChange<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MemberChange");
-      ds.field("conversation", &self.conversation());
-      ds.field("action", &self.action());
-      ds.field("users", &self.users());
-      ds.field("role", &self.role());
-      ds.finish()
-  }
-}
-pub enum AckOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Ack<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Ack<'a> {
-  type Inner = Ack<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Ack<'a> {
-  pub const VT_USER_SEQ: ::flatbuffers::VOffsetT = 4;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Ack { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args AckArgs
-  ) -> ::flatbuffers::WIPOffset<Ack<'bldr>> {
-    let mut builder = AckBuilder::new(_fbb);
-    builder.add_user_seq(args.user_seq);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn user_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Ack::VT_USER_SEQ, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Ack<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("user_seq", Self::VT_USER_SEQ, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct AckArgs {
-    pub user_seq: u64,
-}
-impl<'a> Default for AckArgs {
-  #[inline]
-  fn default() -> Self {
-    AckArgs {
-      user_seq: 0,
+    impl ::flatbuffers::Push for ClientBody {
+        type Output = ClientBody;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
     }
-  }
-}
 
-pub struct AckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AckBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_user_seq(&mut self, user_seq: u64) {
-    self.fbb_.push_slot::<u64>(Ack::VT_USER_SEQ, user_seq, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AckBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    AckBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::flatbuffers::EndianScalar for ClientBody {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Ack<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for Ack<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Ack");
-      ds.field("user_seq", &self.user_seq());
-      ds.finish()
-  }
-}
-pub enum MessageReadOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MessageRead<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MessageRead<'a> {
-  type Inner = MessageRead<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MessageRead<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MessageRead { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MessageReadArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MessageRead<'bldr>> {
-    let mut builder = MessageReadBuilder::new(_fbb);
-    builder.add_up_to_seq(args.up_to_seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MessageRead::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn up_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MessageRead::VT_UP_TO_SEQ, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MessageRead<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MessageReadArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub up_to_seq: u64,
-}
-impl<'a> Default for MessageReadArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MessageReadArgs {
-      conversation: None, // required field
-      up_to_seq: 0,
+    impl<'a> ::flatbuffers::Verifiable for ClientBody {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
     }
-  }
-}
 
-pub struct MessageReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageReadBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MessageRead::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(MessageRead::VT_UP_TO_SEQ, up_to_seq, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageReadBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MessageReadBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::flatbuffers::SimpleToVerifyInSlice for ClientBody {}
+    pub struct ClientBodyUnionTableOffset {}
+
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_EVENT_BODY: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_EVENT_BODY: u8 = 10;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_EVENT_BODY: [EventBody; 8] = [
+        EventBody::NONE,
+        EventBody::MessageNew,
+        EventBody::Echo,
+        EventBody::Void,
+        EventBody::Delivered,
+        EventBody::Read,
+        EventBody::SyncRead,
+        EventBody::MemberChanged,
+    ];
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct EventBody(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl EventBody {
+        pub const NONE: Self = Self(0);
+        pub const MessageNew: Self = Self(1);
+        pub const Echo: Self = Self(2);
+        pub const Void: Self = Self(3);
+        pub const Delivered: Self = Self(7);
+        pub const Read: Self = Self(8);
+        pub const SyncRead: Self = Self(9);
+        pub const MemberChanged: Self = Self(10);
+
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 10;
+        pub const ENUM_VALUES: &'static [Self] = &[
+            Self::NONE,
+            Self::MessageNew,
+            Self::Echo,
+            Self::Void,
+            Self::Delivered,
+            Self::Read,
+            Self::SyncRead,
+            Self::MemberChanged,
+        ];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::NONE => Some("NONE"),
+                Self::MessageNew => Some("MessageNew"),
+                Self::Echo => Some("Echo"),
+                Self::Void => Some("Void"),
+                Self::Delivered => Some("Delivered"),
+                Self::Read => Some("Read"),
+                Self::SyncRead => Some("SyncRead"),
+                Self::MemberChanged => Some("MemberChanged"),
+                _ => None,
+            }
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageRead<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MessageRead::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    impl ::core::fmt::Debug for EventBody {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
+    }
+    impl<'a> ::flatbuffers::Follow<'a> for EventBody {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
+    }
 
-impl ::core::fmt::Debug for MessageRead<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MessageRead");
-      ds.field("conversation", &self.conversation());
-      ds.field("up_to_seq", &self.up_to_seq());
-      ds.finish()
-  }
-}
-pub enum TypingStartOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    impl ::flatbuffers::Push for EventBody {
+        type Output = EventBody;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
+    }
 
-pub struct TypingStart<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl ::flatbuffers::EndianScalar for EventBody {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
+    }
 
-impl<'a> ::flatbuffers::Follow<'a> for TypingStart<'a> {
-  type Inner = TypingStart<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    impl<'a> ::flatbuffers::Verifiable for EventBody {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
+    }
 
-impl<'a> TypingStart<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+    impl ::flatbuffers::SimpleToVerifyInSlice for EventBody {}
+    pub struct EventBodyUnionTableOffset {}
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    TypingStart { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args TypingStartArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<TypingStart<'bldr>> {
-    let mut builder = TypingStartBuilder::new(_fbb);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_EPHEMERAL_BODY: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_EPHEMERAL_BODY: u8 = 1;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_EPHEMERAL_BODY: [EphemeralBody; 2] = [EphemeralBody::NONE, EphemeralBody::Typing];
 
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct EphemeralBody(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl EphemeralBody {
+        pub const NONE: Self = Self(0);
+        pub const Typing: Self = Self(1);
 
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(TypingStart::VT_CONVERSATION, None).unwrap()}
-  }
-}
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 1;
+        pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::Typing];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::NONE => Some("NONE"),
+                Self::Typing => Some("Typing"),
+                _ => None,
+            }
+        }
+    }
+    impl ::core::fmt::Debug for EphemeralBody {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
+    }
+    impl<'a> ::flatbuffers::Follow<'a> for EphemeralBody {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
+    }
 
-impl ::flatbuffers::Verifiable for TypingStart<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct TypingStartArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-}
-impl<'a> Default for TypingStartArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    TypingStartArgs {
+    impl ::flatbuffers::Push for EphemeralBody {
+        type Output = EphemeralBody;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
+    }
+
+    impl ::flatbuffers::EndianScalar for EphemeralBody {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
+    }
+
+    impl<'a> ::flatbuffers::Verifiable for EphemeralBody {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
+    }
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for EphemeralBody {}
+    pub struct EphemeralBodyUnionTableOffset {}
+
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MIN_SERVER_BODY: u8 = 0;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    pub const ENUM_MAX_SERVER_BODY: u8 = 17;
+    #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+    #[allow(non_camel_case_types)]
+    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 15] = [
+        ServerBody::NONE,
+        ServerBody::Welcome,
+        ServerBody::MessageAck,
+        ServerBody::OpAck,
+        ServerBody::Push,
+        ServerBody::SyncPage,
+        ServerBody::HistoryPage,
+        ServerBody::Ephemeral,
+        ServerBody::Pong,
+        ServerBody::Snapshot,
+        ServerBody::GoAway,
+        ServerBody::Error,
+        ServerBody::MembersPage,
+        ServerBody::UserPage,
+        ServerBody::Resend,
+    ];
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    #[repr(transparent)]
+    pub struct ServerBody(pub u8);
+    #[allow(non_upper_case_globals)]
+    impl ServerBody {
+        pub const NONE: Self = Self(0);
+        pub const Welcome: Self = Self(1);
+        pub const MessageAck: Self = Self(2);
+        pub const OpAck: Self = Self(3);
+        pub const Push: Self = Self(4);
+        pub const SyncPage: Self = Self(6);
+        pub const HistoryPage: Self = Self(7);
+        pub const Ephemeral: Self = Self(8);
+        pub const Pong: Self = Self(9);
+        pub const Snapshot: Self = Self(11);
+        pub const GoAway: Self = Self(12);
+        pub const Error: Self = Self(14);
+        pub const MembersPage: Self = Self(15);
+        pub const UserPage: Self = Self(16);
+        pub const Resend: Self = Self(17);
+
+        pub const ENUM_MIN: u8 = 0;
+        pub const ENUM_MAX: u8 = 17;
+        pub const ENUM_VALUES: &'static [Self] = &[
+            Self::NONE,
+            Self::Welcome,
+            Self::MessageAck,
+            Self::OpAck,
+            Self::Push,
+            Self::SyncPage,
+            Self::HistoryPage,
+            Self::Ephemeral,
+            Self::Pong,
+            Self::Snapshot,
+            Self::GoAway,
+            Self::Error,
+            Self::MembersPage,
+            Self::UserPage,
+            Self::Resend,
+        ];
+        /// Returns the variant's name or "" if unknown.
+        pub fn variant_name(self) -> Option<&'static str> {
+            match self {
+                Self::NONE => Some("NONE"),
+                Self::Welcome => Some("Welcome"),
+                Self::MessageAck => Some("MessageAck"),
+                Self::OpAck => Some("OpAck"),
+                Self::Push => Some("Push"),
+                Self::SyncPage => Some("SyncPage"),
+                Self::HistoryPage => Some("HistoryPage"),
+                Self::Ephemeral => Some("Ephemeral"),
+                Self::Pong => Some("Pong"),
+                Self::Snapshot => Some("Snapshot"),
+                Self::GoAway => Some("GoAway"),
+                Self::Error => Some("Error"),
+                Self::MembersPage => Some("MembersPage"),
+                Self::UserPage => Some("UserPage"),
+                Self::Resend => Some("Resend"),
+                _ => None,
+            }
+        }
+    }
+    impl ::core::fmt::Debug for ServerBody {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            if let Some(name) = self.variant_name() {
+                f.write_str(name)
+            } else {
+                f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+            }
+        }
+    }
+    impl<'a> ::flatbuffers::Follow<'a> for ServerBody {
+        type Inner = Self;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+            Self(b)
+        }
+    }
+
+    impl ::flatbuffers::Push for ServerBody {
+        type Output = ServerBody;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+        }
+    }
+
+    impl ::flatbuffers::EndianScalar for ServerBody {
+        type Scalar = u8;
+        #[inline]
+        fn to_little_endian(self) -> u8 {
+            self.0.to_le()
+        }
+        #[inline]
+        #[allow(clippy::wrong_self_convention)]
+        fn from_little_endian(v: u8) -> Self {
+            let b = u8::from_le(v);
+            Self(b)
+        }
+    }
+
+    impl<'a> ::flatbuffers::Verifiable for ServerBody {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            u8::run_verifier(v, pos)
+        }
+    }
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for ServerBody {}
+    pub struct ServerBodyUnionTableOffset {}
+
+    // struct ConversationId, aligned to 1
+    #[repr(transparent)]
+    #[derive(Clone, Copy, PartialEq)]
+    pub struct ConversationId(pub [u8; 16]);
+    impl Default for ConversationId {
+        fn default() -> Self {
+            Self([0; 16])
+        }
+    }
+    impl ::core::fmt::Debug for ConversationId {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            f.debug_struct("ConversationId").field("bytes", &self.bytes()).finish()
+        }
+    }
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for ConversationId {}
+    impl<'a> ::flatbuffers::Follow<'a> for ConversationId {
+        type Inner = &'a ConversationId;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            unsafe { <&'a ConversationId>::follow(buf, loc) }
+        }
+    }
+    impl<'a> ::flatbuffers::Follow<'a> for &'a ConversationId {
+        type Inner = &'a ConversationId;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            unsafe { ::flatbuffers::follow_cast_ref::<ConversationId>(buf, loc) }
+        }
+    }
+    impl<'b> ::flatbuffers::Push for ConversationId {
+        type Output = ConversationId;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            let src = unsafe {
+                ::core::slice::from_raw_parts(
+                    self as *const ConversationId as *const u8,
+                    <Self as ::flatbuffers::Push>::size(),
+                )
+            };
+            dst.copy_from_slice(src);
+        }
+        #[inline]
+        fn alignment() -> ::flatbuffers::PushAlignment {
+            ::flatbuffers::PushAlignment::new(1)
+        }
+    }
+
+    impl<'a> ::flatbuffers::Verifiable for ConversationId {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.in_buffer::<Self>(pos)
+        }
+    }
+
+    impl<'a> ConversationId {
+        #[allow(clippy::too_many_arguments)]
+        pub fn new(bytes: &[u8; 16]) -> Self {
+            let mut s = Self([0; 16]);
+            s.set_bytes(bytes);
+            s
+        }
+
+        pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 16> {
+            // Safety:
+            // Created from a valid Table for this object
+            // Which contains a valid array in this slot
+            use ::flatbuffers::Follow;
+            unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
+        }
+
+        pub fn set_bytes(&mut self, items: &[u8; 16]) {
+            // Safety:
+            // Created from a valid Table for this object
+            // Which contains a valid array in this slot
+            unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
+        }
+    }
+
+    // struct ClientMsgId, aligned to 1
+    #[repr(transparent)]
+    #[derive(Clone, Copy, PartialEq)]
+    pub struct ClientMsgId(pub [u8; 16]);
+    impl Default for ClientMsgId {
+        fn default() -> Self {
+            Self([0; 16])
+        }
+    }
+    impl ::core::fmt::Debug for ClientMsgId {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+            f.debug_struct("ClientMsgId").field("bytes", &self.bytes()).finish()
+        }
+    }
+
+    impl ::flatbuffers::SimpleToVerifyInSlice for ClientMsgId {}
+    impl<'a> ::flatbuffers::Follow<'a> for ClientMsgId {
+        type Inner = &'a ClientMsgId;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            unsafe { <&'a ClientMsgId>::follow(buf, loc) }
+        }
+    }
+    impl<'a> ::flatbuffers::Follow<'a> for &'a ClientMsgId {
+        type Inner = &'a ClientMsgId;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            unsafe { ::flatbuffers::follow_cast_ref::<ClientMsgId>(buf, loc) }
+        }
+    }
+    impl<'b> ::flatbuffers::Push for ClientMsgId {
+        type Output = ClientMsgId;
+        #[inline]
+        unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+            let src = unsafe {
+                ::core::slice::from_raw_parts(
+                    self as *const ClientMsgId as *const u8,
+                    <Self as ::flatbuffers::Push>::size(),
+                )
+            };
+            dst.copy_from_slice(src);
+        }
+        #[inline]
+        fn alignment() -> ::flatbuffers::PushAlignment {
+            ::flatbuffers::PushAlignment::new(1)
+        }
+    }
+
+    impl<'a> ::flatbuffers::Verifiable for ClientMsgId {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.in_buffer::<Self>(pos)
+        }
+    }
+
+    impl<'a> ClientMsgId {
+        #[allow(clippy::too_many_arguments)]
+        pub fn new(bytes: &[u8; 16]) -> Self {
+            let mut s = Self([0; 16]);
+            s.set_bytes(bytes);
+            s
+        }
+
+        pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 16> {
+            // Safety:
+            // Created from a valid Table for this object
+            // Which contains a valid array in this slot
+            use ::flatbuffers::Follow;
+            unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
+        }
+
+        pub fn set_bytes(&mut self, items: &[u8; 16]) {
+            // Safety:
+            // Created from a valid Table for this object
+            // Which contains a valid array in this slot
+            unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
+        }
+    }
+
+    pub enum HelloOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Hello<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Hello<'a> {
+        type Inner = Hello<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Hello<'a> {
+        pub const VT_VERSION_MIN: ::flatbuffers::VOffsetT = 4;
+        pub const VT_VERSION_MAX: ::flatbuffers::VOffsetT = 6;
+        pub const VT_ACCESS_TOKEN: ::flatbuffers::VOffsetT = 8;
+        pub const VT_RESUME_TICKET: ::flatbuffers::VOffsetT = 10;
+        pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 12;
+        pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 14;
+        pub const VT_INSTALL_ID: ::flatbuffers::VOffsetT = 16;
+        pub const VT_DEVICE_NAME: ::flatbuffers::VOffsetT = 18;
+        pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 20;
+        pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 22;
+        pub const VT_USER_CURSOR: ::flatbuffers::VOffsetT = 24;
+        pub const VT_CAPABILITIES: ::flatbuffers::VOffsetT = 26;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Hello { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args HelloArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Hello<'bldr>> {
+            let mut builder = HelloBuilder::new(_fbb);
+            builder.add_capabilities(args.capabilities);
+            builder.add_user_cursor(args.user_cursor);
+            builder.add_user_epoch(args.user_epoch);
+            builder.add_store_incarnation(args.store_incarnation);
+            builder.add_device_id(args.device_id);
+            if let Some(x) = args.device_name {
+                builder.add_device_name(x);
+            }
+            if let Some(x) = args.install_id {
+                builder.add_install_id(x);
+            }
+            builder.add_device_generation(args.device_generation);
+            if let Some(x) = args.resume_ticket {
+                builder.add_resume_ticket(x);
+            }
+            if let Some(x) = args.access_token {
+                builder.add_access_token(x);
+            }
+            builder.add_version_max(args.version_max);
+            builder.add_version_min(args.version_min);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn version_min(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(Hello::VT_VERSION_MIN, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn version_max(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(Hello::VT_VERSION_MAX, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn access_token(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Hello::VT_ACCESS_TOKEN, None) }
+        }
+        #[inline]
+        pub fn resume_ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Hello::VT_RESUME_TICKET, None)
+            }
+        }
+        #[inline]
+        pub fn device_id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Hello::VT_DEVICE_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn device_generation(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Hello::VT_DEVICE_GENERATION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn install_id(&self) -> Option<&'a ClientMsgId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(Hello::VT_INSTALL_ID, None) }
+        }
+        #[inline]
+        pub fn device_name(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Hello::VT_DEVICE_NAME, None) }
+        }
+        #[inline]
+        pub fn store_incarnation(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Hello::VT_STORE_INCARNATION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_epoch(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Hello::VT_USER_EPOCH, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_cursor(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Hello::VT_USER_CURSOR, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn capabilities(&self) -> Capability {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Capability>(Hello::VT_CAPABILITIES, Some(Default::default())).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Hello<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u16>("version_min", Self::VT_VERSION_MIN, false)?
+                .visit_field::<u16>("version_max", Self::VT_VERSION_MAX, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("access_token", Self::VT_ACCESS_TOKEN, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "resume_ticket",
+                    Self::VT_RESUME_TICKET,
+                    false,
+                )?
+                .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
+                .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
+                .visit_field::<ClientMsgId>("install_id", Self::VT_INSTALL_ID, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device_name", Self::VT_DEVICE_NAME, false)?
+                .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
+                .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
+                .visit_field::<u64>("user_cursor", Self::VT_USER_CURSOR, false)?
+                .visit_field::<Capability>("capabilities", Self::VT_CAPABILITIES, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct HelloArgs<'a> {
+        pub version_min: u16,
+        pub version_max: u16,
+        pub access_token: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub resume_ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        pub device_id: u64,
+        pub device_generation: u32,
+        pub install_id: Option<&'a ClientMsgId>,
+        pub device_name: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub store_incarnation: u64,
+        pub user_epoch: u64,
+        pub user_cursor: u64,
+        pub capabilities: Capability,
+    }
+    impl<'a> Default for HelloArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            HelloArgs {
+                version_min: 0,
+                version_max: 0,
+                access_token: None,
+                resume_ticket: None,
+                device_id: 0,
+                device_generation: 0,
+                install_id: None,
+                device_name: None,
+                store_incarnation: 0,
+                user_epoch: 0,
+                user_cursor: 0,
+                capabilities: Default::default(),
+            }
+        }
+    }
+
+    pub struct HelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HelloBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_version_min(&mut self, version_min: u16) {
+            self.fbb_.push_slot::<u16>(Hello::VT_VERSION_MIN, version_min, 0);
+        }
+        #[inline]
+        pub fn add_version_max(&mut self, version_max: u16) {
+            self.fbb_.push_slot::<u16>(Hello::VT_VERSION_MAX, version_max, 0);
+        }
+        #[inline]
+        pub fn add_access_token(&mut self, access_token: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_ACCESS_TOKEN, access_token);
+        }
+        #[inline]
+        pub fn add_resume_ticket(&mut self, resume_ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_RESUME_TICKET, resume_ticket);
+        }
+        #[inline]
+        pub fn add_device_id(&mut self, device_id: u64) {
+            self.fbb_.push_slot::<u64>(Hello::VT_DEVICE_ID, device_id, 0);
+        }
+        #[inline]
+        pub fn add_device_generation(&mut self, device_generation: u32) {
+            self.fbb_.push_slot::<u32>(Hello::VT_DEVICE_GENERATION, device_generation, 0);
+        }
+        #[inline]
+        pub fn add_install_id(&mut self, install_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(Hello::VT_INSTALL_ID, install_id);
+        }
+        #[inline]
+        pub fn add_device_name(&mut self, device_name: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_DEVICE_NAME, device_name);
+        }
+        #[inline]
+        pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
+            self.fbb_.push_slot::<u64>(Hello::VT_STORE_INCARNATION, store_incarnation, 0);
+        }
+        #[inline]
+        pub fn add_user_epoch(&mut self, user_epoch: u64) {
+            self.fbb_.push_slot::<u64>(Hello::VT_USER_EPOCH, user_epoch, 0);
+        }
+        #[inline]
+        pub fn add_user_cursor(&mut self, user_cursor: u64) {
+            self.fbb_.push_slot::<u64>(Hello::VT_USER_CURSOR, user_cursor, 0);
+        }
+        #[inline]
+        pub fn add_capabilities(&mut self, capabilities: Capability) {
+            self.fbb_.push_slot::<Capability>(Hello::VT_CAPABILITIES, capabilities, Default::default());
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            HelloBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Hello<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Hello<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Hello");
+            ds.field("version_min", &self.version_min());
+            ds.field("version_max", &self.version_max());
+            ds.field("access_token", &self.access_token());
+            ds.field("resume_ticket", &self.resume_ticket());
+            ds.field("device_id", &self.device_id());
+            ds.field("device_generation", &self.device_generation());
+            ds.field("install_id", &self.install_id());
+            ds.field("device_name", &self.device_name());
+            ds.field("store_incarnation", &self.store_incarnation());
+            ds.field("user_epoch", &self.user_epoch());
+            ds.field("user_cursor", &self.user_cursor());
+            ds.field("capabilities", &self.capabilities());
+            ds.finish()
+        }
+    }
+    pub enum MessageSendOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MessageSend<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MessageSend<'a> {
+        type Inner = MessageSend<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MessageSend<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 6;
+        pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 8;
+        pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 10;
+        pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 12;
+        pub const VT_ENCRYPTION: ::flatbuffers::VOffsetT = 14;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 16;
+        pub const VT_REPLY_TO_SEQ: ::flatbuffers::VOffsetT = 18;
+        pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 20;
+        pub const VT_EXPIRES_IN_S: ::flatbuffers::VOffsetT = 22;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MessageSend { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MessageSendArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MessageSend<'bldr>> {
+            let mut builder = MessageSendBuilder::new(_fbb);
+            builder.add_reply_to_seq(args.reply_to_seq);
+            builder.add_direct_peer(args.direct_peer);
+            builder.add_expires_in_s(args.expires_in_s);
+            if let Some(x) = args.mentions {
+                builder.add_mentions(x);
+            }
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            if let Some(x) = args.content_type {
+                builder.add_content_type(x);
+            }
+            if let Some(x) = args.client_msg_id {
+                builder.add_client_msg_id(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_attempt(args.attempt);
+            builder.add_encryption(args.encryption);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MessageSend::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn direct_peer(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MessageSend::VT_DIRECT_PEER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn client_msg_id(&self) -> &'a ClientMsgId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(MessageSend::VT_CLIENT_MSG_ID, None).unwrap() }
+        }
+        #[inline]
+        pub fn attempt(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(MessageSend::VT_ATTEMPT, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn content_type(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MessageSend::VT_CONTENT_TYPE, None) }
+        }
+        #[inline]
+        pub fn encryption(&self) -> Encryption {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Encryption>(MessageSend::VT_ENCRYPTION, Some(Encryption::None)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(MessageSend::VT_BODY, None)
+            }
+        }
+        #[inline]
+        pub fn reply_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MessageSend::VT_REPLY_TO_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn mentions(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(
+                    MessageSend::VT_MENTIONS,
+                    None,
+                )
+            }
+        }
+        #[inline]
+        pub fn expires_in_s(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(MessageSend::VT_EXPIRES_IN_S, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MessageSend<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
+                .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
+                .visit_field::<u16>("attempt", Self::VT_ATTEMPT, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("content_type", Self::VT_CONTENT_TYPE, false)?
+                .visit_field::<Encryption>("encryption", Self::VT_ENCRYPTION, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                )?
+                .visit_field::<u64>("reply_to_seq", Self::VT_REPLY_TO_SEQ, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                    "mentions",
+                    Self::VT_MENTIONS,
+                    false,
+                )?
+                .visit_field::<u32>("expires_in_s", Self::VT_EXPIRES_IN_S, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MessageSendArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub direct_peer: u64,
+        pub client_msg_id: Option<&'a ClientMsgId>,
+        pub attempt: u16,
+        pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub encryption: Encryption,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        pub reply_to_seq: u64,
+        pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        pub expires_in_s: u32,
+    }
+    impl<'a> Default for MessageSendArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MessageSendArgs {
+                conversation: None, // required field
+                direct_peer: 0,
+                client_msg_id: None, // required field
+                attempt: 0,
+                content_type: None,
+                encryption: Encryption::None,
+                body: None,
+                reply_to_seq: 0,
+                mentions: None,
+                expires_in_s: 0,
+            }
+        }
+    }
+
+    pub struct MessageSendBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageSendBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MessageSend::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_direct_peer(&mut self, direct_peer: u64) {
+            self.fbb_.push_slot::<u64>(MessageSend::VT_DIRECT_PEER, direct_peer, 0);
+        }
+        #[inline]
+        pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(MessageSend::VT_CLIENT_MSG_ID, client_msg_id);
+        }
+        #[inline]
+        pub fn add_attempt(&mut self, attempt: u16) {
+            self.fbb_.push_slot::<u16>(MessageSend::VT_ATTEMPT, attempt, 0);
+        }
+        #[inline]
+        pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_CONTENT_TYPE, content_type);
+        }
+        #[inline]
+        pub fn add_encryption(&mut self, encryption: Encryption) {
+            self.fbb_.push_slot::<Encryption>(MessageSend::VT_ENCRYPTION, encryption, Encryption::None);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_BODY, body);
+        }
+        #[inline]
+        pub fn add_reply_to_seq(&mut self, reply_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(MessageSend::VT_REPLY_TO_SEQ, reply_to_seq, 0);
+        }
+        #[inline]
+        pub fn add_mentions(&mut self, mentions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageSend::VT_MENTIONS, mentions);
+        }
+        #[inline]
+        pub fn add_expires_in_s(&mut self, expires_in_s: u32) {
+            self.fbb_.push_slot::<u32>(MessageSend::VT_EXPIRES_IN_S, expires_in_s, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageSendBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MessageSendBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageSend<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MessageSend::VT_CONVERSATION, "conversation");
+            self.fbb_.required(o, MessageSend::VT_CLIENT_MSG_ID, "client_msg_id");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MessageSend<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MessageSend");
+            ds.field("conversation", &self.conversation());
+            ds.field("direct_peer", &self.direct_peer());
+            ds.field("client_msg_id", &self.client_msg_id());
+            ds.field("attempt", &self.attempt());
+            ds.field("content_type", &self.content_type());
+            ds.field("encryption", &self.encryption());
+            ds.field("body", &self.body());
+            ds.field("reply_to_seq", &self.reply_to_seq());
+            ds.field("mentions", &self.mentions());
+            ds.field("expires_in_s", &self.expires_in_s());
+            ds.finish()
+        }
+    }
+    pub enum ConversationCreateOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct ConversationCreate<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for ConversationCreate<'a> {
+        type Inner = ConversationCreate<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> ConversationCreate<'a> {
+        pub const VT_KIND: ::flatbuffers::VOffsetT = 4;
+        pub const VT_TITLE: ::flatbuffers::VOffsetT = 6;
+        pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ConversationCreate { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ConversationCreateArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ConversationCreate<'bldr>> {
+            let mut builder = ConversationCreateBuilder::new(_fbb);
+            if let Some(x) = args.members {
+                builder.add_members(x);
+            }
+            if let Some(x) = args.title {
+                builder.add_title(x);
+            }
+            builder.add_kind(args.kind);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn kind(&self) -> ConversationKind {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<ConversationKind>(ConversationCreate::VT_KIND, Some(ConversationKind::Unknown)).unwrap()
+            }
+        }
+        #[inline]
+        pub fn title(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConversationCreate::VT_TITLE, None) }
+        }
+        #[inline]
+        pub fn members(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(
+                    ConversationCreate::VT_MEMBERS,
+                    None,
+                )
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for ConversationCreate<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                    "members",
+                    Self::VT_MEMBERS,
+                    false,
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ConversationCreateArgs<'a> {
+        pub kind: ConversationKind,
+        pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub members: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    }
+    impl<'a> Default for ConversationCreateArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ConversationCreateArgs { kind: ConversationKind::Unknown, title: None, members: None }
+        }
+    }
+
+    pub struct ConversationCreateBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConversationCreateBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_kind(&mut self, kind: ConversationKind) {
+            self.fbb_.push_slot::<ConversationKind>(ConversationCreate::VT_KIND, kind, ConversationKind::Unknown);
+        }
+        #[inline]
+        pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationCreate::VT_TITLE, title);
+        }
+        #[inline]
+        pub fn add_members(&mut self, members: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationCreate::VT_MEMBERS, members);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConversationCreateBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ConversationCreateBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ConversationCreate<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for ConversationCreate<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ConversationCreate");
+            ds.field("kind", &self.kind());
+            ds.field("title", &self.title());
+            ds.field("members", &self.members());
+            ds.finish()
+        }
+    }
+    pub enum MemberChangeOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MemberChange<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MemberChange<'a> {
+        type Inner = MemberChange<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MemberChange<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_ACTION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_USERS: ::flatbuffers::VOffsetT = 8;
+        pub const VT_ROLE: ::flatbuffers::VOffsetT = 10;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MemberChange { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MemberChangeArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MemberChange<'bldr>> {
+            let mut builder = MemberChangeBuilder::new(_fbb);
+            if let Some(x) = args.users {
+                builder.add_users(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_role(args.role);
+            builder.add_action(args.action);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MemberChange::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn action(&self) -> MembershipAction {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<MembershipAction>(MemberChange::VT_ACTION, Some(MembershipAction::Unknown)).unwrap()
+            }
+        }
+        #[inline]
+        pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(MemberChange::VT_USERS, None)
+            }
+        }
+        #[inline]
+        pub fn role(&self) -> Role {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Role>(MemberChange::VT_ROLE, Some(Role::None)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MemberChange<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<MembershipAction>("action", Self::VT_ACTION, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                    "users",
+                    Self::VT_USERS,
+                    false,
+                )?
+                .visit_field::<Role>("role", Self::VT_ROLE, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MemberChangeArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub action: MembershipAction,
+        pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        pub role: Role,
+    }
+    impl<'a> Default for MemberChangeArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MemberChangeArgs {
+                conversation: None, // required field
+                action: MembershipAction::Unknown,
+                users: None,
+                role: Role::None,
+            }
+        }
+    }
+
+    pub struct MemberChangeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberChangeBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MemberChange::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_action(&mut self, action: MembershipAction) {
+            self.fbb_.push_slot::<MembershipAction>(MemberChange::VT_ACTION, action, MembershipAction::Unknown);
+        }
+        #[inline]
+        pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChange::VT_USERS, users);
+        }
+        #[inline]
+        pub fn add_role(&mut self, role: Role) {
+            self.fbb_.push_slot::<Role>(MemberChange::VT_ROLE, role, Role::None);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberChangeBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MemberChangeBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MemberChange<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MemberChange::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MemberChange<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MemberChange");
+            ds.field("conversation", &self.conversation());
+            ds.field("action", &self.action());
+            ds.field("users", &self.users());
+            ds.field("role", &self.role());
+            ds.finish()
+        }
+    }
+    pub enum AckOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Ack<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Ack<'a> {
+        type Inner = Ack<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Ack<'a> {
+        pub const VT_USER_SEQ: ::flatbuffers::VOffsetT = 4;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Ack { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args AckArgs,
+        ) -> ::flatbuffers::WIPOffset<Ack<'bldr>> {
+            let mut builder = AckBuilder::new(_fbb);
+            builder.add_user_seq(args.user_seq);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn user_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Ack::VT_USER_SEQ, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Ack<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<u64>("user_seq", Self::VT_USER_SEQ, false)?.finish();
+            Ok(())
+        }
+    }
+    pub struct AckArgs {
+        pub user_seq: u64,
+    }
+    impl<'a> Default for AckArgs {
+        #[inline]
+        fn default() -> Self {
+            AckArgs { user_seq: 0 }
+        }
+    }
+
+    pub struct AckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AckBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_user_seq(&mut self, user_seq: u64) {
+            self.fbb_.push_slot::<u64>(Ack::VT_USER_SEQ, user_seq, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AckBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            AckBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Ack<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Ack<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Ack");
+            ds.field("user_seq", &self.user_seq());
+            ds.finish()
+        }
+    }
+    pub enum MessageReadOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MessageRead<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MessageRead<'a> {
+        type Inner = MessageRead<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MessageRead<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MessageRead { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MessageReadArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MessageRead<'bldr>> {
+            let mut builder = MessageReadBuilder::new(_fbb);
+            builder.add_up_to_seq(args.up_to_seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MessageRead::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn up_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MessageRead::VT_UP_TO_SEQ, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MessageRead<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MessageReadArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub up_to_seq: u64,
+    }
+    impl<'a> Default for MessageReadArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MessageReadArgs {
+                conversation: None, // required field
+                up_to_seq: 0,
+            }
+        }
+    }
+
+    pub struct MessageReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageReadBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MessageRead::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(MessageRead::VT_UP_TO_SEQ, up_to_seq, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageReadBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MessageReadBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageRead<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MessageRead::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MessageRead<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MessageRead");
+            ds.field("conversation", &self.conversation());
+            ds.field("up_to_seq", &self.up_to_seq());
+            ds.finish()
+        }
+    }
+    pub enum TypingStartOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct TypingStart<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for TypingStart<'a> {
+        type Inner = TypingStart<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> TypingStart<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            TypingStart { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args TypingStartArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<TypingStart<'bldr>> {
+            let mut builder = TypingStartBuilder::new(_fbb);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(TypingStart::VT_CONVERSATION, None).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for TypingStart<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?.finish();
+            Ok(())
+        }
+    }
+    pub struct TypingStartArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+    }
+    impl<'a> Default for TypingStartArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            TypingStartArgs {
       conversation: None, // required field
     }
-  }
-}
-
-pub struct TypingStartBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingStartBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(TypingStart::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingStartBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    TypingStartBuilder {
-      fbb_: _fbb,
-      start_: start,
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingStart<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, TypingStart::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for TypingStart<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("TypingStart");
-      ds.field("conversation", &self.conversation());
-      ds.finish()
-  }
-}
-pub enum TypingStopOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    pub struct TypingStartBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingStartBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(TypingStart::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingStartBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            TypingStartBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingStart<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, TypingStart::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-pub struct TypingStop<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl ::core::fmt::Debug for TypingStart<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("TypingStart");
+            ds.field("conversation", &self.conversation());
+            ds.finish()
+        }
+    }
+    pub enum TypingStopOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl<'a> ::flatbuffers::Follow<'a> for TypingStop<'a> {
-  type Inner = TypingStop<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    pub struct TypingStop<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> TypingStop<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+    impl<'a> ::flatbuffers::Follow<'a> for TypingStop<'a> {
+        type Inner = TypingStop<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    TypingStop { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args TypingStopArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<TypingStop<'bldr>> {
-    let mut builder = TypingStopBuilder::new(_fbb);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
+    impl<'a> TypingStop<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
 
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            TypingStop { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args TypingStopArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<TypingStop<'bldr>> {
+            let mut builder = TypingStopBuilder::new(_fbb);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
 
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(TypingStop::VT_CONVERSATION, None).unwrap()}
-  }
-}
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(TypingStop::VT_CONVERSATION, None).unwrap() }
+        }
+    }
 
-impl ::flatbuffers::Verifiable for TypingStop<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct TypingStopArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-}
-impl<'a> Default for TypingStopArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    TypingStopArgs {
+    impl ::flatbuffers::Verifiable for TypingStop<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?.finish();
+            Ok(())
+        }
+    }
+    pub struct TypingStopArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+    }
+    impl<'a> Default for TypingStopArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            TypingStopArgs {
       conversation: None, // required field
     }
-  }
-}
-
-pub struct TypingStopBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingStopBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(TypingStop::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingStopBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    TypingStopBuilder {
-      fbb_: _fbb,
-      start_: start,
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingStop<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, TypingStop::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for TypingStop<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("TypingStop");
-      ds.field("conversation", &self.conversation());
-      ds.finish()
-  }
-}
-pub enum SyncGetOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SyncGet<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SyncGet<'a> {
-  type Inner = SyncGet<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SyncGet<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_AFTER_USER_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BYTES_MAX: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SyncGet { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SyncGetArgs
-  ) -> ::flatbuffers::WIPOffset<SyncGet<'bldr>> {
-    let mut builder = SyncGetBuilder::new(_fbb);
-    builder.add_after_user_seq(args.after_user_seq);
-    builder.add_bytes_max(args.bytes_max);
-    builder.add_request_id(args.request_id);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(SyncGet::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn after_user_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SyncGet::VT_AFTER_USER_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn bytes_max(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(SyncGet::VT_BYTES_MAX, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SyncGet<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
-     .visit_field::<u64>("after_user_seq", Self::VT_AFTER_USER_SEQ, false)?
-     .visit_field::<u32>("bytes_max", Self::VT_BYTES_MAX, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SyncGetArgs {
-    pub request_id: u32,
-    pub after_user_seq: u64,
-    pub bytes_max: u32,
-}
-impl<'a> Default for SyncGetArgs {
-  #[inline]
-  fn default() -> Self {
-    SyncGetArgs {
-      request_id: 0,
-      after_user_seq: 0,
-      bytes_max: 0,
+    pub struct TypingStopBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-}
-
-pub struct SyncGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncGetBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(SyncGet::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_after_user_seq(&mut self, after_user_seq: u64) {
-    self.fbb_.push_slot::<u64>(SyncGet::VT_AFTER_USER_SEQ, after_user_seq, 0);
-  }
-  #[inline]
-  pub fn add_bytes_max(&mut self, bytes_max: u32) {
-    self.fbb_.push_slot::<u32>(SyncGet::VT_BYTES_MAX, bytes_max, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncGetBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SyncGetBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingStopBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(TypingStop::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingStopBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            TypingStopBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingStop<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, TypingStop::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncGet<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for SyncGet<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SyncGet");
-      ds.field("request_id", &self.request_id());
-      ds.field("after_user_seq", &self.after_user_seq());
-      ds.field("bytes_max", &self.bytes_max());
-      ds.finish()
-  }
-}
-pub enum HistoryGetOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct HistoryGet<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for HistoryGet<'a> {
-  type Inner = HistoryGet<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> HistoryGet<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BEFORE_SEQ: ::flatbuffers::VOffsetT = 8;
-  pub const VT_AFTER_SEQ: ::flatbuffers::VOffsetT = 10;
-  pub const VT_LIMIT: ::flatbuffers::VOffsetT = 12;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    HistoryGet { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args HistoryGetArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<HistoryGet<'bldr>> {
-    let mut builder = HistoryGetBuilder::new(_fbb);
-    builder.add_after_seq(args.after_seq);
-    builder.add_before_seq(args.before_seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_request_id(args.request_id);
-    builder.add_limit(args.limit);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(HistoryGet::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(HistoryGet::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn before_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(HistoryGet::VT_BEFORE_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn after_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(HistoryGet::VT_AFTER_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn limit(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(HistoryGet::VT_LIMIT, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for HistoryGet<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("before_seq", Self::VT_BEFORE_SEQ, false)?
-     .visit_field::<u64>("after_seq", Self::VT_AFTER_SEQ, false)?
-     .visit_field::<u16>("limit", Self::VT_LIMIT, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct HistoryGetArgs<'a> {
-    pub request_id: u32,
-    pub conversation: Option<&'a ConversationId>,
-    pub before_seq: u64,
-    pub after_seq: u64,
-    pub limit: u16,
-}
-impl<'a> Default for HistoryGetArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    HistoryGetArgs {
-      request_id: 0,
-      conversation: None, // required field
-      before_seq: 0,
-      after_seq: 0,
-      limit: 0,
+    impl ::core::fmt::Debug for TypingStop<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("TypingStop");
+            ds.field("conversation", &self.conversation());
+            ds.finish()
+        }
     }
-  }
-}
+    pub enum SyncGetOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-pub struct HistoryGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HistoryGetBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(HistoryGet::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(HistoryGet::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_before_seq(&mut self, before_seq: u64) {
-    self.fbb_.push_slot::<u64>(HistoryGet::VT_BEFORE_SEQ, before_seq, 0);
-  }
-  #[inline]
-  pub fn add_after_seq(&mut self, after_seq: u64) {
-    self.fbb_.push_slot::<u64>(HistoryGet::VT_AFTER_SEQ, after_seq, 0);
-  }
-  #[inline]
-  pub fn add_limit(&mut self, limit: u16) {
-    self.fbb_.push_slot::<u16>(HistoryGet::VT_LIMIT, limit, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HistoryGetBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    HistoryGetBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct SyncGet<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<HistoryGet<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, HistoryGet::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for HistoryGet<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("HistoryGet");
-      ds.field("request_id", &self.request_id());
-      ds.field("conversation", &self.conversation());
-      ds.field("before_seq", &self.before_seq());
-      ds.field("after_seq", &self.after_seq());
-      ds.field("limit", &self.limit());
-      ds.finish()
-  }
-}
-pub enum MembersGetOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MembersGet<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MembersGet<'a> {
-  type Inner = MembersGet<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MembersGet<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MembersGet { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MembersGetArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MembersGet<'bldr>> {
-    let mut builder = MembersGetBuilder::new(_fbb);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_request_id(args.request_id);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(MembersGet::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MembersGet::VT_CONVERSATION, None).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MembersGet<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MembersGetArgs<'a> {
-    pub request_id: u32,
-    pub conversation: Option<&'a ConversationId>,
-}
-impl<'a> Default for MembersGetArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MembersGetArgs {
-      request_id: 0,
-      conversation: None, // required field
+    impl<'a> ::flatbuffers::Follow<'a> for SyncGet<'a> {
+        type Inner = SyncGet<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
     }
-  }
-}
 
-pub struct MembersGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MembersGetBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(MembersGet::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MembersGet::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MembersGetBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MembersGetBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a> SyncGet<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_AFTER_USER_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_BYTES_MAX: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            SyncGet { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args SyncGetArgs,
+        ) -> ::flatbuffers::WIPOffset<SyncGet<'bldr>> {
+            let mut builder = SyncGetBuilder::new(_fbb);
+            builder.add_after_user_seq(args.after_user_seq);
+            builder.add_bytes_max(args.bytes_max);
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(SyncGet::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn after_user_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(SyncGet::VT_AFTER_USER_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn bytes_max(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(SyncGet::VT_BYTES_MAX, Some(0)).unwrap() }
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MembersGet<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MembersGet::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for MembersGet<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MembersGet");
-      ds.field("request_id", &self.request_id());
-      ds.field("conversation", &self.conversation());
-      ds.finish()
-  }
-}
-pub enum UserLookupOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    impl ::flatbuffers::Verifiable for SyncGet<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                .visit_field::<u64>("after_user_seq", Self::VT_AFTER_USER_SEQ, false)?
+                .visit_field::<u32>("bytes_max", Self::VT_BYTES_MAX, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct SyncGetArgs {
+        pub request_id: u32,
+        pub after_user_seq: u64,
+        pub bytes_max: u32,
+    }
+    impl<'a> Default for SyncGetArgs {
+        #[inline]
+        fn default() -> Self {
+            SyncGetArgs { request_id: 0, after_user_seq: 0, bytes_max: 0 }
+        }
+    }
 
-pub struct UserLookup<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    pub struct SyncGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncGetBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(SyncGet::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_after_user_seq(&mut self, after_user_seq: u64) {
+            self.fbb_.push_slot::<u64>(SyncGet::VT_AFTER_USER_SEQ, after_user_seq, 0);
+        }
+        #[inline]
+        pub fn add_bytes_max(&mut self, bytes_max: u32) {
+            self.fbb_.push_slot::<u32>(SyncGet::VT_BYTES_MAX, bytes_max, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncGetBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            SyncGetBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncGet<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-impl<'a> ::flatbuffers::Follow<'a> for UserLookup<'a> {
-  type Inner = UserLookup<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    impl ::core::fmt::Debug for SyncGet<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("SyncGet");
+            ds.field("request_id", &self.request_id());
+            ds.field("after_user_seq", &self.after_user_seq());
+            ds.field("bytes_max", &self.bytes_max());
+            ds.finish()
+        }
+    }
+    pub enum HistoryGetOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl<'a> UserLookup<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_HANDLES: ::flatbuffers::VOffsetT = 6;
-  pub const VT_IDS: ::flatbuffers::VOffsetT = 8;
+    pub struct HistoryGet<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    UserLookup { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args UserLookupArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<UserLookup<'bldr>> {
-    let mut builder = UserLookupBuilder::new(_fbb);
-    if let Some(x) = args.ids { builder.add_ids(x); }
-    if let Some(x) = args.handles { builder.add_handles(x); }
-    builder.add_request_id(args.request_id);
-    builder.finish()
-  }
+    impl<'a> ::flatbuffers::Follow<'a> for HistoryGet<'a> {
+        type Inner = HistoryGet<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
+    impl<'a> HistoryGet<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_BEFORE_SEQ: ::flatbuffers::VOffsetT = 8;
+        pub const VT_AFTER_SEQ: ::flatbuffers::VOffsetT = 10;
+        pub const VT_LIMIT: ::flatbuffers::VOffsetT = 12;
 
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(UserLookup::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn handles(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>(UserLookup::VT_HANDLES, None)}
-  }
-  #[inline]
-  pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(UserLookup::VT_IDS, None)}
-  }
-}
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            HistoryGet { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args HistoryGetArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<HistoryGet<'bldr>> {
+            let mut builder = HistoryGetBuilder::new(_fbb);
+            builder.add_after_seq(args.after_seq);
+            builder.add_before_seq(args.before_seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.add_limit(args.limit);
+            builder.finish()
+        }
 
-impl ::flatbuffers::Verifiable for UserLookup<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(HistoryGet::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(HistoryGet::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn before_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(HistoryGet::VT_BEFORE_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn after_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(HistoryGet::VT_AFTER_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn limit(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(HistoryGet::VT_LIMIT, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for HistoryGet<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("before_seq", Self::VT_BEFORE_SEQ, false)?
+                .visit_field::<u64>("after_seq", Self::VT_AFTER_SEQ, false)?
+                .visit_field::<u16>("limit", Self::VT_LIMIT, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct HistoryGetArgs<'a> {
+        pub request_id: u32,
+        pub conversation: Option<&'a ConversationId>,
+        pub before_seq: u64,
+        pub after_seq: u64,
+        pub limit: u16,
+    }
+    impl<'a> Default for HistoryGetArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            HistoryGetArgs {
+                request_id: 0,
+                conversation: None, // required field
+                before_seq: 0,
+                after_seq: 0,
+                limit: 0,
+            }
+        }
+    }
+
+    pub struct HistoryGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HistoryGetBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(HistoryGet::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(HistoryGet::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_before_seq(&mut self, before_seq: u64) {
+            self.fbb_.push_slot::<u64>(HistoryGet::VT_BEFORE_SEQ, before_seq, 0);
+        }
+        #[inline]
+        pub fn add_after_seq(&mut self, after_seq: u64) {
+            self.fbb_.push_slot::<u64>(HistoryGet::VT_AFTER_SEQ, after_seq, 0);
+        }
+        #[inline]
+        pub fn add_limit(&mut self, limit: u16) {
+            self.fbb_.push_slot::<u16>(HistoryGet::VT_LIMIT, limit, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HistoryGetBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            HistoryGetBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<HistoryGet<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, HistoryGet::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for HistoryGet<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("HistoryGet");
+            ds.field("request_id", &self.request_id());
+            ds.field("conversation", &self.conversation());
+            ds.field("before_seq", &self.before_seq());
+            ds.field("after_seq", &self.after_seq());
+            ds.field("limit", &self.limit());
+            ds.finish()
+        }
+    }
+    pub enum MembersGetOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MembersGet<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MembersGet<'a> {
+        type Inner = MembersGet<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MembersGet<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MembersGet { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MembersGetArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MembersGet<'bldr>> {
+            let mut builder = MembersGetBuilder::new(_fbb);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(MembersGet::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MembersGet::VT_CONVERSATION, None).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MembersGet<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MembersGetArgs<'a> {
+        pub request_id: u32,
+        pub conversation: Option<&'a ConversationId>,
+    }
+    impl<'a> Default for MembersGetArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MembersGetArgs {
+                request_id: 0,
+                conversation: None, // required field
+            }
+        }
+    }
+
+    pub struct MembersGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MembersGetBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(MembersGet::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MembersGet::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MembersGetBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MembersGetBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MembersGet<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MembersGet::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MembersGet<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MembersGet");
+            ds.field("request_id", &self.request_id());
+            ds.field("conversation", &self.conversation());
+            ds.finish()
+        }
+    }
+    pub enum UserLookupOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct UserLookup<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for UserLookup<'a> {
+        type Inner = UserLookup<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> UserLookup<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_HANDLES: ::flatbuffers::VOffsetT = 6;
+        pub const VT_IDS: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            UserLookup { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args UserLookupArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<UserLookup<'bldr>> {
+            let mut builder = UserLookupBuilder::new(_fbb);
+            if let Some(x) = args.ids {
+                builder.add_ids(x);
+            }
+            if let Some(x) = args.handles {
+                builder.add_handles(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(UserLookup::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn handles(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>,
+                >>(UserLookup::VT_HANDLES, None)
+            }
+        }
+        #[inline]
+        pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(UserLookup::VT_IDS, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for UserLookup<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("handles", Self::VT_HANDLES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("ids", Self::VT_IDS, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct UserLookupArgs<'a> {
-    pub request_id: u32,
-    pub handles: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
-    pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-}
-impl<'a> Default for UserLookupArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    UserLookupArgs {
-      request_id: 0,
-      handles: None,
-      ids: None,
-    }
-  }
-}
-
-pub struct UserLookupBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserLookupBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(UserLookup::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_handles(&mut self, handles: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<&'b  str>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserLookup::VT_HANDLES, handles);
-  }
-  #[inline]
-  pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserLookup::VT_IDS, ids);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserLookupBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    UserLookupBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<UserLookup<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for UserLookup<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("UserLookup");
-      ds.field("request_id", &self.request_id());
-      ds.field("handles", &self.handles());
-      ds.field("ids", &self.ids());
-      ds.finish()
-  }
-}
-pub enum PingOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Ping<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Ping<'a> {
-  type Inner = Ping<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Ping<'a> {
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Ping { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    _args: &'args PingArgs
-  ) -> ::flatbuffers::WIPOffset<Ping<'bldr>> {
-    let mut builder = PingBuilder::new(_fbb);
-    builder.finish()
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Ping<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct PingArgs {
-}
-impl<'a> Default for PingArgs {
-  #[inline]
-  fn default() -> Self {
-    PingArgs {
-    }
-  }
-}
-
-pub struct PingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PingBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PingBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    PingBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Ping<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Ping<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Ping");
-      ds.finish()
-  }
-}
-pub enum ClientFrameOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct ClientFrame<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for ClientFrame<'a> {
-  type Inner = ClientFrame<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> ClientFrame<'a> {
-  pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    ClientFrame { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ClientFrameArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<ClientFrame<'bldr>> {
-    let mut builder = ClientFrameBuilder::new(_fbb);
-    if let Some(x) = args.body { builder.add_body(x); }
-    if let Some(x) = args.client_op_id { builder.add_client_op_id(x); }
-    builder.add_body_type(args.body_type);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn client_op_id(&self) -> Option<&'a ClientMsgId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(ClientFrame::VT_CLIENT_OP_ID, None)}
-  }
-  #[inline]
-  pub fn body_type(&self) -> ClientBody {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientBody>(ClientFrame::VT_BODY_TYPE, Some(ClientBody::NONE)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(ClientFrame::VT_BODY, None)}
-  }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_hello(&self) -> Option<Hello<'a>> {
-    if self.body_type() == ClientBody::Hello {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Hello::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_message_send(&self) -> Option<MessageSend<'a>> {
-    if self.body_type() == ClientBody::MessageSend {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MessageSend::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_ack(&self) -> Option<Ack<'a>> {
-    if self.body_type() == ClientBody::Ack {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Ack::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_message_read(&self) -> Option<MessageRead<'a>> {
-    if self.body_type() == ClientBody::MessageRead {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MessageRead::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_typing_start(&self) -> Option<TypingStart<'a>> {
-    if self.body_type() == ClientBody::TypingStart {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { TypingStart::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_typing_stop(&self) -> Option<TypingStop<'a>> {
-    if self.body_type() == ClientBody::TypingStop {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { TypingStop::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_sync_get(&self) -> Option<SyncGet<'a>> {
-    if self.body_type() == ClientBody::SyncGet {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SyncGet::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_history_get(&self) -> Option<HistoryGet<'a>> {
-    if self.body_type() == ClientBody::HistoryGet {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { HistoryGet::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_ping(&self) -> Option<Ping<'a>> {
-    if self.body_type() == ClientBody::Ping {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Ping::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_conversation_create(&self) -> Option<ConversationCreate<'a>> {
-    if self.body_type() == ClientBody::ConversationCreate {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { ConversationCreate::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_member_change(&self) -> Option<MemberChange<'a>> {
-    if self.body_type() == ClientBody::MemberChange {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MemberChange::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_members_get(&self) -> Option<MembersGet<'a>> {
-    if self.body_type() == ClientBody::MembersGet {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MembersGet::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_user_lookup(&self) -> Option<UserLookup<'a>> {
-    if self.body_type() == ClientBody::UserLookup {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { UserLookup::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for ClientFrame<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, false)?
-     .visit_union::<ClientBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, false, |key, v, pos| {
-        match key {
-          ClientBody::Hello => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Hello>>("ClientBody::Hello", pos),
-          ClientBody::MessageSend => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageSend>>("ClientBody::MessageSend", pos),
-          ClientBody::Ack => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ack>>("ClientBody::Ack", pos),
-          ClientBody::MessageRead => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageRead>>("ClientBody::MessageRead", pos),
-          ClientBody::TypingStart => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingStart>>("ClientBody::TypingStart", pos),
-          ClientBody::TypingStop => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingStop>>("ClientBody::TypingStop", pos),
-          ClientBody::SyncGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncGet>>("ClientBody::SyncGet", pos),
-          ClientBody::HistoryGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HistoryGet>>("ClientBody::HistoryGet", pos),
-          ClientBody::Ping => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ping>>("ClientBody::Ping", pos),
-          ClientBody::ConversationCreate => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ConversationCreate>>("ClientBody::ConversationCreate", pos),
-          ClientBody::MemberChange => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MemberChange>>("ClientBody::MemberChange", pos),
-          ClientBody::MembersGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MembersGet>>("ClientBody::MembersGet", pos),
-          ClientBody::UserLookup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<UserLookup>>("ClientBody::UserLookup", pos),
-          _ => Ok(()),
+            Ok(())
         }
-     })?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ClientFrameArgs<'a> {
-    pub client_op_id: Option<&'a ClientMsgId>,
-    pub body_type: ClientBody,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-}
-impl<'a> Default for ClientFrameArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ClientFrameArgs {
-      client_op_id: None,
-      body_type: ClientBody::NONE,
-      body: None,
     }
-  }
-}
-
-pub struct ClientFrameBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientFrameBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(ClientFrame::VT_CLIENT_OP_ID, client_op_id);
-  }
-  #[inline]
-  pub fn add_body_type(&mut self, body_type: ClientBody) {
-    self.fbb_.push_slot::<ClientBody>(ClientFrame::VT_BODY_TYPE, body_type, ClientBody::NONE);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientFrame::VT_BODY, body);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientFrameBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ClientFrameBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct UserLookupArgs<'a> {
+        pub request_id: u32,
+        pub handles:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
+        pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientFrame<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for ClientFrame<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("ClientFrame");
-      ds.field("client_op_id", &self.client_op_id());
-      ds.field("body_type", &self.body_type());
-      match self.body_type() {
-        ClientBody::Hello => {
-          if let Some(x) = self.body_as_hello() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::MessageSend => {
-          if let Some(x) = self.body_as_message_send() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::Ack => {
-          if let Some(x) = self.body_as_ack() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::MessageRead => {
-          if let Some(x) = self.body_as_message_read() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::TypingStart => {
-          if let Some(x) = self.body_as_typing_start() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::TypingStop => {
-          if let Some(x) = self.body_as_typing_stop() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::SyncGet => {
-          if let Some(x) = self.body_as_sync_get() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::HistoryGet => {
-          if let Some(x) = self.body_as_history_get() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::Ping => {
-          if let Some(x) = self.body_as_ping() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::ConversationCreate => {
-          if let Some(x) = self.body_as_conversation_create() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::MemberChange => {
-          if let Some(x) = self.body_as_member_change() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::MembersGet => {
-          if let Some(x) = self.body_as_members_get() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ClientBody::UserLookup => {
-          if let Some(x) = self.body_as_user_lookup() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("body", &x)
-        },
-      };
-      ds.finish()
-  }
-}
-pub enum WelcomeOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Welcome<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Welcome<'a> {
-  type Inner = Welcome<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Welcome<'a> {
-  pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_SESSION_ID: ::flatbuffers::VOffsetT = 6;
-  pub const VT_USER_ID: ::flatbuffers::VOffsetT = 8;
-  pub const VT_USER_HANDLE: ::flatbuffers::VOffsetT = 10;
-  pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 12;
-  pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 14;
-  pub const VT_HEARTBEAT_INTERVAL_MS: ::flatbuffers::VOffsetT = 16;
-  pub const VT_RESUMED: ::flatbuffers::VOffsetT = 18;
-  pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 20;
-  pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 22;
-  pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 24;
-  pub const VT_RESUME_TICKET: ::flatbuffers::VOffsetT = 26;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 28;
-  pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 30;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Welcome { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args WelcomeArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Welcome<'bldr>> {
-    let mut builder = WelcomeBuilder::new(_fbb);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_user_head(args.user_head);
-    builder.add_user_epoch(args.user_epoch);
-    builder.add_store_incarnation(args.store_incarnation);
-    builder.add_device_id(args.device_id);
-    builder.add_user_id(args.user_id);
-    builder.add_session_id(args.session_id);
-    if let Some(x) = args.resume_ticket { builder.add_resume_ticket(x); }
-    builder.add_heartbeat_interval_ms(args.heartbeat_interval_ms);
-    builder.add_device_generation(args.device_generation);
-    if let Some(x) = args.user_handle { builder.add_user_handle(x); }
-    builder.add_version(args.version);
-    builder.add_durability(args.durability);
-    builder.add_resumed(args.resumed);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn version(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Welcome::VT_VERSION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn session_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_SESSION_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_USER_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_handle(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Welcome::VT_USER_HANDLE, None)}
-  }
-  #[inline]
-  pub fn device_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_DEVICE_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn device_generation(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Welcome::VT_DEVICE_GENERATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn heartbeat_interval_ms(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Welcome::VT_HEARTBEAT_INTERVAL_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn resumed(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(Welcome::VT_RESUMED, Some(false)).unwrap()}
-  }
-  #[inline]
-  pub fn store_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_STORE_INCARNATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_epoch(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_USER_EPOCH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_head(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_USER_HEAD, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn resume_ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Welcome::VT_RESUME_TICKET, None)}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Welcome::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn durability(&self) -> Durability {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Durability>(Welcome::VT_DURABILITY, Some(Durability::Unknown)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Welcome<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("version", Self::VT_VERSION, false)?
-     .visit_field::<u64>("session_id", Self::VT_SESSION_ID, false)?
-     .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("user_handle", Self::VT_USER_HANDLE, false)?
-     .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
-     .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
-     .visit_field::<u32>("heartbeat_interval_ms", Self::VT_HEARTBEAT_INTERVAL_MS, false)?
-     .visit_field::<bool>("resumed", Self::VT_RESUMED, false)?
-     .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
-     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
-     .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("resume_ticket", Self::VT_RESUME_TICKET, false)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .visit_field::<Durability>("durability", Self::VT_DURABILITY, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct WelcomeArgs<'a> {
-    pub version: u16,
-    pub session_id: u64,
-    pub user_id: u64,
-    pub user_handle: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub device_id: u64,
-    pub device_generation: u32,
-    pub heartbeat_interval_ms: u32,
-    pub resumed: bool,
-    pub store_incarnation: u64,
-    pub user_epoch: u64,
-    pub user_head: u64,
-    pub resume_ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub server_time_ms: u64,
-    pub durability: Durability,
-}
-impl<'a> Default for WelcomeArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    WelcomeArgs {
-      version: 0,
-      session_id: 0,
-      user_id: 0,
-      user_handle: None,
-      device_id: 0,
-      device_generation: 0,
-      heartbeat_interval_ms: 0,
-      resumed: false,
-      store_incarnation: 0,
-      user_epoch: 0,
-      user_head: 0,
-      resume_ticket: None,
-      server_time_ms: 0,
-      durability: Durability::Unknown,
+    impl<'a> Default for UserLookupArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            UserLookupArgs { request_id: 0, handles: None, ids: None }
+        }
     }
-  }
-}
 
-pub struct WelcomeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WelcomeBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_version(&mut self, version: u16) {
-    self.fbb_.push_slot::<u16>(Welcome::VT_VERSION, version, 0);
-  }
-  #[inline]
-  pub fn add_session_id(&mut self, session_id: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_SESSION_ID, session_id, 0);
-  }
-  #[inline]
-  pub fn add_user_id(&mut self, user_id: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_USER_ID, user_id, 0);
-  }
-  #[inline]
-  pub fn add_user_handle(&mut self, user_handle: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Welcome::VT_USER_HANDLE, user_handle);
-  }
-  #[inline]
-  pub fn add_device_id(&mut self, device_id: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_DEVICE_ID, device_id, 0);
-  }
-  #[inline]
-  pub fn add_device_generation(&mut self, device_generation: u32) {
-    self.fbb_.push_slot::<u32>(Welcome::VT_DEVICE_GENERATION, device_generation, 0);
-  }
-  #[inline]
-  pub fn add_heartbeat_interval_ms(&mut self, heartbeat_interval_ms: u32) {
-    self.fbb_.push_slot::<u32>(Welcome::VT_HEARTBEAT_INTERVAL_MS, heartbeat_interval_ms, 0);
-  }
-  #[inline]
-  pub fn add_resumed(&mut self, resumed: bool) {
-    self.fbb_.push_slot::<bool>(Welcome::VT_RESUMED, resumed, false);
-  }
-  #[inline]
-  pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_STORE_INCARNATION, store_incarnation, 0);
-  }
-  #[inline]
-  pub fn add_user_epoch(&mut self, user_epoch: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_USER_EPOCH, user_epoch, 0);
-  }
-  #[inline]
-  pub fn add_user_head(&mut self, user_head: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_USER_HEAD, user_head, 0);
-  }
-  #[inline]
-  pub fn add_resume_ticket(&mut self, resume_ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Welcome::VT_RESUME_TICKET, resume_ticket);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(Welcome::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn add_durability(&mut self, durability: Durability) {
-    self.fbb_.push_slot::<Durability>(Welcome::VT_DURABILITY, durability, Durability::Unknown);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WelcomeBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    WelcomeBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct UserLookupBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Welcome<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Welcome<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Welcome");
-      ds.field("version", &self.version());
-      ds.field("session_id", &self.session_id());
-      ds.field("user_id", &self.user_id());
-      ds.field("user_handle", &self.user_handle());
-      ds.field("device_id", &self.device_id());
-      ds.field("device_generation", &self.device_generation());
-      ds.field("heartbeat_interval_ms", &self.heartbeat_interval_ms());
-      ds.field("resumed", &self.resumed());
-      ds.field("store_incarnation", &self.store_incarnation());
-      ds.field("user_epoch", &self.user_epoch());
-      ds.field("user_head", &self.user_head());
-      ds.field("resume_ticket", &self.resume_ticket());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.field("durability", &self.durability());
-      ds.finish()
-  }
-}
-pub enum MessageAckOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MessageAck<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MessageAck<'a> {
-  type Inner = MessageAck<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MessageAck<'a> {
-  pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 8;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 10;
-  pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 12;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MessageAck { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MessageAckArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MessageAck<'bldr>> {
-    let mut builder = MessageAckBuilder::new(_fbb);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_seq(args.seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
-    builder.add_durability(args.durability);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn client_msg_id(&self) -> &'a ClientMsgId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(MessageAck::VT_CLIENT_MSG_ID, None).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MessageAck::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MessageAck::VT_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MessageAck::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn durability(&self) -> Durability {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Durability>(MessageAck::VT_DURABILITY, Some(Durability::Unknown)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MessageAck<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .visit_field::<Durability>("durability", Self::VT_DURABILITY, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MessageAckArgs<'a> {
-    pub client_msg_id: Option<&'a ClientMsgId>,
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-    pub server_time_ms: u64,
-    pub durability: Durability,
-}
-impl<'a> Default for MessageAckArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MessageAckArgs {
-      client_msg_id: None, // required field
-      conversation: None, // required field
-      seq: 0,
-      server_time_ms: 0,
-      durability: Durability::Unknown,
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserLookupBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(UserLookup::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_handles(
+            &mut self,
+            handles: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<&'b str>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserLookup::VT_HANDLES, handles);
+        }
+        #[inline]
+        pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserLookup::VT_IDS, ids);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserLookupBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            UserLookupBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<UserLookup<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
     }
-  }
-}
 
-pub struct MessageAckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageAckBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(MessageAck::VT_CLIENT_MSG_ID, client_msg_id);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MessageAck::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(MessageAck::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(MessageAck::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn add_durability(&mut self, durability: Durability) {
-    self.fbb_.push_slot::<Durability>(MessageAck::VT_DURABILITY, durability, Durability::Unknown);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageAckBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MessageAckBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::core::fmt::Debug for UserLookup<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("UserLookup");
+            ds.field("request_id", &self.request_id());
+            ds.field("handles", &self.handles());
+            ds.field("ids", &self.ids());
+            ds.finish()
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageAck<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MessageAck::VT_CLIENT_MSG_ID,"client_msg_id");
-    self.fbb_.required(o, MessageAck::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    pub enum PingOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl ::core::fmt::Debug for MessageAck<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MessageAck");
-      ds.field("client_msg_id", &self.client_msg_id());
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.field("durability", &self.durability());
-      ds.finish()
-  }
-}
-pub enum OpAckOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct OpAck<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for OpAck<'a> {
-  type Inner = OpAck<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> OpAck<'a> {
-  pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_STATUS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_CODE: ::flatbuffers::VOffsetT = 8;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 10;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 12;
-  pub const VT_TEXT: ::flatbuffers::VOffsetT = 14;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    OpAck { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args OpAckArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<OpAck<'bldr>> {
-    let mut builder = OpAckBuilder::new(_fbb);
-    builder.add_seq(args.seq);
-    if let Some(x) = args.text { builder.add_text(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    if let Some(x) = args.client_op_id { builder.add_client_op_id(x); }
-    builder.add_code(args.code);
-    builder.add_status(args.status);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn client_op_id(&self) -> &'a ClientMsgId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(OpAck::VT_CLIENT_OP_ID, None).unwrap()}
-  }
-  #[inline]
-  pub fn status(&self) -> OpStatus {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<OpStatus>(OpAck::VT_STATUS, Some(OpStatus::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn code(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(OpAck::VT_CODE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> Option<&'a ConversationId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(OpAck::VT_CONVERSATION, None)}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(OpAck::VT_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn text(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(OpAck::VT_TEXT, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for OpAck<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, true)?
-     .visit_field::<OpStatus>("status", Self::VT_STATUS, false)?
-     .visit_field::<u16>("code", Self::VT_CODE, false)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, false)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct OpAckArgs<'a> {
-    pub client_op_id: Option<&'a ClientMsgId>,
-    pub status: OpStatus,
-    pub code: u16,
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-    pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
-}
-impl<'a> Default for OpAckArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    OpAckArgs {
-      client_op_id: None, // required field
-      status: OpStatus::Unknown,
-      code: 0,
-      conversation: None,
-      seq: 0,
-      text: None,
+    pub struct Ping<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
     }
-  }
-}
 
-pub struct OpAckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpAckBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(OpAck::VT_CLIENT_OP_ID, client_op_id);
-  }
-  #[inline]
-  pub fn add_status(&mut self, status: OpStatus) {
-    self.fbb_.push_slot::<OpStatus>(OpAck::VT_STATUS, status, OpStatus::Unknown);
-  }
-  #[inline]
-  pub fn add_code(&mut self, code: u16) {
-    self.fbb_.push_slot::<u16>(OpAck::VT_CODE, code, 0);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(OpAck::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(OpAck::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(OpAck::VT_TEXT, text);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpAckBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    OpAckBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a> ::flatbuffers::Follow<'a> for Ping<'a> {
+        type Inner = Ping<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<OpAck<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, OpAck::VT_CLIENT_OP_ID,"client_op_id");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for OpAck<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("OpAck");
-      ds.field("client_op_id", &self.client_op_id());
-      ds.field("status", &self.status());
-      ds.field("code", &self.code());
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.field("text", &self.text());
-      ds.finish()
-  }
-}
-pub enum MessageOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Message<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Message<'a> {
-  type Inner = Message<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Message<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ORDINAL: ::flatbuffers::VOffsetT = 8;
-  pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 10;
-  pub const VT_SENDER: ::flatbuffers::VOffsetT = 12;
-  pub const VT_SENDER_DEVICE: ::flatbuffers::VOffsetT = 14;
-  pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 16;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 18;
-  pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 20;
-  pub const VT_ENCRYPTION: ::flatbuffers::VOffsetT = 22;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 24;
-  pub const VT_REPLY_TO_SEQ: ::flatbuffers::VOffsetT = 26;
-  pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 28;
-  pub const VT_EXPIRES_IN_S: ::flatbuffers::VOffsetT = 30;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Message { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MessageArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Message<'bldr>> {
-    let mut builder = MessageBuilder::new(_fbb);
-    builder.add_reply_to_seq(args.reply_to_seq);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_sender_device(args.sender_device);
-    builder.add_sender(args.sender);
-    builder.add_direct_peer(args.direct_peer);
-    builder.add_ordinal(args.ordinal);
-    builder.add_seq(args.seq);
-    builder.add_expires_in_s(args.expires_in_s);
-    if let Some(x) = args.mentions { builder.add_mentions(x); }
-    if let Some(x) = args.body { builder.add_body(x); }
-    if let Some(x) = args.content_type { builder.add_content_type(x); }
-    if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_encryption(args.encryption);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Message::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn ordinal(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_ORDINAL, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn direct_peer(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_DIRECT_PEER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn sender(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_SENDER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn sender_device(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_SENDER_DEVICE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn client_msg_id(&self) -> &'a ClientMsgId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(Message::VT_CLIENT_MSG_ID, None).unwrap()}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn content_type(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Message::VT_CONTENT_TYPE, None)}
-  }
-  #[inline]
-  pub fn encryption(&self) -> Encryption {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Encryption>(Message::VT_ENCRYPTION, Some(Encryption::None)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Message::VT_BODY, None)}
-  }
-  #[inline]
-  pub fn reply_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Message::VT_REPLY_TO_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn mentions(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Message::VT_MENTIONS, None)}
-  }
-  #[inline]
-  pub fn expires_in_s(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Message::VT_EXPIRES_IN_S, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Message<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .visit_field::<u64>("ordinal", Self::VT_ORDINAL, false)?
-     .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
-     .visit_field::<u64>("sender", Self::VT_SENDER, false)?
-     .visit_field::<u64>("sender_device", Self::VT_SENDER_DEVICE, false)?
-     .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("content_type", Self::VT_CONTENT_TYPE, false)?
-     .visit_field::<Encryption>("encryption", Self::VT_ENCRYPTION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("body", Self::VT_BODY, false)?
-     .visit_field::<u64>("reply_to_seq", Self::VT_REPLY_TO_SEQ, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
-     .visit_field::<u32>("expires_in_s", Self::VT_EXPIRES_IN_S, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MessageArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-    pub ordinal: u64,
-    pub direct_peer: u64,
-    pub sender: u64,
-    pub sender_device: u64,
-    pub client_msg_id: Option<&'a ClientMsgId>,
-    pub server_time_ms: u64,
-    pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub encryption: Encryption,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub reply_to_seq: u64,
-    pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-    pub expires_in_s: u32,
-}
-impl<'a> Default for MessageArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MessageArgs {
-      conversation: None, // required field
-      seq: 0,
-      ordinal: 0,
-      direct_peer: 0,
-      sender: 0,
-      sender_device: 0,
-      client_msg_id: None, // required field
-      server_time_ms: 0,
-      content_type: None,
-      encryption: Encryption::None,
-      body: None,
-      reply_to_seq: 0,
-      mentions: None,
-      expires_in_s: 0,
+    impl<'a> Ping<'a> {
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Ping { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            _args: &'args PingArgs,
+        ) -> ::flatbuffers::WIPOffset<Ping<'bldr>> {
+            let mut builder = PingBuilder::new(_fbb);
+            builder.finish()
+        }
     }
-  }
-}
 
-pub struct MessageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Message::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn add_ordinal(&mut self, ordinal: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_ORDINAL, ordinal, 0);
-  }
-  #[inline]
-  pub fn add_direct_peer(&mut self, direct_peer: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_DIRECT_PEER, direct_peer, 0);
-  }
-  #[inline]
-  pub fn add_sender(&mut self, sender: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_SENDER, sender, 0);
-  }
-  #[inline]
-  pub fn add_sender_device(&mut self, sender_device: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_SENDER_DEVICE, sender_device, 0);
-  }
-  #[inline]
-  pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(Message::VT_CLIENT_MSG_ID, client_msg_id);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_CONTENT_TYPE, content_type);
-  }
-  #[inline]
-  pub fn add_encryption(&mut self, encryption: Encryption) {
-    self.fbb_.push_slot::<Encryption>(Message::VT_ENCRYPTION, encryption, Encryption::None);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_BODY, body);
-  }
-  #[inline]
-  pub fn add_reply_to_seq(&mut self, reply_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(Message::VT_REPLY_TO_SEQ, reply_to_seq, 0);
-  }
-  #[inline]
-  pub fn add_mentions(&mut self, mentions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_MENTIONS, mentions);
-  }
-  #[inline]
-  pub fn add_expires_in_s(&mut self, expires_in_s: u32) {
-    self.fbb_.push_slot::<u32>(Message::VT_EXPIRES_IN_S, expires_in_s, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MessageBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::flatbuffers::Verifiable for Ping<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.finish();
+            Ok(())
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Message<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Message::VT_CONVERSATION,"conversation");
-    self.fbb_.required(o, Message::VT_CLIENT_MSG_ID,"client_msg_id");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    pub struct PingArgs {}
+    impl<'a> Default for PingArgs {
+        #[inline]
+        fn default() -> Self {
+            PingArgs {}
+        }
+    }
 
-impl ::core::fmt::Debug for Message<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Message");
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.field("ordinal", &self.ordinal());
-      ds.field("direct_peer", &self.direct_peer());
-      ds.field("sender", &self.sender());
-      ds.field("sender_device", &self.sender_device());
-      ds.field("client_msg_id", &self.client_msg_id());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.field("content_type", &self.content_type());
-      ds.field("encryption", &self.encryption());
-      ds.field("body", &self.body());
-      ds.field("reply_to_seq", &self.reply_to_seq());
-      ds.field("mentions", &self.mentions());
-      ds.field("expires_in_s", &self.expires_in_s());
-      ds.finish()
-  }
-}
-pub enum MessageNewOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    pub struct PingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PingBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PingBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            PingBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Ping<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-pub struct MessageNew<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl ::core::fmt::Debug for Ping<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Ping");
+            ds.finish()
+        }
+    }
+    pub enum ClientFrameOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl<'a> ::flatbuffers::Follow<'a> for MessageNew<'a> {
-  type Inner = MessageNew<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    pub struct ClientFrame<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> MessageNew<'a> {
-  pub const VT_MESSAGE: ::flatbuffers::VOffsetT = 4;
+    impl<'a> ::flatbuffers::Follow<'a> for ClientFrame<'a> {
+        type Inner = ClientFrame<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MessageNew { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MessageNewArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MessageNew<'bldr>> {
-    let mut builder = MessageNewBuilder::new(_fbb);
-    if let Some(x) = args.message { builder.add_message(x); }
-    builder.finish()
-  }
+    impl<'a> ClientFrame<'a> {
+        pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 6;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 8;
 
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ClientFrame { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ClientFrameArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ClientFrame<'bldr>> {
+            let mut builder = ClientFrameBuilder::new(_fbb);
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            if let Some(x) = args.client_op_id {
+                builder.add_client_op_id(x);
+            }
+            builder.add_body_type(args.body_type);
+            builder.finish()
+        }
 
-  #[inline]
-  pub fn message(&self) -> ::flatbuffers::Vector<'a, u8> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(MessageNew::VT_MESSAGE, None).unwrap()}
-  }
-  pub fn message_nested_flatbuffer(&'a self) -> Message<'a> {
-    let data = self.message();
-    use ::flatbuffers::Follow;
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid flatbuffer in this slot
-    unsafe { <::flatbuffers::ForwardsUOffset<Message<'a>>>::follow(data.bytes(), 0) }
-  }
-}
+        #[inline]
+        pub fn client_op_id(&self) -> Option<&'a ClientMsgId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(ClientFrame::VT_CLIENT_OP_ID, None) }
+        }
+        #[inline]
+        pub fn body_type(&self) -> ClientBody {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientBody>(ClientFrame::VT_BODY_TYPE, Some(ClientBody::NONE)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(ClientFrame::VT_BODY, None)
+            }
+        }
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_hello(&self) -> Option<Hello<'a>> {
+            if self.body_type() == ClientBody::Hello {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Hello::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
 
-impl ::flatbuffers::Verifiable for MessageNew<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("message", Self::VT_MESSAGE, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MessageNewArgs<'a> {
-    pub message: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for MessageNewArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MessageNewArgs {
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_message_send(&self) -> Option<MessageSend<'a>> {
+            if self.body_type() == ClientBody::MessageSend {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MessageSend::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_ack(&self) -> Option<Ack<'a>> {
+            if self.body_type() == ClientBody::Ack {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Ack::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_message_read(&self) -> Option<MessageRead<'a>> {
+            if self.body_type() == ClientBody::MessageRead {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MessageRead::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_typing_start(&self) -> Option<TypingStart<'a>> {
+            if self.body_type() == ClientBody::TypingStart {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { TypingStart::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_typing_stop(&self) -> Option<TypingStop<'a>> {
+            if self.body_type() == ClientBody::TypingStop {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { TypingStop::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_sync_get(&self) -> Option<SyncGet<'a>> {
+            if self.body_type() == ClientBody::SyncGet {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { SyncGet::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_history_get(&self) -> Option<HistoryGet<'a>> {
+            if self.body_type() == ClientBody::HistoryGet {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { HistoryGet::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_ping(&self) -> Option<Ping<'a>> {
+            if self.body_type() == ClientBody::Ping {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Ping::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_conversation_create(&self) -> Option<ConversationCreate<'a>> {
+            if self.body_type() == ClientBody::ConversationCreate {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { ConversationCreate::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_member_change(&self) -> Option<MemberChange<'a>> {
+            if self.body_type() == ClientBody::MemberChange {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MemberChange::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_members_get(&self) -> Option<MembersGet<'a>> {
+            if self.body_type() == ClientBody::MembersGet {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MembersGet::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_user_lookup(&self) -> Option<UserLookup<'a>> {
+            if self.body_type() == ClientBody::UserLookup {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { UserLookup::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for ClientFrame<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, false)?
+                .visit_union::<ClientBody, _>(
+                    "body_type",
+                    Self::VT_BODY_TYPE,
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                    |key, v, pos| match key {
+                        ClientBody::Hello => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Hello>>("ClientBody::Hello", pos)
+                        }
+                        ClientBody::MessageSend => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageSend>>(
+                                "ClientBody::MessageSend",
+                                pos,
+                            ),
+                        ClientBody::Ack => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ack>>("ClientBody::Ack", pos)
+                        }
+                        ClientBody::MessageRead => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageRead>>(
+                                "ClientBody::MessageRead",
+                                pos,
+                            ),
+                        ClientBody::TypingStart => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingStart>>(
+                                "ClientBody::TypingStart",
+                                pos,
+                            ),
+                        ClientBody::TypingStop => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingStop>>(
+                            "ClientBody::TypingStop",
+                            pos,
+                        ),
+                        ClientBody::SyncGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncGet>>(
+                            "ClientBody::SyncGet",
+                            pos,
+                        ),
+                        ClientBody::HistoryGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HistoryGet>>(
+                            "ClientBody::HistoryGet",
+                            pos,
+                        ),
+                        ClientBody::Ping => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ping>>("ClientBody::Ping", pos)
+                        }
+                        ClientBody::ConversationCreate => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<ConversationCreate>>(
+                                "ClientBody::ConversationCreate",
+                                pos,
+                            ),
+                        ClientBody::MemberChange => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<MemberChange>>(
+                                "ClientBody::MemberChange",
+                                pos,
+                            ),
+                        ClientBody::MembersGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MembersGet>>(
+                            "ClientBody::MembersGet",
+                            pos,
+                        ),
+                        ClientBody::UserLookup => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<UserLookup>>(
+                            "ClientBody::UserLookup",
+                            pos,
+                        ),
+                        _ => Ok(()),
+                    },
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ClientFrameArgs<'a> {
+        pub client_op_id: Option<&'a ClientMsgId>,
+        pub body_type: ClientBody,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    }
+    impl<'a> Default for ClientFrameArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ClientFrameArgs { client_op_id: None, body_type: ClientBody::NONE, body: None }
+        }
+    }
+
+    pub struct ClientFrameBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientFrameBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(ClientFrame::VT_CLIENT_OP_ID, client_op_id);
+        }
+        #[inline]
+        pub fn add_body_type(&mut self, body_type: ClientBody) {
+            self.fbb_.push_slot::<ClientBody>(ClientFrame::VT_BODY_TYPE, body_type, ClientBody::NONE);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientFrame::VT_BODY, body);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientFrameBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ClientFrameBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientFrame<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for ClientFrame<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ClientFrame");
+            ds.field("client_op_id", &self.client_op_id());
+            ds.field("body_type", &self.body_type());
+            match self.body_type() {
+                ClientBody::Hello => {
+                    if let Some(x) = self.body_as_hello() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::MessageSend => {
+                    if let Some(x) = self.body_as_message_send() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::Ack => {
+                    if let Some(x) = self.body_as_ack() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::MessageRead => {
+                    if let Some(x) = self.body_as_message_read() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::TypingStart => {
+                    if let Some(x) = self.body_as_typing_start() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::TypingStop => {
+                    if let Some(x) = self.body_as_typing_stop() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::SyncGet => {
+                    if let Some(x) = self.body_as_sync_get() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::HistoryGet => {
+                    if let Some(x) = self.body_as_history_get() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::Ping => {
+                    if let Some(x) = self.body_as_ping() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::ConversationCreate => {
+                    if let Some(x) = self.body_as_conversation_create() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::MemberChange => {
+                    if let Some(x) = self.body_as_member_change() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::MembersGet => {
+                    if let Some(x) = self.body_as_members_get() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::UserLookup => {
+                    if let Some(x) = self.body_as_user_lookup() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                _ => {
+                    let x: Option<()> = None;
+                    ds.field("body", &x)
+                }
+            };
+            ds.finish()
+        }
+    }
+    pub enum WelcomeOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Welcome<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Welcome<'a> {
+        type Inner = Welcome<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Welcome<'a> {
+        pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_SESSION_ID: ::flatbuffers::VOffsetT = 6;
+        pub const VT_USER_ID: ::flatbuffers::VOffsetT = 8;
+        pub const VT_USER_HANDLE: ::flatbuffers::VOffsetT = 10;
+        pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 12;
+        pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 14;
+        pub const VT_HEARTBEAT_INTERVAL_MS: ::flatbuffers::VOffsetT = 16;
+        pub const VT_RESUMED: ::flatbuffers::VOffsetT = 18;
+        pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 20;
+        pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 22;
+        pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 24;
+        pub const VT_RESUME_TICKET: ::flatbuffers::VOffsetT = 26;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 28;
+        pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 30;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Welcome { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args WelcomeArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Welcome<'bldr>> {
+            let mut builder = WelcomeBuilder::new(_fbb);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_user_head(args.user_head);
+            builder.add_user_epoch(args.user_epoch);
+            builder.add_store_incarnation(args.store_incarnation);
+            builder.add_device_id(args.device_id);
+            builder.add_user_id(args.user_id);
+            builder.add_session_id(args.session_id);
+            if let Some(x) = args.resume_ticket {
+                builder.add_resume_ticket(x);
+            }
+            builder.add_heartbeat_interval_ms(args.heartbeat_interval_ms);
+            builder.add_device_generation(args.device_generation);
+            if let Some(x) = args.user_handle {
+                builder.add_user_handle(x);
+            }
+            builder.add_version(args.version);
+            builder.add_durability(args.durability);
+            builder.add_resumed(args.resumed);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn version(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(Welcome::VT_VERSION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn session_id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_SESSION_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_USER_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_handle(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Welcome::VT_USER_HANDLE, None) }
+        }
+        #[inline]
+        pub fn device_id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_DEVICE_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn device_generation(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Welcome::VT_DEVICE_GENERATION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn heartbeat_interval_ms(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Welcome::VT_HEARTBEAT_INTERVAL_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn resumed(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Welcome::VT_RESUMED, Some(false)).unwrap() }
+        }
+        #[inline]
+        pub fn store_incarnation(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_STORE_INCARNATION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_epoch(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_USER_EPOCH, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_head(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_USER_HEAD, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn resume_ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
+                    Welcome::VT_RESUME_TICKET,
+                    None,
+                )
+            }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Welcome::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn durability(&self) -> Durability {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Durability>(Welcome::VT_DURABILITY, Some(Durability::Unknown)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Welcome<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u16>("version", Self::VT_VERSION, false)?
+                .visit_field::<u64>("session_id", Self::VT_SESSION_ID, false)?
+                .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("user_handle", Self::VT_USER_HANDLE, false)?
+                .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
+                .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
+                .visit_field::<u32>("heartbeat_interval_ms", Self::VT_HEARTBEAT_INTERVAL_MS, false)?
+                .visit_field::<bool>("resumed", Self::VT_RESUMED, false)?
+                .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
+                .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
+                .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "resume_ticket",
+                    Self::VT_RESUME_TICKET,
+                    false,
+                )?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .visit_field::<Durability>("durability", Self::VT_DURABILITY, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct WelcomeArgs<'a> {
+        pub version: u16,
+        pub session_id: u64,
+        pub user_id: u64,
+        pub user_handle: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub device_id: u64,
+        pub device_generation: u32,
+        pub heartbeat_interval_ms: u32,
+        pub resumed: bool,
+        pub store_incarnation: u64,
+        pub user_epoch: u64,
+        pub user_head: u64,
+        pub resume_ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        pub server_time_ms: u64,
+        pub durability: Durability,
+    }
+    impl<'a> Default for WelcomeArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            WelcomeArgs {
+                version: 0,
+                session_id: 0,
+                user_id: 0,
+                user_handle: None,
+                device_id: 0,
+                device_generation: 0,
+                heartbeat_interval_ms: 0,
+                resumed: false,
+                store_incarnation: 0,
+                user_epoch: 0,
+                user_head: 0,
+                resume_ticket: None,
+                server_time_ms: 0,
+                durability: Durability::Unknown,
+            }
+        }
+    }
+
+    pub struct WelcomeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WelcomeBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_version(&mut self, version: u16) {
+            self.fbb_.push_slot::<u16>(Welcome::VT_VERSION, version, 0);
+        }
+        #[inline]
+        pub fn add_session_id(&mut self, session_id: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_SESSION_ID, session_id, 0);
+        }
+        #[inline]
+        pub fn add_user_id(&mut self, user_id: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_USER_ID, user_id, 0);
+        }
+        #[inline]
+        pub fn add_user_handle(&mut self, user_handle: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Welcome::VT_USER_HANDLE, user_handle);
+        }
+        #[inline]
+        pub fn add_device_id(&mut self, device_id: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_DEVICE_ID, device_id, 0);
+        }
+        #[inline]
+        pub fn add_device_generation(&mut self, device_generation: u32) {
+            self.fbb_.push_slot::<u32>(Welcome::VT_DEVICE_GENERATION, device_generation, 0);
+        }
+        #[inline]
+        pub fn add_heartbeat_interval_ms(&mut self, heartbeat_interval_ms: u32) {
+            self.fbb_.push_slot::<u32>(Welcome::VT_HEARTBEAT_INTERVAL_MS, heartbeat_interval_ms, 0);
+        }
+        #[inline]
+        pub fn add_resumed(&mut self, resumed: bool) {
+            self.fbb_.push_slot::<bool>(Welcome::VT_RESUMED, resumed, false);
+        }
+        #[inline]
+        pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_STORE_INCARNATION, store_incarnation, 0);
+        }
+        #[inline]
+        pub fn add_user_epoch(&mut self, user_epoch: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_USER_EPOCH, user_epoch, 0);
+        }
+        #[inline]
+        pub fn add_user_head(&mut self, user_head: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_USER_HEAD, user_head, 0);
+        }
+        #[inline]
+        pub fn add_resume_ticket(&mut self, resume_ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Welcome::VT_RESUME_TICKET, resume_ticket);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(Welcome::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn add_durability(&mut self, durability: Durability) {
+            self.fbb_.push_slot::<Durability>(Welcome::VT_DURABILITY, durability, Durability::Unknown);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WelcomeBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            WelcomeBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Welcome<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Welcome<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Welcome");
+            ds.field("version", &self.version());
+            ds.field("session_id", &self.session_id());
+            ds.field("user_id", &self.user_id());
+            ds.field("user_handle", &self.user_handle());
+            ds.field("device_id", &self.device_id());
+            ds.field("device_generation", &self.device_generation());
+            ds.field("heartbeat_interval_ms", &self.heartbeat_interval_ms());
+            ds.field("resumed", &self.resumed());
+            ds.field("store_incarnation", &self.store_incarnation());
+            ds.field("user_epoch", &self.user_epoch());
+            ds.field("user_head", &self.user_head());
+            ds.field("resume_ticket", &self.resume_ticket());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.field("durability", &self.durability());
+            ds.finish()
+        }
+    }
+    pub enum MessageAckOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MessageAck<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MessageAck<'a> {
+        type Inner = MessageAck<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MessageAck<'a> {
+        pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 8;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 10;
+        pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 12;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MessageAck { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MessageAckArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MessageAck<'bldr>> {
+            let mut builder = MessageAckBuilder::new(_fbb);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_seq(args.seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            if let Some(x) = args.client_msg_id {
+                builder.add_client_msg_id(x);
+            }
+            builder.add_durability(args.durability);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn client_msg_id(&self) -> &'a ClientMsgId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(MessageAck::VT_CLIENT_MSG_ID, None).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MessageAck::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MessageAck::VT_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MessageAck::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn durability(&self) -> Durability {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Durability>(MessageAck::VT_DURABILITY, Some(Durability::Unknown)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MessageAck<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .visit_field::<Durability>("durability", Self::VT_DURABILITY, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MessageAckArgs<'a> {
+        pub client_msg_id: Option<&'a ClientMsgId>,
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+        pub server_time_ms: u64,
+        pub durability: Durability,
+    }
+    impl<'a> Default for MessageAckArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MessageAckArgs {
+                client_msg_id: None, // required field
+                conversation: None,  // required field
+                seq: 0,
+                server_time_ms: 0,
+                durability: Durability::Unknown,
+            }
+        }
+    }
+
+    pub struct MessageAckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageAckBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(MessageAck::VT_CLIENT_MSG_ID, client_msg_id);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MessageAck::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(MessageAck::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(MessageAck::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn add_durability(&mut self, durability: Durability) {
+            self.fbb_.push_slot::<Durability>(MessageAck::VT_DURABILITY, durability, Durability::Unknown);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageAckBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MessageAckBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageAck<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MessageAck::VT_CLIENT_MSG_ID, "client_msg_id");
+            self.fbb_.required(o, MessageAck::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MessageAck<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MessageAck");
+            ds.field("client_msg_id", &self.client_msg_id());
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.field("durability", &self.durability());
+            ds.finish()
+        }
+    }
+    pub enum OpAckOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct OpAck<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for OpAck<'a> {
+        type Inner = OpAck<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> OpAck<'a> {
+        pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_STATUS: ::flatbuffers::VOffsetT = 6;
+        pub const VT_CODE: ::flatbuffers::VOffsetT = 8;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 10;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 12;
+        pub const VT_TEXT: ::flatbuffers::VOffsetT = 14;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            OpAck { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args OpAckArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<OpAck<'bldr>> {
+            let mut builder = OpAckBuilder::new(_fbb);
+            builder.add_seq(args.seq);
+            if let Some(x) = args.text {
+                builder.add_text(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            if let Some(x) = args.client_op_id {
+                builder.add_client_op_id(x);
+            }
+            builder.add_code(args.code);
+            builder.add_status(args.status);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn client_op_id(&self) -> &'a ClientMsgId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(OpAck::VT_CLIENT_OP_ID, None).unwrap() }
+        }
+        #[inline]
+        pub fn status(&self) -> OpStatus {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<OpStatus>(OpAck::VT_STATUS, Some(OpStatus::Unknown)).unwrap() }
+        }
+        #[inline]
+        pub fn code(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(OpAck::VT_CODE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> Option<&'a ConversationId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(OpAck::VT_CONVERSATION, None) }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(OpAck::VT_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn text(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(OpAck::VT_TEXT, None) }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for OpAck<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, true)?
+                .visit_field::<OpStatus>("status", Self::VT_STATUS, false)?
+                .visit_field::<u16>("code", Self::VT_CODE, false)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, false)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct OpAckArgs<'a> {
+        pub client_op_id: Option<&'a ClientMsgId>,
+        pub status: OpStatus,
+        pub code: u16,
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+        pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+    }
+    impl<'a> Default for OpAckArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            OpAckArgs {
+                client_op_id: None, // required field
+                status: OpStatus::Unknown,
+                code: 0,
+                conversation: None,
+                seq: 0,
+                text: None,
+            }
+        }
+    }
+
+    pub struct OpAckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpAckBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(OpAck::VT_CLIENT_OP_ID, client_op_id);
+        }
+        #[inline]
+        pub fn add_status(&mut self, status: OpStatus) {
+            self.fbb_.push_slot::<OpStatus>(OpAck::VT_STATUS, status, OpStatus::Unknown);
+        }
+        #[inline]
+        pub fn add_code(&mut self, code: u16) {
+            self.fbb_.push_slot::<u16>(OpAck::VT_CODE, code, 0);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(OpAck::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(OpAck::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(OpAck::VT_TEXT, text);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpAckBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            OpAckBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<OpAck<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, OpAck::VT_CLIENT_OP_ID, "client_op_id");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for OpAck<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("OpAck");
+            ds.field("client_op_id", &self.client_op_id());
+            ds.field("status", &self.status());
+            ds.field("code", &self.code());
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.field("text", &self.text());
+            ds.finish()
+        }
+    }
+    pub enum MessageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Message<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Message<'a> {
+        type Inner = Message<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Message<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_ORDINAL: ::flatbuffers::VOffsetT = 8;
+        pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 10;
+        pub const VT_SENDER: ::flatbuffers::VOffsetT = 12;
+        pub const VT_SENDER_DEVICE: ::flatbuffers::VOffsetT = 14;
+        pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 16;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 18;
+        pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 20;
+        pub const VT_ENCRYPTION: ::flatbuffers::VOffsetT = 22;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 24;
+        pub const VT_REPLY_TO_SEQ: ::flatbuffers::VOffsetT = 26;
+        pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 28;
+        pub const VT_EXPIRES_IN_S: ::flatbuffers::VOffsetT = 30;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Message { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MessageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Message<'bldr>> {
+            let mut builder = MessageBuilder::new(_fbb);
+            builder.add_reply_to_seq(args.reply_to_seq);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_sender_device(args.sender_device);
+            builder.add_sender(args.sender);
+            builder.add_direct_peer(args.direct_peer);
+            builder.add_ordinal(args.ordinal);
+            builder.add_seq(args.seq);
+            builder.add_expires_in_s(args.expires_in_s);
+            if let Some(x) = args.mentions {
+                builder.add_mentions(x);
+            }
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            if let Some(x) = args.content_type {
+                builder.add_content_type(x);
+            }
+            if let Some(x) = args.client_msg_id {
+                builder.add_client_msg_id(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_encryption(args.encryption);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Message::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn ordinal(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_ORDINAL, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn direct_peer(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_DIRECT_PEER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn sender(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_SENDER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn sender_device(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_SENDER_DEVICE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn client_msg_id(&self) -> &'a ClientMsgId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(Message::VT_CLIENT_MSG_ID, None).unwrap() }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn content_type(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Message::VT_CONTENT_TYPE, None) }
+        }
+        #[inline]
+        pub fn encryption(&self) -> Encryption {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Encryption>(Message::VT_ENCRYPTION, Some(Encryption::None)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Message::VT_BODY, None)
+            }
+        }
+        #[inline]
+        pub fn reply_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Message::VT_REPLY_TO_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn mentions(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Message::VT_MENTIONS, None)
+            }
+        }
+        #[inline]
+        pub fn expires_in_s(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Message::VT_EXPIRES_IN_S, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Message<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .visit_field::<u64>("ordinal", Self::VT_ORDINAL, false)?
+                .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
+                .visit_field::<u64>("sender", Self::VT_SENDER, false)?
+                .visit_field::<u64>("sender_device", Self::VT_SENDER_DEVICE, false)?
+                .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("content_type", Self::VT_CONTENT_TYPE, false)?
+                .visit_field::<Encryption>("encryption", Self::VT_ENCRYPTION, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                )?
+                .visit_field::<u64>("reply_to_seq", Self::VT_REPLY_TO_SEQ, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                    "mentions",
+                    Self::VT_MENTIONS,
+                    false,
+                )?
+                .visit_field::<u32>("expires_in_s", Self::VT_EXPIRES_IN_S, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MessageArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+        pub ordinal: u64,
+        pub direct_peer: u64,
+        pub sender: u64,
+        pub sender_device: u64,
+        pub client_msg_id: Option<&'a ClientMsgId>,
+        pub server_time_ms: u64,
+        pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub encryption: Encryption,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        pub reply_to_seq: u64,
+        pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        pub expires_in_s: u32,
+    }
+    impl<'a> Default for MessageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MessageArgs {
+                conversation: None, // required field
+                seq: 0,
+                ordinal: 0,
+                direct_peer: 0,
+                sender: 0,
+                sender_device: 0,
+                client_msg_id: None, // required field
+                server_time_ms: 0,
+                content_type: None,
+                encryption: Encryption::None,
+                body: None,
+                reply_to_seq: 0,
+                mentions: None,
+                expires_in_s: 0,
+            }
+        }
+    }
+
+    pub struct MessageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Message::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn add_ordinal(&mut self, ordinal: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_ORDINAL, ordinal, 0);
+        }
+        #[inline]
+        pub fn add_direct_peer(&mut self, direct_peer: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_DIRECT_PEER, direct_peer, 0);
+        }
+        #[inline]
+        pub fn add_sender(&mut self, sender: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_SENDER, sender, 0);
+        }
+        #[inline]
+        pub fn add_sender_device(&mut self, sender_device: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_SENDER_DEVICE, sender_device, 0);
+        }
+        #[inline]
+        pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(Message::VT_CLIENT_MSG_ID, client_msg_id);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_CONTENT_TYPE, content_type);
+        }
+        #[inline]
+        pub fn add_encryption(&mut self, encryption: Encryption) {
+            self.fbb_.push_slot::<Encryption>(Message::VT_ENCRYPTION, encryption, Encryption::None);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_BODY, body);
+        }
+        #[inline]
+        pub fn add_reply_to_seq(&mut self, reply_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(Message::VT_REPLY_TO_SEQ, reply_to_seq, 0);
+        }
+        #[inline]
+        pub fn add_mentions(&mut self, mentions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_MENTIONS, mentions);
+        }
+        #[inline]
+        pub fn add_expires_in_s(&mut self, expires_in_s: u32) {
+            self.fbb_.push_slot::<u32>(Message::VT_EXPIRES_IN_S, expires_in_s, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MessageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Message<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, Message::VT_CONVERSATION, "conversation");
+            self.fbb_.required(o, Message::VT_CLIENT_MSG_ID, "client_msg_id");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Message<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Message");
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.field("ordinal", &self.ordinal());
+            ds.field("direct_peer", &self.direct_peer());
+            ds.field("sender", &self.sender());
+            ds.field("sender_device", &self.sender_device());
+            ds.field("client_msg_id", &self.client_msg_id());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.field("content_type", &self.content_type());
+            ds.field("encryption", &self.encryption());
+            ds.field("body", &self.body());
+            ds.field("reply_to_seq", &self.reply_to_seq());
+            ds.field("mentions", &self.mentions());
+            ds.field("expires_in_s", &self.expires_in_s());
+            ds.finish()
+        }
+    }
+    pub enum MessageNewOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MessageNew<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MessageNew<'a> {
+        type Inner = MessageNew<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MessageNew<'a> {
+        pub const VT_MESSAGE: ::flatbuffers::VOffsetT = 4;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MessageNew { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MessageNewArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MessageNew<'bldr>> {
+            let mut builder = MessageNewBuilder::new(_fbb);
+            if let Some(x) = args.message {
+                builder.add_message(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn message(&self) -> ::flatbuffers::Vector<'a, u8> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(MessageNew::VT_MESSAGE, None)
+                    .unwrap()
+            }
+        }
+        pub fn message_nested_flatbuffer(&'a self) -> Message<'a> {
+            let data = self.message();
+            use ::flatbuffers::Follow;
+            // Safety:
+            // Created from a valid Table for this object
+            // Which contains a valid flatbuffer in this slot
+            unsafe { <::flatbuffers::ForwardsUOffset<Message<'a>>>::follow(data.bytes(), 0) }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MessageNew<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "message",
+                    Self::VT_MESSAGE,
+                    true,
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MessageNewArgs<'a> {
+        pub message: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    }
+    impl<'a> Default for MessageNewArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MessageNewArgs {
       message: None, // required field
     }
-  }
-}
-
-pub struct MessageNewBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageNewBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_message(&mut self, message: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageNew::VT_MESSAGE, message);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageNewBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MessageNewBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageNew<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MessageNew::VT_MESSAGE,"message");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for MessageNew<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MessageNew");
-      ds.field("message", &self.message());
-      ds.finish()
-  }
-}
-pub enum EchoOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Echo<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Echo<'a> {
-  type Inner = Echo<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Echo<'a> {
-  pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 8;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Echo { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args EchoArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Echo<'bldr>> {
-    let mut builder = EchoBuilder::new(_fbb);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_seq(args.seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn client_msg_id(&self) -> &'a ClientMsgId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(Echo::VT_CLIENT_MSG_ID, None).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Echo::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Echo::VT_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Echo::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Echo<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct EchoArgs<'a> {
-    pub client_msg_id: Option<&'a ClientMsgId>,
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-    pub server_time_ms: u64,
-}
-impl<'a> Default for EchoArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    EchoArgs {
-      client_msg_id: None, // required field
-      conversation: None, // required field
-      seq: 0,
-      server_time_ms: 0,
-    }
-  }
-}
-
-pub struct EchoBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EchoBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(Echo::VT_CLIENT_MSG_ID, client_msg_id);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Echo::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(Echo::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(Echo::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EchoBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    EchoBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Echo<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Echo::VT_CLIENT_MSG_ID,"client_msg_id");
-    self.fbb_.required(o, Echo::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Echo<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Echo");
-      ds.field("client_msg_id", &self.client_msg_id());
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.finish()
-  }
-}
-pub enum VoidOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Void<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Void<'a> {
-  type Inner = Void<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Void<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Void { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args VoidArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Void<'bldr>> {
-    let mut builder = VoidBuilder::new(_fbb);
-    builder.add_seq(args.seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> Option<&'a ConversationId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Void::VT_CONVERSATION, None)}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Void::VT_SEQ, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Void<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, false)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct VoidArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-}
-impl<'a> Default for VoidArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    VoidArgs {
-      conversation: None,
-      seq: 0,
-    }
-  }
-}
-
-pub struct VoidBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VoidBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Void::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(Void::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VoidBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    VoidBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Void<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Void<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Void");
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.finish()
-  }
-}
-pub enum DeliveredOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Delivered<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Delivered<'a> {
-  type Inner = Delivered<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Delivered<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BY: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Delivered { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args DeliveredArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Delivered<'bldr>> {
-    let mut builder = DeliveredBuilder::new(_fbb);
-    builder.add_by(args.by);
-    builder.add_up_to_seq(args.up_to_seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Delivered::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn up_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Delivered::VT_UP_TO_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn by(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Delivered::VT_BY, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Delivered<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
-     .visit_field::<u64>("by", Self::VT_BY, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct DeliveredArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub up_to_seq: u64,
-    pub by: u64,
-}
-impl<'a> Default for DeliveredArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    DeliveredArgs {
-      conversation: None, // required field
-      up_to_seq: 0,
-      by: 0,
-    }
-  }
-}
-
-pub struct DeliveredBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliveredBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Delivered::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(Delivered::VT_UP_TO_SEQ, up_to_seq, 0);
-  }
-  #[inline]
-  pub fn add_by(&mut self, by: u64) {
-    self.fbb_.push_slot::<u64>(Delivered::VT_BY, by, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliveredBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    DeliveredBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Delivered<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Delivered::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Delivered<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Delivered");
-      ds.field("conversation", &self.conversation());
-      ds.field("up_to_seq", &self.up_to_seq());
-      ds.field("by", &self.by());
-      ds.finish()
-  }
-}
-pub enum ReadOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Read<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Read<'a> {
-  type Inner = Read<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Read<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BY: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Read { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ReadArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Read<'bldr>> {
-    let mut builder = ReadBuilder::new(_fbb);
-    builder.add_by(args.by);
-    builder.add_up_to_seq(args.up_to_seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Read::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn up_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Read::VT_UP_TO_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn by(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Read::VT_BY, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Read<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
-     .visit_field::<u64>("by", Self::VT_BY, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ReadArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub up_to_seq: u64,
-    pub by: u64,
-}
-impl<'a> Default for ReadArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ReadArgs {
-      conversation: None, // required field
-      up_to_seq: 0,
-      by: 0,
-    }
-  }
-}
-
-pub struct ReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReadBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Read::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(Read::VT_UP_TO_SEQ, up_to_seq, 0);
-  }
-  #[inline]
-  pub fn add_by(&mut self, by: u64) {
-    self.fbb_.push_slot::<u64>(Read::VT_BY, by, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReadBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ReadBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Read<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Read::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Read<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Read");
-      ds.field("conversation", &self.conversation());
-      ds.field("up_to_seq", &self.up_to_seq());
-      ds.field("by", &self.by());
-      ds.finish()
-  }
-}
-pub enum SyncReadOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SyncRead<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SyncRead<'a> {
-  type Inner = SyncRead<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SyncRead<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SyncRead { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SyncReadArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<SyncRead<'bldr>> {
-    let mut builder = SyncReadBuilder::new(_fbb);
-    builder.add_up_to_seq(args.up_to_seq);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(SyncRead::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn up_to_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SyncRead::VT_UP_TO_SEQ, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SyncRead<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SyncReadArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub up_to_seq: u64,
-}
-impl<'a> Default for SyncReadArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    SyncReadArgs {
-      conversation: None, // required field
-      up_to_seq: 0,
-    }
-  }
-}
-
-pub struct SyncReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncReadBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(SyncRead::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
-    self.fbb_.push_slot::<u64>(SyncRead::VT_UP_TO_SEQ, up_to_seq, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncReadBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SyncReadBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncRead<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, SyncRead::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for SyncRead<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SyncRead");
-      ds.field("conversation", &self.conversation());
-      ds.field("up_to_seq", &self.up_to_seq());
-      ds.finish()
-  }
-}
-pub enum MemberChangedOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct MemberChanged<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MemberChanged<'a> {
-  type Inner = MemberChanged<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MemberChanged<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ORDINAL: ::flatbuffers::VOffsetT = 8;
-  pub const VT_ACTION: ::flatbuffers::VOffsetT = 10;
-  pub const VT_ACTOR: ::flatbuffers::VOffsetT = 12;
-  pub const VT_ACTOR_DEVICE: ::flatbuffers::VOffsetT = 14;
-  pub const VT_USERS: ::flatbuffers::VOffsetT = 16;
-  pub const VT_ROLE: ::flatbuffers::VOffsetT = 18;
-  pub const VT_KIND: ::flatbuffers::VOffsetT = 20;
-  pub const VT_TITLE: ::flatbuffers::VOffsetT = 22;
-  pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 24;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 26;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MemberChanged { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MemberChangedArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MemberChanged<'bldr>> {
-    let mut builder = MemberChangedBuilder::new(_fbb);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_actor_device(args.actor_device);
-    builder.add_actor(args.actor);
-    builder.add_ordinal(args.ordinal);
-    builder.add_seq(args.seq);
-    if let Some(x) = args.client_op_id { builder.add_client_op_id(x); }
-    if let Some(x) = args.title { builder.add_title(x); }
-    if let Some(x) = args.users { builder.add_users(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_kind(args.kind);
-    builder.add_role(args.role);
-    builder.add_action(args.action);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MemberChanged::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MemberChanged::VT_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn ordinal(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MemberChanged::VT_ORDINAL, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn action(&self) -> MembershipAction {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<MembershipAction>(MemberChanged::VT_ACTION, Some(MembershipAction::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn actor(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MemberChanged::VT_ACTOR, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn actor_device(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MemberChanged::VT_ACTOR_DEVICE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(MemberChanged::VT_USERS, None)}
-  }
-  #[inline]
-  pub fn role(&self) -> Role {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Role>(MemberChanged::VT_ROLE, Some(Role::None)).unwrap()}
-  }
-  #[inline]
-  pub fn kind(&self) -> ConversationKind {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationKind>(MemberChanged::VT_KIND, Some(ConversationKind::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn title(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MemberChanged::VT_TITLE, None)}
-  }
-  #[inline]
-  pub fn client_op_id(&self) -> Option<&'a ClientMsgId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(MemberChanged::VT_CLIENT_OP_ID, None)}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MemberChanged::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MemberChanged<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
-     .visit_field::<u64>("ordinal", Self::VT_ORDINAL, false)?
-     .visit_field::<MembershipAction>("action", Self::VT_ACTION, false)?
-     .visit_field::<u64>("actor", Self::VT_ACTOR, false)?
-     .visit_field::<u64>("actor_device", Self::VT_ACTOR_DEVICE, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
-     .visit_field::<Role>("role", Self::VT_ROLE, false)?
-     .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
-     .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, false)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MemberChangedArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub seq: u64,
-    pub ordinal: u64,
-    pub action: MembershipAction,
-    pub actor: u64,
-    pub actor_device: u64,
-    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-    pub role: Role,
-    pub kind: ConversationKind,
-    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub client_op_id: Option<&'a ClientMsgId>,
-    pub server_time_ms: u64,
-}
-impl<'a> Default for MemberChangedArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MemberChangedArgs {
-      conversation: None, // required field
-      seq: 0,
-      ordinal: 0,
-      action: MembershipAction::Unknown,
-      actor: 0,
-      actor_device: 0,
-      users: None,
-      role: Role::None,
-      kind: ConversationKind::Unknown,
-      title: None,
-      client_op_id: None,
-      server_time_ms: 0,
-    }
-  }
-}
-
-pub struct MemberChangedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberChangedBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MemberChanged::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_seq(&mut self, seq: u64) {
-    self.fbb_.push_slot::<u64>(MemberChanged::VT_SEQ, seq, 0);
-  }
-  #[inline]
-  pub fn add_ordinal(&mut self, ordinal: u64) {
-    self.fbb_.push_slot::<u64>(MemberChanged::VT_ORDINAL, ordinal, 0);
-  }
-  #[inline]
-  pub fn add_action(&mut self, action: MembershipAction) {
-    self.fbb_.push_slot::<MembershipAction>(MemberChanged::VT_ACTION, action, MembershipAction::Unknown);
-  }
-  #[inline]
-  pub fn add_actor(&mut self, actor: u64) {
-    self.fbb_.push_slot::<u64>(MemberChanged::VT_ACTOR, actor, 0);
-  }
-  #[inline]
-  pub fn add_actor_device(&mut self, actor_device: u64) {
-    self.fbb_.push_slot::<u64>(MemberChanged::VT_ACTOR_DEVICE, actor_device, 0);
-  }
-  #[inline]
-  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChanged::VT_USERS, users);
-  }
-  #[inline]
-  pub fn add_role(&mut self, role: Role) {
-    self.fbb_.push_slot::<Role>(MemberChanged::VT_ROLE, role, Role::None);
-  }
-  #[inline]
-  pub fn add_kind(&mut self, kind: ConversationKind) {
-    self.fbb_.push_slot::<ConversationKind>(MemberChanged::VT_KIND, kind, ConversationKind::Unknown);
-  }
-  #[inline]
-  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChanged::VT_TITLE, title);
-  }
-  #[inline]
-  pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(MemberChanged::VT_CLIENT_OP_ID, client_op_id);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(MemberChanged::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberChangedBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MemberChangedBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MemberChanged<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MemberChanged::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for MemberChanged<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MemberChanged");
-      ds.field("conversation", &self.conversation());
-      ds.field("seq", &self.seq());
-      ds.field("ordinal", &self.ordinal());
-      ds.field("action", &self.action());
-      ds.field("actor", &self.actor());
-      ds.field("actor_device", &self.actor_device());
-      ds.field("users", &self.users());
-      ds.field("role", &self.role());
-      ds.field("kind", &self.kind());
-      ds.field("title", &self.title());
-      ds.field("client_op_id", &self.client_op_id());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.finish()
-  }
-}
-pub enum EventOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Event<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Event<'a> {
-  type Inner = Event<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Event<'a> {
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Event { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args EventArgs
-  ) -> ::flatbuffers::WIPOffset<Event<'bldr>> {
-    let mut builder = EventBuilder::new(_fbb);
-    if let Some(x) = args.body { builder.add_body(x); }
-    builder.add_body_type(args.body_type);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn body_type(&self) -> EventBody {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<EventBody>(Event::VT_BODY_TYPE, Some(EventBody::NONE)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Event::VT_BODY, None)}
-  }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_message_new(&self) -> Option<MessageNew<'a>> {
-    if self.body_type() == EventBody::MessageNew {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MessageNew::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_echo(&self) -> Option<Echo<'a>> {
-    if self.body_type() == EventBody::Echo {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Echo::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_void(&self) -> Option<Void<'a>> {
-    if self.body_type() == EventBody::Void {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Void::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_delivered(&self) -> Option<Delivered<'a>> {
-    if self.body_type() == EventBody::Delivered {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Delivered::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_read(&self) -> Option<Read<'a>> {
-    if self.body_type() == EventBody::Read {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Read::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_sync_read(&self) -> Option<SyncRead<'a>> {
-    if self.body_type() == EventBody::SyncRead {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SyncRead::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_member_changed(&self) -> Option<MemberChanged<'a>> {
-    if self.body_type() == EventBody::MemberChanged {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MemberChanged::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Event<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_union::<EventBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, false, |key, v, pos| {
-        match key {
-          EventBody::MessageNew => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageNew>>("EventBody::MessageNew", pos),
-          EventBody::Echo => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Echo>>("EventBody::Echo", pos),
-          EventBody::Void => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Void>>("EventBody::Void", pos),
-          EventBody::Delivered => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Delivered>>("EventBody::Delivered", pos),
-          EventBody::Read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Read>>("EventBody::Read", pos),
-          EventBody::SyncRead => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncRead>>("EventBody::SyncRead", pos),
-          EventBody::MemberChanged => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MemberChanged>>("EventBody::MemberChanged", pos),
-          _ => Ok(()),
         }
-     })?
-     .finish();
-    Ok(())
-  }
-}
-pub struct EventArgs {
-    pub body_type: EventBody,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-}
-impl<'a> Default for EventArgs {
-  #[inline]
-  fn default() -> Self {
-    EventArgs {
-      body_type: EventBody::NONE,
-      body: None,
     }
-  }
-}
 
-pub struct EventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EventBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_body_type(&mut self, body_type: EventBody) {
-    self.fbb_.push_slot::<EventBody>(Event::VT_BODY_TYPE, body_type, EventBody::NONE);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Event::VT_BODY, body);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EventBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    EventBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct MessageNewBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Event<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageNewBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_message(&mut self, message: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageNew::VT_MESSAGE, message);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageNewBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MessageNewBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MessageNew<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MessageNew::VT_MESSAGE, "message");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-impl ::core::fmt::Debug for Event<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Event");
-      ds.field("body_type", &self.body_type());
-      match self.body_type() {
-        EventBody::MessageNew => {
-          if let Some(x) = self.body_as_message_new() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::Echo => {
-          if let Some(x) = self.body_as_echo() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::Void => {
-          if let Some(x) = self.body_as_void() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::Delivered => {
-          if let Some(x) = self.body_as_delivered() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::Read => {
-          if let Some(x) = self.body_as_read() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::SyncRead => {
-          if let Some(x) = self.body_as_sync_read() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        EventBody::MemberChanged => {
-          if let Some(x) = self.body_as_member_changed() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("body", &x)
-        },
-      };
-      ds.finish()
-  }
-}
-pub enum PushOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    impl ::core::fmt::Debug for MessageNew<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MessageNew");
+            ds.field("message", &self.message());
+            ds.finish()
+        }
+    }
+    pub enum EchoOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-pub struct Push<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    pub struct Echo<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> ::flatbuffers::Follow<'a> for Push<'a> {
-  type Inner = Push<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    impl<'a> ::flatbuffers::Follow<'a> for Echo<'a> {
+        type Inner = Echo<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-impl<'a> Push<'a> {
-  pub const VT_FIRST_USER_SEQ: ::flatbuffers::VOffsetT = 4;
-  pub const VT_EVENTS: ::flatbuffers::VOffsetT = 6;
+    impl<'a> Echo<'a> {
+        pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 8;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 10;
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Push { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args PushArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Push<'bldr>> {
-    let mut builder = PushBuilder::new(_fbb);
-    builder.add_first_user_seq(args.first_user_seq);
-    if let Some(x) = args.events { builder.add_events(x); }
-    builder.finish()
-  }
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Echo { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args EchoArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Echo<'bldr>> {
+            let mut builder = EchoBuilder::new(_fbb);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_seq(args.seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            if let Some(x) = args.client_msg_id {
+                builder.add_client_msg_id(x);
+            }
+            builder.finish()
+        }
 
+        #[inline]
+        pub fn client_msg_id(&self) -> &'a ClientMsgId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(Echo::VT_CLIENT_MSG_ID, None).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Echo::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Echo::VT_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Echo::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+    }
 
-  #[inline]
-  pub fn first_user_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Push::VT_FIRST_USER_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>>>(Push::VT_EVENTS, None)}
-  }
-}
+    impl ::flatbuffers::Verifiable for Echo<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, true)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct EchoArgs<'a> {
+        pub client_msg_id: Option<&'a ClientMsgId>,
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+        pub server_time_ms: u64,
+    }
+    impl<'a> Default for EchoArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            EchoArgs {
+                client_msg_id: None, // required field
+                conversation: None,  // required field
+                seq: 0,
+                server_time_ms: 0,
+            }
+        }
+    }
 
-impl ::flatbuffers::Verifiable for Push<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+    pub struct EchoBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EchoBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(Echo::VT_CLIENT_MSG_ID, client_msg_id);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Echo::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(Echo::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(Echo::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EchoBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            EchoBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Echo<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, Echo::VT_CLIENT_MSG_ID, "client_msg_id");
+            self.fbb_.required(o, Echo::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Echo<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Echo");
+            ds.field("client_msg_id", &self.client_msg_id());
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.finish()
+        }
+    }
+    pub enum VoidOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Void<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Void<'a> {
+        type Inner = Void<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Void<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Void { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args VoidArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Void<'bldr>> {
+            let mut builder = VoidBuilder::new(_fbb);
+            builder.add_seq(args.seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> Option<&'a ConversationId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Void::VT_CONVERSATION, None) }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Void::VT_SEQ, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Void<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, false)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct VoidArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+    }
+    impl<'a> Default for VoidArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            VoidArgs { conversation: None, seq: 0 }
+        }
+    }
+
+    pub struct VoidBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VoidBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Void::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(Void::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VoidBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            VoidBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Void<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Void<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Void");
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.finish()
+        }
+    }
+    pub enum DeliveredOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Delivered<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Delivered<'a> {
+        type Inner = Delivered<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Delivered<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_BY: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Delivered { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args DeliveredArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Delivered<'bldr>> {
+            let mut builder = DeliveredBuilder::new(_fbb);
+            builder.add_by(args.by);
+            builder.add_up_to_seq(args.up_to_seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Delivered::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn up_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Delivered::VT_UP_TO_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn by(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Delivered::VT_BY, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Delivered<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
+                .visit_field::<u64>("by", Self::VT_BY, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct DeliveredArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub up_to_seq: u64,
+        pub by: u64,
+    }
+    impl<'a> Default for DeliveredArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            DeliveredArgs {
+                conversation: None, // required field
+                up_to_seq: 0,
+                by: 0,
+            }
+        }
+    }
+
+    pub struct DeliveredBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliveredBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Delivered::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(Delivered::VT_UP_TO_SEQ, up_to_seq, 0);
+        }
+        #[inline]
+        pub fn add_by(&mut self, by: u64) {
+            self.fbb_.push_slot::<u64>(Delivered::VT_BY, by, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliveredBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            DeliveredBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Delivered<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, Delivered::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Delivered<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Delivered");
+            ds.field("conversation", &self.conversation());
+            ds.field("up_to_seq", &self.up_to_seq());
+            ds.field("by", &self.by());
+            ds.finish()
+        }
+    }
+    pub enum ReadOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Read<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Read<'a> {
+        type Inner = Read<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Read<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_BY: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Read { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ReadArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Read<'bldr>> {
+            let mut builder = ReadBuilder::new(_fbb);
+            builder.add_by(args.by);
+            builder.add_up_to_seq(args.up_to_seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Read::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn up_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Read::VT_UP_TO_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn by(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Read::VT_BY, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Read<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
+                .visit_field::<u64>("by", Self::VT_BY, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ReadArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub up_to_seq: u64,
+        pub by: u64,
+    }
+    impl<'a> Default for ReadArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ReadArgs {
+                conversation: None, // required field
+                up_to_seq: 0,
+                by: 0,
+            }
+        }
+    }
+
+    pub struct ReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReadBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Read::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(Read::VT_UP_TO_SEQ, up_to_seq, 0);
+        }
+        #[inline]
+        pub fn add_by(&mut self, by: u64) {
+            self.fbb_.push_slot::<u64>(Read::VT_BY, by, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReadBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ReadBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Read<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, Read::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Read<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Read");
+            ds.field("conversation", &self.conversation());
+            ds.field("up_to_seq", &self.up_to_seq());
+            ds.field("by", &self.by());
+            ds.finish()
+        }
+    }
+    pub enum SyncReadOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct SyncRead<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for SyncRead<'a> {
+        type Inner = SyncRead<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> SyncRead<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_UP_TO_SEQ: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            SyncRead { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args SyncReadArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<SyncRead<'bldr>> {
+            let mut builder = SyncReadBuilder::new(_fbb);
+            builder.add_up_to_seq(args.up_to_seq);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(SyncRead::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn up_to_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(SyncRead::VT_UP_TO_SEQ, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for SyncRead<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("up_to_seq", Self::VT_UP_TO_SEQ, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct SyncReadArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub up_to_seq: u64,
+    }
+    impl<'a> Default for SyncReadArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            SyncReadArgs {
+                conversation: None, // required field
+                up_to_seq: 0,
+            }
+        }
+    }
+
+    pub struct SyncReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncReadBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(SyncRead::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_up_to_seq(&mut self, up_to_seq: u64) {
+            self.fbb_.push_slot::<u64>(SyncRead::VT_UP_TO_SEQ, up_to_seq, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncReadBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            SyncReadBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncRead<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, SyncRead::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for SyncRead<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("SyncRead");
+            ds.field("conversation", &self.conversation());
+            ds.field("up_to_seq", &self.up_to_seq());
+            ds.finish()
+        }
+    }
+    pub enum MemberChangedOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MemberChanged<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MemberChanged<'a> {
+        type Inner = MemberChanged<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MemberChanged<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_ORDINAL: ::flatbuffers::VOffsetT = 8;
+        pub const VT_ACTION: ::flatbuffers::VOffsetT = 10;
+        pub const VT_ACTOR: ::flatbuffers::VOffsetT = 12;
+        pub const VT_ACTOR_DEVICE: ::flatbuffers::VOffsetT = 14;
+        pub const VT_USERS: ::flatbuffers::VOffsetT = 16;
+        pub const VT_ROLE: ::flatbuffers::VOffsetT = 18;
+        pub const VT_KIND: ::flatbuffers::VOffsetT = 20;
+        pub const VT_TITLE: ::flatbuffers::VOffsetT = 22;
+        pub const VT_CLIENT_OP_ID: ::flatbuffers::VOffsetT = 24;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 26;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MemberChanged { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MemberChangedArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MemberChanged<'bldr>> {
+            let mut builder = MemberChangedBuilder::new(_fbb);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_actor_device(args.actor_device);
+            builder.add_actor(args.actor);
+            builder.add_ordinal(args.ordinal);
+            builder.add_seq(args.seq);
+            if let Some(x) = args.client_op_id {
+                builder.add_client_op_id(x);
+            }
+            if let Some(x) = args.title {
+                builder.add_title(x);
+            }
+            if let Some(x) = args.users {
+                builder.add_users(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_kind(args.kind);
+            builder.add_role(args.role);
+            builder.add_action(args.action);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MemberChanged::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MemberChanged::VT_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn ordinal(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MemberChanged::VT_ORDINAL, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn action(&self) -> MembershipAction {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<MembershipAction>(MemberChanged::VT_ACTION, Some(MembershipAction::Unknown)).unwrap()
+            }
+        }
+        #[inline]
+        pub fn actor(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MemberChanged::VT_ACTOR, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn actor_device(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MemberChanged::VT_ACTOR_DEVICE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(
+                    MemberChanged::VT_USERS,
+                    None,
+                )
+            }
+        }
+        #[inline]
+        pub fn role(&self) -> Role {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Role>(MemberChanged::VT_ROLE, Some(Role::None)).unwrap() }
+        }
+        #[inline]
+        pub fn kind(&self) -> ConversationKind {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<ConversationKind>(MemberChanged::VT_KIND, Some(ConversationKind::Unknown)).unwrap()
+            }
+        }
+        #[inline]
+        pub fn title(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MemberChanged::VT_TITLE, None) }
+        }
+        #[inline]
+        pub fn client_op_id(&self) -> Option<&'a ClientMsgId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(MemberChanged::VT_CLIENT_OP_ID, None) }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MemberChanged::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MemberChanged<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                .visit_field::<u64>("ordinal", Self::VT_ORDINAL, false)?
+                .visit_field::<MembershipAction>("action", Self::VT_ACTION, false)?
+                .visit_field::<u64>("actor", Self::VT_ACTOR, false)?
+                .visit_field::<u64>("actor_device", Self::VT_ACTOR_DEVICE, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                    "users",
+                    Self::VT_USERS,
+                    false,
+                )?
+                .visit_field::<Role>("role", Self::VT_ROLE, false)?
+                .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
+                .visit_field::<ClientMsgId>("client_op_id", Self::VT_CLIENT_OP_ID, false)?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MemberChangedArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub seq: u64,
+        pub ordinal: u64,
+        pub action: MembershipAction,
+        pub actor: u64,
+        pub actor_device: u64,
+        pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        pub role: Role,
+        pub kind: ConversationKind,
+        pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub client_op_id: Option<&'a ClientMsgId>,
+        pub server_time_ms: u64,
+    }
+    impl<'a> Default for MemberChangedArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MemberChangedArgs {
+                conversation: None, // required field
+                seq: 0,
+                ordinal: 0,
+                action: MembershipAction::Unknown,
+                actor: 0,
+                actor_device: 0,
+                users: None,
+                role: Role::None,
+                kind: ConversationKind::Unknown,
+                title: None,
+                client_op_id: None,
+                server_time_ms: 0,
+            }
+        }
+    }
+
+    pub struct MemberChangedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberChangedBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MemberChanged::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_seq(&mut self, seq: u64) {
+            self.fbb_.push_slot::<u64>(MemberChanged::VT_SEQ, seq, 0);
+        }
+        #[inline]
+        pub fn add_ordinal(&mut self, ordinal: u64) {
+            self.fbb_.push_slot::<u64>(MemberChanged::VT_ORDINAL, ordinal, 0);
+        }
+        #[inline]
+        pub fn add_action(&mut self, action: MembershipAction) {
+            self.fbb_.push_slot::<MembershipAction>(MemberChanged::VT_ACTION, action, MembershipAction::Unknown);
+        }
+        #[inline]
+        pub fn add_actor(&mut self, actor: u64) {
+            self.fbb_.push_slot::<u64>(MemberChanged::VT_ACTOR, actor, 0);
+        }
+        #[inline]
+        pub fn add_actor_device(&mut self, actor_device: u64) {
+            self.fbb_.push_slot::<u64>(MemberChanged::VT_ACTOR_DEVICE, actor_device, 0);
+        }
+        #[inline]
+        pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChanged::VT_USERS, users);
+        }
+        #[inline]
+        pub fn add_role(&mut self, role: Role) {
+            self.fbb_.push_slot::<Role>(MemberChanged::VT_ROLE, role, Role::None);
+        }
+        #[inline]
+        pub fn add_kind(&mut self, kind: ConversationKind) {
+            self.fbb_.push_slot::<ConversationKind>(MemberChanged::VT_KIND, kind, ConversationKind::Unknown);
+        }
+        #[inline]
+        pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MemberChanged::VT_TITLE, title);
+        }
+        #[inline]
+        pub fn add_client_op_id(&mut self, client_op_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(MemberChanged::VT_CLIENT_OP_ID, client_op_id);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(MemberChanged::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberChangedBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MemberChangedBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MemberChanged<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MemberChanged::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for MemberChanged<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MemberChanged");
+            ds.field("conversation", &self.conversation());
+            ds.field("seq", &self.seq());
+            ds.field("ordinal", &self.ordinal());
+            ds.field("action", &self.action());
+            ds.field("actor", &self.actor());
+            ds.field("actor_device", &self.actor_device());
+            ds.field("users", &self.users());
+            ds.field("role", &self.role());
+            ds.field("kind", &self.kind());
+            ds.field("title", &self.title());
+            ds.field("client_op_id", &self.client_op_id());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.finish()
+        }
+    }
+    pub enum EventOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Event<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Event<'a> {
+        type Inner = Event<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Event<'a> {
+        pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Event { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args EventArgs,
+        ) -> ::flatbuffers::WIPOffset<Event<'bldr>> {
+            let mut builder = EventBuilder::new(_fbb);
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            builder.add_body_type(args.body_type);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn body_type(&self) -> EventBody {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<EventBody>(Event::VT_BODY_TYPE, Some(EventBody::NONE)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Event::VT_BODY, None) }
+        }
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_message_new(&self) -> Option<MessageNew<'a>> {
+            if self.body_type() == EventBody::MessageNew {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MessageNew::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_echo(&self) -> Option<Echo<'a>> {
+            if self.body_type() == EventBody::Echo {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Echo::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_void(&self) -> Option<Void<'a>> {
+            if self.body_type() == EventBody::Void {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Void::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_delivered(&self) -> Option<Delivered<'a>> {
+            if self.body_type() == EventBody::Delivered {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Delivered::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_read(&self) -> Option<Read<'a>> {
+            if self.body_type() == EventBody::Read {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Read::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_sync_read(&self) -> Option<SyncRead<'a>> {
+            if self.body_type() == EventBody::SyncRead {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { SyncRead::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_member_changed(&self) -> Option<MemberChanged<'a>> {
+            if self.body_type() == EventBody::MemberChanged {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MemberChanged::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Event<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_union::<EventBody, _>(
+                    "body_type",
+                    Self::VT_BODY_TYPE,
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                    |key, v, pos| match key {
+                        EventBody::MessageNew => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageNew>>(
+                            "EventBody::MessageNew",
+                            pos,
+                        ),
+                        EventBody::Echo => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Echo>>("EventBody::Echo", pos)
+                        }
+                        EventBody::Void => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Void>>("EventBody::Void", pos)
+                        }
+                        EventBody::Delivered => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Delivered>>(
+                            "EventBody::Delivered",
+                            pos,
+                        ),
+                        EventBody::Read => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Read>>("EventBody::Read", pos)
+                        }
+                        EventBody::SyncRead => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncRead>>(
+                            "EventBody::SyncRead",
+                            pos,
+                        ),
+                        EventBody::MemberChanged => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<MemberChanged>>(
+                                "EventBody::MemberChanged",
+                                pos,
+                            ),
+                        _ => Ok(()),
+                    },
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct EventArgs {
+        pub body_type: EventBody,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    }
+    impl<'a> Default for EventArgs {
+        #[inline]
+        fn default() -> Self {
+            EventArgs { body_type: EventBody::NONE, body: None }
+        }
+    }
+
+    pub struct EventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EventBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_body_type(&mut self, body_type: EventBody) {
+            self.fbb_.push_slot::<EventBody>(Event::VT_BODY_TYPE, body_type, EventBody::NONE);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Event::VT_BODY, body);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EventBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            EventBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Event<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Event<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Event");
+            ds.field("body_type", &self.body_type());
+            match self.body_type() {
+                EventBody::MessageNew => {
+                    if let Some(x) = self.body_as_message_new() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::Echo => {
+                    if let Some(x) = self.body_as_echo() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::Void => {
+                    if let Some(x) = self.body_as_void() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::Delivered => {
+                    if let Some(x) = self.body_as_delivered() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::Read => {
+                    if let Some(x) = self.body_as_read() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::SyncRead => {
+                    if let Some(x) = self.body_as_sync_read() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                EventBody::MemberChanged => {
+                    if let Some(x) = self.body_as_member_changed() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                _ => {
+                    let x: Option<()> = None;
+                    ds.field("body", &x)
+                }
+            };
+            ds.finish()
+        }
+    }
+    pub enum PushOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Push<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Push<'a> {
+        type Inner = Push<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Push<'a> {
+        pub const VT_FIRST_USER_SEQ: ::flatbuffers::VOffsetT = 4;
+        pub const VT_EVENTS: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Push { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args PushArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Push<'bldr>> {
+            let mut builder = PushBuilder::new(_fbb);
+            builder.add_first_user_seq(args.first_user_seq);
+            if let Some(x) = args.events {
+                builder.add_events(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn first_user_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Push::VT_FIRST_USER_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>,
+                >>(Push::VT_EVENTS, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Push<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u64>("first_user_seq", Self::VT_FIRST_USER_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct PushArgs<'a> {
-    pub first_user_seq: u64,
-    pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
-}
-impl<'a> Default for PushArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    PushArgs {
-      first_user_seq: 0,
-      events: None,
+            Ok(())
+        }
     }
-  }
-}
-
-pub struct PushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PushBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_first_user_seq(&mut self, first_user_seq: u64) {
-    self.fbb_.push_slot::<u64>(Push::VT_FIRST_USER_SEQ, first_user_seq, 0);
-  }
-  #[inline]
-  pub fn add_events(&mut self, events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Event<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Push::VT_EVENTS, events);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PushBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    PushBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct PushArgs<'a> {
+        pub first_user_seq: u64,
+        pub events:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Push<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    impl<'a> Default for PushArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            PushArgs { first_user_seq: 0, events: None }
+        }
+    }
 
-impl ::core::fmt::Debug for Push<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Push");
-      ds.field("first_user_seq", &self.first_user_seq());
-      ds.field("events", &self.events());
-      ds.finish()
-  }
-}
-pub enum SyncPageOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    pub struct PushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PushBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_first_user_seq(&mut self, first_user_seq: u64) {
+            self.fbb_.push_slot::<u64>(Push::VT_FIRST_USER_SEQ, first_user_seq, 0);
+        }
+        #[inline]
+        pub fn add_events(
+            &mut self,
+            events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Event<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Push::VT_EVENTS, events);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PushBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            PushBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Push<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-pub struct SyncPage<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl ::core::fmt::Debug for Push<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Push");
+            ds.field("first_user_seq", &self.first_user_seq());
+            ds.field("events", &self.events());
+            ds.finish()
+        }
+    }
+    pub enum SyncPageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl<'a> ::flatbuffers::Follow<'a> for SyncPage<'a> {
-  type Inner = SyncPage<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    pub struct SyncPage<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> SyncPage<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_FIRST_USER_SEQ: ::flatbuffers::VOffsetT = 6;
-  pub const VT_EVENTS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 10;
-  pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 12;
+    impl<'a> ::flatbuffers::Follow<'a> for SyncPage<'a> {
+        type Inner = SyncPage<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SyncPage { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SyncPageArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<SyncPage<'bldr>> {
-    let mut builder = SyncPageBuilder::new(_fbb);
-    builder.add_user_head(args.user_head);
-    builder.add_first_user_seq(args.first_user_seq);
-    if let Some(x) = args.events { builder.add_events(x); }
-    builder.add_request_id(args.request_id);
-    builder.add_has_more(args.has_more);
-    builder.finish()
-  }
+    impl<'a> SyncPage<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_FIRST_USER_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_EVENTS: ::flatbuffers::VOffsetT = 8;
+        pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 10;
+        pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 12;
 
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            SyncPage { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args SyncPageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<SyncPage<'bldr>> {
+            let mut builder = SyncPageBuilder::new(_fbb);
+            builder.add_user_head(args.user_head);
+            builder.add_first_user_seq(args.first_user_seq);
+            if let Some(x) = args.events {
+                builder.add_events(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.add_has_more(args.has_more);
+            builder.finish()
+        }
 
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(SyncPage::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn first_user_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SyncPage::VT_FIRST_USER_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>>>(SyncPage::VT_EVENTS, None)}
-  }
-  #[inline]
-  pub fn has_more(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(SyncPage::VT_HAS_MORE, Some(false)).unwrap()}
-  }
-  #[inline]
-  pub fn user_head(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SyncPage::VT_USER_HEAD, Some(0)).unwrap()}
-  }
-}
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(SyncPage::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn first_user_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(SyncPage::VT_FIRST_USER_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>,
+                >>(SyncPage::VT_EVENTS, None)
+            }
+        }
+        #[inline]
+        pub fn has_more(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(SyncPage::VT_HAS_MORE, Some(false)).unwrap() }
+        }
+        #[inline]
+        pub fn user_head(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(SyncPage::VT_USER_HEAD, Some(0)).unwrap() }
+        }
+    }
 
-impl ::flatbuffers::Verifiable for SyncPage<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+    impl ::flatbuffers::Verifiable for SyncPage<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
      .visit_field::<u64>("first_user_seq", Self::VT_FIRST_USER_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
      .visit_field::<bool>("has_more", Self::VT_HAS_MORE, false)?
      .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct SyncPageArgs<'a> {
-    pub request_id: u32,
-    pub first_user_seq: u64,
-    pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
-    pub has_more: bool,
-    pub user_head: u64,
-}
-impl<'a> Default for SyncPageArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    SyncPageArgs {
-      request_id: 0,
-      first_user_seq: 0,
-      events: None,
-      has_more: false,
-      user_head: 0,
+            Ok(())
+        }
     }
-  }
-}
-
-pub struct SyncPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncPageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(SyncPage::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_first_user_seq(&mut self, first_user_seq: u64) {
-    self.fbb_.push_slot::<u64>(SyncPage::VT_FIRST_USER_SEQ, first_user_seq, 0);
-  }
-  #[inline]
-  pub fn add_events(&mut self, events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Event<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SyncPage::VT_EVENTS, events);
-  }
-  #[inline]
-  pub fn add_has_more(&mut self, has_more: bool) {
-    self.fbb_.push_slot::<bool>(SyncPage::VT_HAS_MORE, has_more, false);
-  }
-  #[inline]
-  pub fn add_user_head(&mut self, user_head: u64) {
-    self.fbb_.push_slot::<u64>(SyncPage::VT_USER_HEAD, user_head, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncPageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SyncPageBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct SyncPageArgs<'a> {
+        pub request_id: u32,
+        pub first_user_seq: u64,
+        pub events:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
+        pub has_more: bool,
+        pub user_head: u64,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncPage<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    impl<'a> Default for SyncPageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            SyncPageArgs { request_id: 0, first_user_seq: 0, events: None, has_more: false, user_head: 0 }
+        }
+    }
 
-impl ::core::fmt::Debug for SyncPage<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SyncPage");
-      ds.field("request_id", &self.request_id());
-      ds.field("first_user_seq", &self.first_user_seq());
-      ds.field("events", &self.events());
-      ds.field("has_more", &self.has_more());
-      ds.field("user_head", &self.user_head());
-      ds.finish()
-  }
-}
-pub enum HistoryPageOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    pub struct SyncPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SyncPageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(SyncPage::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_first_user_seq(&mut self, first_user_seq: u64) {
+            self.fbb_.push_slot::<u64>(SyncPage::VT_FIRST_USER_SEQ, first_user_seq, 0);
+        }
+        #[inline]
+        pub fn add_events(
+            &mut self,
+            events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Event<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SyncPage::VT_EVENTS, events);
+        }
+        #[inline]
+        pub fn add_has_more(&mut self, has_more: bool) {
+            self.fbb_.push_slot::<bool>(SyncPage::VT_HAS_MORE, has_more, false);
+        }
+        #[inline]
+        pub fn add_user_head(&mut self, user_head: u64) {
+            self.fbb_.push_slot::<u64>(SyncPage::VT_USER_HEAD, user_head, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SyncPageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            SyncPageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<SyncPage<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-pub struct HistoryPage<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl ::core::fmt::Debug for SyncPage<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("SyncPage");
+            ds.field("request_id", &self.request_id());
+            ds.field("first_user_seq", &self.first_user_seq());
+            ds.field("events", &self.events());
+            ds.field("has_more", &self.has_more());
+            ds.field("user_head", &self.user_head());
+            ds.finish()
+        }
+    }
+    pub enum HistoryPageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl<'a> ::flatbuffers::Follow<'a> for HistoryPage<'a> {
-  type Inner = HistoryPage<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    pub struct HistoryPage<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> HistoryPage<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_KIND: ::flatbuffers::VOffsetT = 8;
-  pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 10;
-  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
-  pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 14;
+    impl<'a> ::flatbuffers::Follow<'a> for HistoryPage<'a> {
+        type Inner = HistoryPage<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    HistoryPage { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args HistoryPageArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<HistoryPage<'bldr>> {
-    let mut builder = HistoryPageBuilder::new(_fbb);
-    builder.add_head_seq(args.head_seq);
-    if let Some(x) = args.entries { builder.add_entries(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_request_id(args.request_id);
-    builder.add_has_more(args.has_more);
-    builder.add_kind(args.kind);
-    builder.finish()
-  }
+    impl<'a> HistoryPage<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_KIND: ::flatbuffers::VOffsetT = 8;
+        pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 10;
+        pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
+        pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 14;
 
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            HistoryPage { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args HistoryPageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<HistoryPage<'bldr>> {
+            let mut builder = HistoryPageBuilder::new(_fbb);
+            builder.add_head_seq(args.head_seq);
+            if let Some(x) = args.entries {
+                builder.add_entries(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.add_has_more(args.has_more);
+            builder.add_kind(args.kind);
+            builder.finish()
+        }
 
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(HistoryPage::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(HistoryPage::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn kind(&self) -> ConversationKind {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationKind>(HistoryPage::VT_KIND, Some(ConversationKind::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn entries(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>>>(HistoryPage::VT_ENTRIES, None)}
-  }
-  #[inline]
-  pub fn head_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(HistoryPage::VT_HEAD_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn has_more(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(HistoryPage::VT_HAS_MORE, Some(false)).unwrap()}
-  }
-}
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(HistoryPage::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(HistoryPage::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn kind(&self) -> ConversationKind {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationKind>(HistoryPage::VT_KIND, Some(ConversationKind::Unknown)).unwrap() }
+        }
+        #[inline]
+        pub fn entries(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>,
+                >>(HistoryPage::VT_ENTRIES, None)
+            }
+        }
+        #[inline]
+        pub fn head_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(HistoryPage::VT_HEAD_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn has_more(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(HistoryPage::VT_HAS_MORE, Some(false)).unwrap() }
+        }
+    }
 
-impl ::flatbuffers::Verifiable for HistoryPage<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+    impl ::flatbuffers::Verifiable for HistoryPage<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
      .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
      .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
@@ -6186,674 +6175,682 @@ impl ::flatbuffers::Verifiable for HistoryPage<'_> {
      .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
      .visit_field::<bool>("has_more", Self::VT_HAS_MORE, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct HistoryPageArgs<'a> {
-    pub request_id: u32,
-    pub conversation: Option<&'a ConversationId>,
-    pub kind: ConversationKind,
-    pub entries: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
-    pub head_seq: u64,
-    pub has_more: bool,
-}
-impl<'a> Default for HistoryPageArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    HistoryPageArgs {
-      request_id: 0,
-      conversation: None, // required field
-      kind: ConversationKind::Unknown,
-      entries: None,
-      head_seq: 0,
-      has_more: false,
+            Ok(())
+        }
     }
-  }
-}
-
-pub struct HistoryPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HistoryPageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(HistoryPage::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(HistoryPage::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_kind(&mut self, kind: ConversationKind) {
-    self.fbb_.push_slot::<ConversationKind>(HistoryPage::VT_KIND, kind, ConversationKind::Unknown);
-  }
-  #[inline]
-  pub fn add_entries(&mut self, entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Event<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HistoryPage::VT_ENTRIES, entries);
-  }
-  #[inline]
-  pub fn add_head_seq(&mut self, head_seq: u64) {
-    self.fbb_.push_slot::<u64>(HistoryPage::VT_HEAD_SEQ, head_seq, 0);
-  }
-  #[inline]
-  pub fn add_has_more(&mut self, has_more: bool) {
-    self.fbb_.push_slot::<bool>(HistoryPage::VT_HAS_MORE, has_more, false);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HistoryPageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    HistoryPageBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct HistoryPageArgs<'a> {
+        pub request_id: u32,
+        pub conversation: Option<&'a ConversationId>,
+        pub kind: ConversationKind,
+        pub entries:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
+        pub head_seq: u64,
+        pub has_more: bool,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<HistoryPage<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, HistoryPage::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for HistoryPage<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("HistoryPage");
-      ds.field("request_id", &self.request_id());
-      ds.field("conversation", &self.conversation());
-      ds.field("kind", &self.kind());
-      ds.field("entries", &self.entries());
-      ds.field("head_seq", &self.head_seq());
-      ds.field("has_more", &self.has_more());
-      ds.finish()
-  }
-}
-pub enum ConversationSummaryOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct ConversationSummary<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for ConversationSummary<'a> {
-  type Inner = ConversationSummary<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> ConversationSummary<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_KIND: ::flatbuffers::VOffsetT = 6;
-  pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 8;
-  pub const VT_TITLE: ::flatbuffers::VOffsetT = 10;
-  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
-  pub const VT_HEAD_ORDINAL: ::flatbuffers::VOffsetT = 14;
-  pub const VT_READ_SEQ: ::flatbuffers::VOffsetT = 16;
-  pub const VT_READ_ORDINAL: ::flatbuffers::VOffsetT = 18;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    ConversationSummary { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ConversationSummaryArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<ConversationSummary<'bldr>> {
-    let mut builder = ConversationSummaryBuilder::new(_fbb);
-    builder.add_read_ordinal(args.read_ordinal);
-    builder.add_read_seq(args.read_seq);
-    builder.add_head_ordinal(args.head_ordinal);
-    builder.add_head_seq(args.head_seq);
-    builder.add_direct_peer(args.direct_peer);
-    if let Some(x) = args.title { builder.add_title(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_kind(args.kind);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(ConversationSummary::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn kind(&self) -> ConversationKind {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationKind>(ConversationSummary::VT_KIND, Some(ConversationKind::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn direct_peer(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ConversationSummary::VT_DIRECT_PEER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn title(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConversationSummary::VT_TITLE, None)}
-  }
-  #[inline]
-  pub fn head_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ConversationSummary::VT_HEAD_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn head_ordinal(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ConversationSummary::VT_HEAD_ORDINAL, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn read_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ConversationSummary::VT_READ_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn read_ordinal(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ConversationSummary::VT_READ_ORDINAL, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for ConversationSummary<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
-     .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
-     .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
-     .visit_field::<u64>("head_ordinal", Self::VT_HEAD_ORDINAL, false)?
-     .visit_field::<u64>("read_seq", Self::VT_READ_SEQ, false)?
-     .visit_field::<u64>("read_ordinal", Self::VT_READ_ORDINAL, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ConversationSummaryArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub kind: ConversationKind,
-    pub direct_peer: u64,
-    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub head_seq: u64,
-    pub head_ordinal: u64,
-    pub read_seq: u64,
-    pub read_ordinal: u64,
-}
-impl<'a> Default for ConversationSummaryArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ConversationSummaryArgs {
-      conversation: None, // required field
-      kind: ConversationKind::Unknown,
-      direct_peer: 0,
-      title: None,
-      head_seq: 0,
-      head_ordinal: 0,
-      read_seq: 0,
-      read_ordinal: 0,
+    impl<'a> Default for HistoryPageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            HistoryPageArgs {
+                request_id: 0,
+                conversation: None, // required field
+                kind: ConversationKind::Unknown,
+                entries: None,
+                head_seq: 0,
+                has_more: false,
+            }
+        }
     }
-  }
-}
 
-pub struct ConversationSummaryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConversationSummaryBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(ConversationSummary::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_kind(&mut self, kind: ConversationKind) {
-    self.fbb_.push_slot::<ConversationKind>(ConversationSummary::VT_KIND, kind, ConversationKind::Unknown);
-  }
-  #[inline]
-  pub fn add_direct_peer(&mut self, direct_peer: u64) {
-    self.fbb_.push_slot::<u64>(ConversationSummary::VT_DIRECT_PEER, direct_peer, 0);
-  }
-  #[inline]
-  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationSummary::VT_TITLE, title);
-  }
-  #[inline]
-  pub fn add_head_seq(&mut self, head_seq: u64) {
-    self.fbb_.push_slot::<u64>(ConversationSummary::VT_HEAD_SEQ, head_seq, 0);
-  }
-  #[inline]
-  pub fn add_head_ordinal(&mut self, head_ordinal: u64) {
-    self.fbb_.push_slot::<u64>(ConversationSummary::VT_HEAD_ORDINAL, head_ordinal, 0);
-  }
-  #[inline]
-  pub fn add_read_seq(&mut self, read_seq: u64) {
-    self.fbb_.push_slot::<u64>(ConversationSummary::VT_READ_SEQ, read_seq, 0);
-  }
-  #[inline]
-  pub fn add_read_ordinal(&mut self, read_ordinal: u64) {
-    self.fbb_.push_slot::<u64>(ConversationSummary::VT_READ_ORDINAL, read_ordinal, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConversationSummaryBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ConversationSummaryBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct HistoryPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<ConversationSummary<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, ConversationSummary::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for ConversationSummary<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("ConversationSummary");
-      ds.field("conversation", &self.conversation());
-      ds.field("kind", &self.kind());
-      ds.field("direct_peer", &self.direct_peer());
-      ds.field("title", &self.title());
-      ds.field("head_seq", &self.head_seq());
-      ds.field("head_ordinal", &self.head_ordinal());
-      ds.field("read_seq", &self.read_seq());
-      ds.field("read_ordinal", &self.read_ordinal());
-      ds.finish()
-  }
-}
-pub enum SnapshotOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Snapshot<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Snapshot<'a> {
-  type Inner = Snapshot<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Snapshot<'a> {
-  pub const VT_USER_SEQ: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 6;
-  pub const VT_CONVERSATIONS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Snapshot { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SnapshotArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Snapshot<'bldr>> {
-    let mut builder = SnapshotBuilder::new(_fbb);
-    builder.add_user_epoch(args.user_epoch);
-    builder.add_user_seq(args.user_seq);
-    if let Some(x) = args.conversations { builder.add_conversations(x); }
-    builder.add_has_more(args.has_more);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn user_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Snapshot::VT_USER_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_epoch(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Snapshot::VT_USER_EPOCH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversations(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary>>>>(Snapshot::VT_CONVERSATIONS, None)}
-  }
-  #[inline]
-  pub fn has_more(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(Snapshot::VT_HAS_MORE, Some(false)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Snapshot<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("user_seq", Self::VT_USER_SEQ, false)?
-     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConversationSummary>>>>("conversations", Self::VT_CONVERSATIONS, false)?
-     .visit_field::<bool>("has_more", Self::VT_HAS_MORE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SnapshotArgs<'a> {
-    pub user_seq: u64,
-    pub user_epoch: u64,
-    pub conversations: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary<'a>>>>>,
-    pub has_more: bool,
-}
-impl<'a> Default for SnapshotArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    SnapshotArgs {
-      user_seq: 0,
-      user_epoch: 0,
-      conversations: None,
-      has_more: false,
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HistoryPageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(HistoryPage::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(HistoryPage::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_kind(&mut self, kind: ConversationKind) {
+            self.fbb_.push_slot::<ConversationKind>(HistoryPage::VT_KIND, kind, ConversationKind::Unknown);
+        }
+        #[inline]
+        pub fn add_entries(
+            &mut self,
+            entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Event<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HistoryPage::VT_ENTRIES, entries);
+        }
+        #[inline]
+        pub fn add_head_seq(&mut self, head_seq: u64) {
+            self.fbb_.push_slot::<u64>(HistoryPage::VT_HEAD_SEQ, head_seq, 0);
+        }
+        #[inline]
+        pub fn add_has_more(&mut self, has_more: bool) {
+            self.fbb_.push_slot::<bool>(HistoryPage::VT_HAS_MORE, has_more, false);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HistoryPageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            HistoryPageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<HistoryPage<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, HistoryPage::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
     }
-  }
-}
 
-pub struct SnapshotBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SnapshotBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_user_seq(&mut self, user_seq: u64) {
-    self.fbb_.push_slot::<u64>(Snapshot::VT_USER_SEQ, user_seq, 0);
-  }
-  #[inline]
-  pub fn add_user_epoch(&mut self, user_epoch: u64) {
-    self.fbb_.push_slot::<u64>(Snapshot::VT_USER_EPOCH, user_epoch, 0);
-  }
-  #[inline]
-  pub fn add_conversations(&mut self, conversations: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ConversationSummary<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Snapshot::VT_CONVERSATIONS, conversations);
-  }
-  #[inline]
-  pub fn add_has_more(&mut self, has_more: bool) {
-    self.fbb_.push_slot::<bool>(Snapshot::VT_HAS_MORE, has_more, false);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SnapshotBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SnapshotBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::core::fmt::Debug for HistoryPage<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("HistoryPage");
+            ds.field("request_id", &self.request_id());
+            ds.field("conversation", &self.conversation());
+            ds.field("kind", &self.kind());
+            ds.field("entries", &self.entries());
+            ds.field("head_seq", &self.head_seq());
+            ds.field("has_more", &self.has_more());
+            ds.finish()
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Snapshot<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    pub enum ConversationSummaryOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl ::core::fmt::Debug for Snapshot<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Snapshot");
-      ds.field("user_seq", &self.user_seq());
-      ds.field("user_epoch", &self.user_epoch());
-      ds.field("conversations", &self.conversations());
-      ds.field("has_more", &self.has_more());
-      ds.finish()
-  }
-}
-pub enum MemberOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Member<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Member<'a> {
-  type Inner = Member<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Member<'a> {
-  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
-  pub const VT_ROLE: ::flatbuffers::VOffsetT = 6;
-  pub const VT_JOIN_SEQ: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Member { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MemberArgs
-  ) -> ::flatbuffers::WIPOffset<Member<'bldr>> {
-    let mut builder = MemberBuilder::new(_fbb);
-    builder.add_join_seq(args.join_seq);
-    builder.add_user(args.user);
-    builder.add_role(args.role);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn user(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Member::VT_USER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn role(&self) -> Role {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Role>(Member::VT_ROLE, Some(Role::None)).unwrap()}
-  }
-  #[inline]
-  pub fn join_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Member::VT_JOIN_SEQ, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Member<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("user", Self::VT_USER, false)?
-     .visit_field::<Role>("role", Self::VT_ROLE, false)?
-     .visit_field::<u64>("join_seq", Self::VT_JOIN_SEQ, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MemberArgs {
-    pub user: u64,
-    pub role: Role,
-    pub join_seq: u64,
-}
-impl<'a> Default for MemberArgs {
-  #[inline]
-  fn default() -> Self {
-    MemberArgs {
-      user: 0,
-      role: Role::None,
-      join_seq: 0,
+    pub struct ConversationSummary<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
     }
-  }
-}
 
-pub struct MemberBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_user(&mut self, user: u64) {
-    self.fbb_.push_slot::<u64>(Member::VT_USER, user, 0);
-  }
-  #[inline]
-  pub fn add_role(&mut self, role: Role) {
-    self.fbb_.push_slot::<Role>(Member::VT_ROLE, role, Role::None);
-  }
-  #[inline]
-  pub fn add_join_seq(&mut self, join_seq: u64) {
-    self.fbb_.push_slot::<u64>(Member::VT_JOIN_SEQ, join_seq, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MemberBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl<'a> ::flatbuffers::Follow<'a> for ConversationSummary<'a> {
+        type Inner = ConversationSummary<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Member<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
 
-impl ::core::fmt::Debug for Member<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Member");
-      ds.field("user", &self.user());
-      ds.field("role", &self.role());
-      ds.field("join_seq", &self.join_seq());
-      ds.finish()
-  }
-}
-pub enum MembersPageOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    impl<'a> ConversationSummary<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_KIND: ::flatbuffers::VOffsetT = 6;
+        pub const VT_DIRECT_PEER: ::flatbuffers::VOffsetT = 8;
+        pub const VT_TITLE: ::flatbuffers::VOffsetT = 10;
+        pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
+        pub const VT_HEAD_ORDINAL: ::flatbuffers::VOffsetT = 14;
+        pub const VT_READ_SEQ: ::flatbuffers::VOffsetT = 16;
+        pub const VT_READ_ORDINAL: ::flatbuffers::VOffsetT = 18;
 
-pub struct MembersPage<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ConversationSummary { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ConversationSummaryArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ConversationSummary<'bldr>> {
+            let mut builder = ConversationSummaryBuilder::new(_fbb);
+            builder.add_read_ordinal(args.read_ordinal);
+            builder.add_read_seq(args.read_seq);
+            builder.add_head_ordinal(args.head_ordinal);
+            builder.add_head_seq(args.head_seq);
+            builder.add_direct_peer(args.direct_peer);
+            if let Some(x) = args.title {
+                builder.add_title(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_kind(args.kind);
+            builder.finish()
+        }
 
-impl<'a> ::flatbuffers::Follow<'a> for MembersPage<'a> {
-  type Inner = MembersPage<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(ConversationSummary::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn kind(&self) -> ConversationKind {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<ConversationKind>(ConversationSummary::VT_KIND, Some(ConversationKind::Unknown))
+                    .unwrap()
+            }
+        }
+        #[inline]
+        pub fn direct_peer(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ConversationSummary::VT_DIRECT_PEER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn title(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConversationSummary::VT_TITLE, None) }
+        }
+        #[inline]
+        pub fn head_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ConversationSummary::VT_HEAD_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn head_ordinal(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ConversationSummary::VT_HEAD_ORDINAL, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn read_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ConversationSummary::VT_READ_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn read_ordinal(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ConversationSummary::VT_READ_ORDINAL, Some(0)).unwrap() }
+        }
+    }
 
-impl<'a> MembersPage<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_KIND: ::flatbuffers::VOffsetT = 8;
-  pub const VT_TITLE: ::flatbuffers::VOffsetT = 10;
-  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
-  pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 14;
+    impl ::flatbuffers::Verifiable for ConversationSummary<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
+                .visit_field::<u64>("direct_peer", Self::VT_DIRECT_PEER, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
+                .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+                .visit_field::<u64>("head_ordinal", Self::VT_HEAD_ORDINAL, false)?
+                .visit_field::<u64>("read_seq", Self::VT_READ_SEQ, false)?
+                .visit_field::<u64>("read_ordinal", Self::VT_READ_ORDINAL, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ConversationSummaryArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub kind: ConversationKind,
+        pub direct_peer: u64,
+        pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub head_seq: u64,
+        pub head_ordinal: u64,
+        pub read_seq: u64,
+        pub read_ordinal: u64,
+    }
+    impl<'a> Default for ConversationSummaryArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ConversationSummaryArgs {
+                conversation: None, // required field
+                kind: ConversationKind::Unknown,
+                direct_peer: 0,
+                title: None,
+                head_seq: 0,
+                head_ordinal: 0,
+                read_seq: 0,
+                read_ordinal: 0,
+            }
+        }
+    }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MembersPage { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MembersPageArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<MembersPage<'bldr>> {
-    let mut builder = MembersPageBuilder::new(_fbb);
-    builder.add_head_seq(args.head_seq);
-    if let Some(x) = args.members { builder.add_members(x); }
-    if let Some(x) = args.title { builder.add_title(x); }
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_request_id(args.request_id);
-    builder.add_kind(args.kind);
-    builder.finish()
-  }
+    pub struct ConversationSummaryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConversationSummaryBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(ConversationSummary::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_kind(&mut self, kind: ConversationKind) {
+            self.fbb_.push_slot::<ConversationKind>(ConversationSummary::VT_KIND, kind, ConversationKind::Unknown);
+        }
+        #[inline]
+        pub fn add_direct_peer(&mut self, direct_peer: u64) {
+            self.fbb_.push_slot::<u64>(ConversationSummary::VT_DIRECT_PEER, direct_peer, 0);
+        }
+        #[inline]
+        pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConversationSummary::VT_TITLE, title);
+        }
+        #[inline]
+        pub fn add_head_seq(&mut self, head_seq: u64) {
+            self.fbb_.push_slot::<u64>(ConversationSummary::VT_HEAD_SEQ, head_seq, 0);
+        }
+        #[inline]
+        pub fn add_head_ordinal(&mut self, head_ordinal: u64) {
+            self.fbb_.push_slot::<u64>(ConversationSummary::VT_HEAD_ORDINAL, head_ordinal, 0);
+        }
+        #[inline]
+        pub fn add_read_seq(&mut self, read_seq: u64) {
+            self.fbb_.push_slot::<u64>(ConversationSummary::VT_READ_SEQ, read_seq, 0);
+        }
+        #[inline]
+        pub fn add_read_ordinal(&mut self, read_ordinal: u64) {
+            self.fbb_.push_slot::<u64>(ConversationSummary::VT_READ_ORDINAL, read_ordinal, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConversationSummaryBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ConversationSummaryBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ConversationSummary<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, ConversationSummary::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
+    impl ::core::fmt::Debug for ConversationSummary<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ConversationSummary");
+            ds.field("conversation", &self.conversation());
+            ds.field("kind", &self.kind());
+            ds.field("direct_peer", &self.direct_peer());
+            ds.field("title", &self.title());
+            ds.field("head_seq", &self.head_seq());
+            ds.field("head_ordinal", &self.head_ordinal());
+            ds.field("read_seq", &self.read_seq());
+            ds.field("read_ordinal", &self.read_ordinal());
+            ds.finish()
+        }
+    }
+    pub enum SnapshotOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(MembersPage::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(MembersPage::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn kind(&self) -> ConversationKind {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationKind>(MembersPage::VT_KIND, Some(ConversationKind::Unknown)).unwrap()}
-  }
-  #[inline]
-  pub fn title(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MembersPage::VT_TITLE, None)}
-  }
-  #[inline]
-  pub fn head_seq(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(MembersPage::VT_HEAD_SEQ, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn members(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member>>>>(MembersPage::VT_MEMBERS, None)}
-  }
-}
+    pub struct Snapshot<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl ::flatbuffers::Verifiable for MembersPage<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+    impl<'a> ::flatbuffers::Follow<'a> for Snapshot<'a> {
+        type Inner = Snapshot<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Snapshot<'a> {
+        pub const VT_USER_SEQ: ::flatbuffers::VOffsetT = 4;
+        pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 6;
+        pub const VT_CONVERSATIONS: ::flatbuffers::VOffsetT = 8;
+        pub const VT_HAS_MORE: ::flatbuffers::VOffsetT = 10;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Snapshot { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args SnapshotArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Snapshot<'bldr>> {
+            let mut builder = SnapshotBuilder::new(_fbb);
+            builder.add_user_epoch(args.user_epoch);
+            builder.add_user_seq(args.user_seq);
+            if let Some(x) = args.conversations {
+                builder.add_conversations(x);
+            }
+            builder.add_has_more(args.has_more);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn user_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Snapshot::VT_USER_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user_epoch(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Snapshot::VT_USER_EPOCH, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversations(
+            &self,
+        ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary>>,
+                >>(Snapshot::VT_CONVERSATIONS, None)
+            }
+        }
+        #[inline]
+        pub fn has_more(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Snapshot::VT_HAS_MORE, Some(false)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Snapshot<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("user_seq", Self::VT_USER_SEQ, false)?
+                .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConversationSummary>>,
+                >>("conversations", Self::VT_CONVERSATIONS, false)?
+                .visit_field::<bool>("has_more", Self::VT_HAS_MORE, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct SnapshotArgs<'a> {
+        pub user_seq: u64,
+        pub user_epoch: u64,
+        pub conversations: Option<
+            ::flatbuffers::WIPOffset<
+                ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConversationSummary<'a>>>,
+            >,
+        >,
+        pub has_more: bool,
+    }
+    impl<'a> Default for SnapshotArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            SnapshotArgs { user_seq: 0, user_epoch: 0, conversations: None, has_more: false }
+        }
+    }
+
+    pub struct SnapshotBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SnapshotBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_user_seq(&mut self, user_seq: u64) {
+            self.fbb_.push_slot::<u64>(Snapshot::VT_USER_SEQ, user_seq, 0);
+        }
+        #[inline]
+        pub fn add_user_epoch(&mut self, user_epoch: u64) {
+            self.fbb_.push_slot::<u64>(Snapshot::VT_USER_EPOCH, user_epoch, 0);
+        }
+        #[inline]
+        pub fn add_conversations(
+            &mut self,
+            conversations: ::flatbuffers::WIPOffset<
+                ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ConversationSummary<'b>>>,
+            >,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Snapshot::VT_CONVERSATIONS, conversations);
+        }
+        #[inline]
+        pub fn add_has_more(&mut self, has_more: bool) {
+            self.fbb_.push_slot::<bool>(Snapshot::VT_HAS_MORE, has_more, false);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SnapshotBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            SnapshotBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Snapshot<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Snapshot<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Snapshot");
+            ds.field("user_seq", &self.user_seq());
+            ds.field("user_epoch", &self.user_epoch());
+            ds.field("conversations", &self.conversations());
+            ds.field("has_more", &self.has_more());
+            ds.finish()
+        }
+    }
+    pub enum MemberOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Member<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Member<'a> {
+        type Inner = Member<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Member<'a> {
+        pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+        pub const VT_ROLE: ::flatbuffers::VOffsetT = 6;
+        pub const VT_JOIN_SEQ: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Member { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MemberArgs,
+        ) -> ::flatbuffers::WIPOffset<Member<'bldr>> {
+            let mut builder = MemberBuilder::new(_fbb);
+            builder.add_join_seq(args.join_seq);
+            builder.add_user(args.user);
+            builder.add_role(args.role);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn user(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Member::VT_USER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn role(&self) -> Role {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<Role>(Member::VT_ROLE, Some(Role::None)).unwrap() }
+        }
+        #[inline]
+        pub fn join_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Member::VT_JOIN_SEQ, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Member<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("user", Self::VT_USER, false)?
+                .visit_field::<Role>("role", Self::VT_ROLE, false)?
+                .visit_field::<u64>("join_seq", Self::VT_JOIN_SEQ, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct MemberArgs {
+        pub user: u64,
+        pub role: Role,
+        pub join_seq: u64,
+    }
+    impl<'a> Default for MemberArgs {
+        #[inline]
+        fn default() -> Self {
+            MemberArgs { user: 0, role: Role::None, join_seq: 0 }
+        }
+    }
+
+    pub struct MemberBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_user(&mut self, user: u64) {
+            self.fbb_.push_slot::<u64>(Member::VT_USER, user, 0);
+        }
+        #[inline]
+        pub fn add_role(&mut self, role: Role) {
+            self.fbb_.push_slot::<Role>(Member::VT_ROLE, role, Role::None);
+        }
+        #[inline]
+        pub fn add_join_seq(&mut self, join_seq: u64) {
+            self.fbb_.push_slot::<u64>(Member::VT_JOIN_SEQ, join_seq, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MemberBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Member<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Member<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Member");
+            ds.field("user", &self.user());
+            ds.field("role", &self.role());
+            ds.field("join_seq", &self.join_seq());
+            ds.finish()
+        }
+    }
+    pub enum MembersPageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct MembersPage<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for MembersPage<'a> {
+        type Inner = MembersPage<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> MembersPage<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_KIND: ::flatbuffers::VOffsetT = 8;
+        pub const VT_TITLE: ::flatbuffers::VOffsetT = 10;
+        pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 12;
+        pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 14;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            MembersPage { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args MembersPageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<MembersPage<'bldr>> {
+            let mut builder = MembersPageBuilder::new(_fbb);
+            builder.add_head_seq(args.head_seq);
+            if let Some(x) = args.members {
+                builder.add_members(x);
+            }
+            if let Some(x) = args.title {
+                builder.add_title(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.add_kind(args.kind);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(MembersPage::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(MembersPage::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn kind(&self) -> ConversationKind {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationKind>(MembersPage::VT_KIND, Some(ConversationKind::Unknown)).unwrap() }
+        }
+        #[inline]
+        pub fn title(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MembersPage::VT_TITLE, None) }
+        }
+        #[inline]
+        pub fn head_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(MembersPage::VT_HEAD_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn members(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member>>,
+                >>(MembersPage::VT_MEMBERS, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for MembersPage<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
      .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
      .visit_field::<ConversationKind>("kind", Self::VT_KIND, false)?
@@ -6861,3797 +6858,3802 @@ impl ::flatbuffers::Verifiable for MembersPage<'_> {
      .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Member>>>>("members", Self::VT_MEMBERS, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct MembersPageArgs<'a> {
-    pub request_id: u32,
-    pub conversation: Option<&'a ConversationId>,
-    pub kind: ConversationKind,
-    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub head_seq: u64,
-    pub members: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member<'a>>>>>,
-}
-impl<'a> Default for MembersPageArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    MembersPageArgs {
-      request_id: 0,
-      conversation: None, // required field
-      kind: ConversationKind::Unknown,
-      title: None,
-      head_seq: 0,
-      members: None,
+            Ok(())
+        }
     }
-  }
-}
-
-pub struct MembersPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MembersPageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(MembersPage::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(MembersPage::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_kind(&mut self, kind: ConversationKind) {
-    self.fbb_.push_slot::<ConversationKind>(MembersPage::VT_KIND, kind, ConversationKind::Unknown);
-  }
-  #[inline]
-  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MembersPage::VT_TITLE, title);
-  }
-  #[inline]
-  pub fn add_head_seq(&mut self, head_seq: u64) {
-    self.fbb_.push_slot::<u64>(MembersPage::VT_HEAD_SEQ, head_seq, 0);
-  }
-  #[inline]
-  pub fn add_members(&mut self, members: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Member<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MembersPage::VT_MEMBERS, members);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MembersPageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MembersPageBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct MembersPageArgs<'a> {
+        pub request_id: u32,
+        pub conversation: Option<&'a ConversationId>,
+        pub kind: ConversationKind,
+        pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub head_seq: u64,
+        pub members:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Member<'a>>>>>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MembersPage<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MembersPage::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for MembersPage<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MembersPage");
-      ds.field("request_id", &self.request_id());
-      ds.field("conversation", &self.conversation());
-      ds.field("kind", &self.kind());
-      ds.field("title", &self.title());
-      ds.field("head_seq", &self.head_seq());
-      ds.field("members", &self.members());
-      ds.finish()
-  }
-}
-pub enum UserOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct User<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for User<'a> {
-  type Inner = User<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> User<'a> {
-  pub const VT_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_HANDLE: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    User { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args UserArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<User<'bldr>> {
-    let mut builder = UserBuilder::new(_fbb);
-    builder.add_id(args.id);
-    if let Some(x) = args.handle { builder.add_handle(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(User::VT_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn handle(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(User::VT_HANDLE, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for User<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("id", Self::VT_ID, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("handle", Self::VT_HANDLE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct UserArgs<'a> {
-    pub id: u64,
-    pub handle: Option<::flatbuffers::WIPOffset<&'a str>>,
-}
-impl<'a> Default for UserArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    UserArgs {
-      id: 0,
-      handle: None,
+    impl<'a> Default for MembersPageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            MembersPageArgs {
+                request_id: 0,
+                conversation: None, // required field
+                kind: ConversationKind::Unknown,
+                title: None,
+                head_seq: 0,
+                members: None,
+            }
+        }
     }
-  }
-}
 
-pub struct UserBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_id(&mut self, id: u64) {
-    self.fbb_.push_slot::<u64>(User::VT_ID, id, 0);
-  }
-  #[inline]
-  pub fn add_handle(&mut self, handle: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(User::VT_HANDLE, handle);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    UserBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct MembersPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<User<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MembersPageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(MembersPage::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(MembersPage::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_kind(&mut self, kind: ConversationKind) {
+            self.fbb_.push_slot::<ConversationKind>(MembersPage::VT_KIND, kind, ConversationKind::Unknown);
+        }
+        #[inline]
+        pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MembersPage::VT_TITLE, title);
+        }
+        #[inline]
+        pub fn add_head_seq(&mut self, head_seq: u64) {
+            self.fbb_.push_slot::<u64>(MembersPage::VT_HEAD_SEQ, head_seq, 0);
+        }
+        #[inline]
+        pub fn add_members(
+            &mut self,
+            members: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Member<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MembersPage::VT_MEMBERS, members);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MembersPageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            MembersPageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<MembersPage<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, MembersPage::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-impl ::core::fmt::Debug for User<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("User");
-      ds.field("id", &self.id());
-      ds.field("handle", &self.handle());
-      ds.finish()
-  }
-}
-pub enum UserPageOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    impl ::core::fmt::Debug for MembersPage<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("MembersPage");
+            ds.field("request_id", &self.request_id());
+            ds.field("conversation", &self.conversation());
+            ds.field("kind", &self.kind());
+            ds.field("title", &self.title());
+            ds.field("head_seq", &self.head_seq());
+            ds.field("members", &self.members());
+            ds.finish()
+        }
+    }
+    pub enum UserOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-pub struct UserPage<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    pub struct User<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-impl<'a> ::flatbuffers::Follow<'a> for UserPage<'a> {
-  type Inner = UserPage<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    impl<'a> ::flatbuffers::Follow<'a> for User<'a> {
+        type Inner = User<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-impl<'a> UserPage<'a> {
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USERS: ::flatbuffers::VOffsetT = 6;
+    impl<'a> User<'a> {
+        pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_HANDLE: ::flatbuffers::VOffsetT = 6;
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    UserPage { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args UserPageArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<UserPage<'bldr>> {
-    let mut builder = UserPageBuilder::new(_fbb);
-    if let Some(x) = args.users { builder.add_users(x); }
-    builder.add_request_id(args.request_id);
-    builder.finish()
-  }
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            User { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args UserArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<User<'bldr>> {
+            let mut builder = UserBuilder::new(_fbb);
+            builder.add_id(args.id);
+            if let Some(x) = args.handle {
+                builder.add_handle(x);
+            }
+            builder.finish()
+        }
 
+        #[inline]
+        pub fn id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(User::VT_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn handle(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(User::VT_HANDLE, None) }
+        }
+    }
 
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(UserPage::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User<'a>>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User>>>>(UserPage::VT_USERS, None)}
-  }
-}
+    impl ::flatbuffers::Verifiable for User<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("id", Self::VT_ID, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("handle", Self::VT_HANDLE, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct UserArgs<'a> {
+        pub id: u64,
+        pub handle: Option<::flatbuffers::WIPOffset<&'a str>>,
+    }
+    impl<'a> Default for UserArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            UserArgs { id: 0, handle: None }
+        }
+    }
 
-impl ::flatbuffers::Verifiable for UserPage<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
+    pub struct UserBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_id(&mut self, id: u64) {
+            self.fbb_.push_slot::<u64>(User::VT_ID, id, 0);
+        }
+        #[inline]
+        pub fn add_handle(&mut self, handle: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(User::VT_HANDLE, handle);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            UserBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<User<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for User<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("User");
+            ds.field("id", &self.id());
+            ds.field("handle", &self.handle());
+            ds.finish()
+        }
+    }
+    pub enum UserPageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct UserPage<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for UserPage<'a> {
+        type Inner = UserPage<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> UserPage<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_USERS: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            UserPage { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args UserPageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<UserPage<'bldr>> {
+            let mut builder = UserPageBuilder::new(_fbb);
+            if let Some(x) = args.users {
+                builder.add_users(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(UserPage::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn users(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User>>>>(UserPage::VT_USERS, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for UserPage<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
      .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<User>>>>("users", Self::VT_USERS, false)?
      .finish();
-    Ok(())
-  }
-}
-pub struct UserPageArgs<'a> {
-    pub request_id: u32,
-    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User<'a>>>>>,
-}
-impl<'a> Default for UserPageArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    UserPageArgs {
-      request_id: 0,
-      users: None,
-    }
-  }
-}
-
-pub struct UserPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserPageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(UserPage::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<User<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserPage::VT_USERS, users);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserPageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    UserPageBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<UserPage<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for UserPage<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("UserPage");
-      ds.field("request_id", &self.request_id());
-      ds.field("users", &self.users());
-      ds.finish()
-  }
-}
-pub enum TypingOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Typing<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Typing<'a> {
-  type Inner = Typing<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Typing<'a> {
-  pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ACTIVE: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Typing { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args TypingArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Typing<'bldr>> {
-    let mut builder = TypingBuilder::new(_fbb);
-    builder.add_user(args.user);
-    if let Some(x) = args.conversation { builder.add_conversation(x); }
-    builder.add_active(args.active);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn conversation(&self) -> &'a ConversationId {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ConversationId>(Typing::VT_CONVERSATION, None).unwrap()}
-  }
-  #[inline]
-  pub fn user(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Typing::VT_USER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn active(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(Typing::VT_ACTIVE, Some(false)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Typing<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
-     .visit_field::<u64>("user", Self::VT_USER, false)?
-     .visit_field::<bool>("active", Self::VT_ACTIVE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct TypingArgs<'a> {
-    pub conversation: Option<&'a ConversationId>,
-    pub user: u64,
-    pub active: bool,
-}
-impl<'a> Default for TypingArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    TypingArgs {
-      conversation: None, // required field
-      user: 0,
-      active: false,
-    }
-  }
-}
-
-pub struct TypingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_conversation(&mut self, conversation: &ConversationId) {
-    self.fbb_.push_slot_always::<&ConversationId>(Typing::VT_CONVERSATION, conversation);
-  }
-  #[inline]
-  pub fn add_user(&mut self, user: u64) {
-    self.fbb_.push_slot::<u64>(Typing::VT_USER, user, 0);
-  }
-  #[inline]
-  pub fn add_active(&mut self, active: bool) {
-    self.fbb_.push_slot::<bool>(Typing::VT_ACTIVE, active, false);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    TypingBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Typing<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Typing::VT_CONVERSATION,"conversation");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Typing<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Typing");
-      ds.field("conversation", &self.conversation());
-      ds.field("user", &self.user());
-      ds.field("active", &self.active());
-      ds.finish()
-  }
-}
-pub enum EphemeralOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Ephemeral<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Ephemeral<'a> {
-  type Inner = Ephemeral<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Ephemeral<'a> {
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Ephemeral { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args EphemeralArgs
-  ) -> ::flatbuffers::WIPOffset<Ephemeral<'bldr>> {
-    let mut builder = EphemeralBuilder::new(_fbb);
-    if let Some(x) = args.body { builder.add_body(x); }
-    builder.add_body_type(args.body_type);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn body_type(&self) -> EphemeralBody {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<EphemeralBody>(Ephemeral::VT_BODY_TYPE, Some(EphemeralBody::NONE)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Ephemeral::VT_BODY, None)}
-  }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_typing(&self) -> Option<Typing<'a>> {
-    if self.body_type() == EphemeralBody::Typing {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Typing::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Ephemeral<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_union::<EphemeralBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, false, |key, v, pos| {
-        match key {
-          EphemeralBody::Typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Typing>>("EphemeralBody::Typing", pos),
-          _ => Ok(()),
+            Ok(())
         }
-     })?
-     .finish();
-    Ok(())
-  }
-}
-pub struct EphemeralArgs {
-    pub body_type: EphemeralBody,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-}
-impl<'a> Default for EphemeralArgs {
-  #[inline]
-  fn default() -> Self {
-    EphemeralArgs {
-      body_type: EphemeralBody::NONE,
-      body: None,
     }
-  }
-}
-
-pub struct EphemeralBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EphemeralBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_body_type(&mut self, body_type: EphemeralBody) {
-    self.fbb_.push_slot::<EphemeralBody>(Ephemeral::VT_BODY_TYPE, body_type, EphemeralBody::NONE);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Ephemeral::VT_BODY, body);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EphemeralBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    EphemeralBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct UserPageArgs<'a> {
+        pub request_id: u32,
+        pub users:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<User<'a>>>>>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Ephemeral<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Ephemeral<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Ephemeral");
-      ds.field("body_type", &self.body_type());
-      match self.body_type() {
-        EphemeralBody::Typing => {
-          if let Some(x) = self.body_as_typing() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("body", &x)
-        },
-      };
-      ds.finish()
-  }
-}
-pub enum PongOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Pong<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Pong<'a> {
-  type Inner = Pong<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Pong<'a> {
-  pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 4;
-  pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Pong { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args PongArgs
-  ) -> ::flatbuffers::WIPOffset<Pong<'bldr>> {
-    let mut builder = PongBuilder::new(_fbb);
-    builder.add_server_time_ms(args.server_time_ms);
-    builder.add_user_head(args.user_head);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn user_head(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Pong::VT_USER_HEAD, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn server_time_ms(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Pong::VT_SERVER_TIME_MS, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Pong<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
-     .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct PongArgs {
-    pub user_head: u64,
-    pub server_time_ms: u64,
-}
-impl<'a> Default for PongArgs {
-  #[inline]
-  fn default() -> Self {
-    PongArgs {
-      user_head: 0,
-      server_time_ms: 0,
-    }
-  }
-}
-
-pub struct PongBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PongBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_user_head(&mut self, user_head: u64) {
-    self.fbb_.push_slot::<u64>(Pong::VT_USER_HEAD, user_head, 0);
-  }
-  #[inline]
-  pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
-    self.fbb_.push_slot::<u64>(Pong::VT_SERVER_TIME_MS, server_time_ms, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PongBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    PongBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Pong<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Pong<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Pong");
-      ds.field("user_head", &self.user_head());
-      ds.field("server_time_ms", &self.server_time_ms());
-      ds.finish()
-  }
-}
-pub enum ResendOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Resend<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Resend<'a> {
-  type Inner = Resend<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Resend<'a> {
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Resend { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    _args: &'args ResendArgs
-  ) -> ::flatbuffers::WIPOffset<Resend<'bldr>> {
-    let mut builder = ResendBuilder::new(_fbb);
-    builder.finish()
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Resend<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ResendArgs {
-}
-impl<'a> Default for ResendArgs {
-  #[inline]
-  fn default() -> Self {
-    ResendArgs {
-    }
-  }
-}
-
-pub struct ResendBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ResendBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ResendBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ResendBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Resend<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Resend<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Resend");
-      ds.finish()
-  }
-}
-pub enum GoAwayOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct GoAway<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for GoAway<'a> {
-  type Inner = GoAway<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> GoAway<'a> {
-  pub const VT_CODE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_RETRY_AFTER_MIN_MS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_RETRY_AFTER_MAX_MS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_TEXT: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    GoAway { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args GoAwayArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<GoAway<'bldr>> {
-    let mut builder = GoAwayBuilder::new(_fbb);
-    if let Some(x) = args.text { builder.add_text(x); }
-    builder.add_retry_after_max_ms(args.retry_after_max_ms);
-    builder.add_retry_after_min_ms(args.retry_after_min_ms);
-    builder.add_code(args.code);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn code(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(GoAway::VT_CODE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn retry_after_min_ms(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(GoAway::VT_RETRY_AFTER_MIN_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn retry_after_max_ms(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(GoAway::VT_RETRY_AFTER_MAX_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn text(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(GoAway::VT_TEXT, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for GoAway<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("code", Self::VT_CODE, false)?
-     .visit_field::<u32>("retry_after_min_ms", Self::VT_RETRY_AFTER_MIN_MS, false)?
-     .visit_field::<u32>("retry_after_max_ms", Self::VT_RETRY_AFTER_MAX_MS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct GoAwayArgs<'a> {
-    pub code: u16,
-    pub retry_after_min_ms: u32,
-    pub retry_after_max_ms: u32,
-    pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
-}
-impl<'a> Default for GoAwayArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    GoAwayArgs {
-      code: 0,
-      retry_after_min_ms: 0,
-      retry_after_max_ms: 0,
-      text: None,
-    }
-  }
-}
-
-pub struct GoAwayBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GoAwayBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_code(&mut self, code: u16) {
-    self.fbb_.push_slot::<u16>(GoAway::VT_CODE, code, 0);
-  }
-  #[inline]
-  pub fn add_retry_after_min_ms(&mut self, retry_after_min_ms: u32) {
-    self.fbb_.push_slot::<u32>(GoAway::VT_RETRY_AFTER_MIN_MS, retry_after_min_ms, 0);
-  }
-  #[inline]
-  pub fn add_retry_after_max_ms(&mut self, retry_after_max_ms: u32) {
-    self.fbb_.push_slot::<u32>(GoAway::VT_RETRY_AFTER_MAX_MS, retry_after_max_ms, 0);
-  }
-  #[inline]
-  pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(GoAway::VT_TEXT, text);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GoAwayBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    GoAwayBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<GoAway<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for GoAway<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("GoAway");
-      ds.field("code", &self.code());
-      ds.field("retry_after_min_ms", &self.retry_after_min_ms());
-      ds.field("retry_after_max_ms", &self.retry_after_max_ms());
-      ds.field("text", &self.text());
-      ds.finish()
-  }
-}
-pub enum ErrorOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Error<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Error<'a> {
-  type Inner = Error<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Error<'a> {
-  pub const VT_CODE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_TEMPORARY: ::flatbuffers::VOffsetT = 6;
-  pub const VT_RETRY_AFTER_MS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_CLIENT_FRAME: ::flatbuffers::VOffsetT = 10;
-  pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 12;
-  pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 14;
-  pub const VT_TEXT: ::flatbuffers::VOffsetT = 16;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Error { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ErrorArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Error<'bldr>> {
-    let mut builder = ErrorBuilder::new(_fbb);
-    if let Some(x) = args.text { builder.add_text(x); }
-    builder.add_request_id(args.request_id);
-    if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
-    builder.add_retry_after_ms(args.retry_after_ms);
-    builder.add_code(args.code);
-    builder.add_client_frame(args.client_frame);
-    builder.add_temporary(args.temporary);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn code(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Error::VT_CODE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn temporary(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(Error::VT_TEMPORARY, Some(false)).unwrap()}
-  }
-  #[inline]
-  pub fn retry_after_ms(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Error::VT_RETRY_AFTER_MS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn client_frame(&self) -> u8 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u8>(Error::VT_CLIENT_FRAME, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn client_msg_id(&self) -> Option<&'a ClientMsgId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ClientMsgId>(Error::VT_CLIENT_MSG_ID, None)}
-  }
-  #[inline]
-  pub fn request_id(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Error::VT_REQUEST_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn text(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Error::VT_TEXT, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Error<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("code", Self::VT_CODE, false)?
-     .visit_field::<bool>("temporary", Self::VT_TEMPORARY, false)?
-     .visit_field::<u32>("retry_after_ms", Self::VT_RETRY_AFTER_MS, false)?
-     .visit_field::<u8>("client_frame", Self::VT_CLIENT_FRAME, false)?
-     .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, false)?
-     .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ErrorArgs<'a> {
-    pub code: u16,
-    pub temporary: bool,
-    pub retry_after_ms: u32,
-    pub client_frame: u8,
-    pub client_msg_id: Option<&'a ClientMsgId>,
-    pub request_id: u32,
-    pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
-}
-impl<'a> Default for ErrorArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ErrorArgs {
-      code: 0,
-      temporary: false,
-      retry_after_ms: 0,
-      client_frame: 0,
-      client_msg_id: None,
-      request_id: 0,
-      text: None,
-    }
-  }
-}
-
-pub struct ErrorBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ErrorBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_code(&mut self, code: u16) {
-    self.fbb_.push_slot::<u16>(Error::VT_CODE, code, 0);
-  }
-  #[inline]
-  pub fn add_temporary(&mut self, temporary: bool) {
-    self.fbb_.push_slot::<bool>(Error::VT_TEMPORARY, temporary, false);
-  }
-  #[inline]
-  pub fn add_retry_after_ms(&mut self, retry_after_ms: u32) {
-    self.fbb_.push_slot::<u32>(Error::VT_RETRY_AFTER_MS, retry_after_ms, 0);
-  }
-  #[inline]
-  pub fn add_client_frame(&mut self, client_frame: u8) {
-    self.fbb_.push_slot::<u8>(Error::VT_CLIENT_FRAME, client_frame, 0);
-  }
-  #[inline]
-  pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
-    self.fbb_.push_slot_always::<&ClientMsgId>(Error::VT_CLIENT_MSG_ID, client_msg_id);
-  }
-  #[inline]
-  pub fn add_request_id(&mut self, request_id: u32) {
-    self.fbb_.push_slot::<u32>(Error::VT_REQUEST_ID, request_id, 0);
-  }
-  #[inline]
-  pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Error::VT_TEXT, text);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ErrorBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ErrorBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Error<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Error<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Error");
-      ds.field("code", &self.code());
-      ds.field("temporary", &self.temporary());
-      ds.field("retry_after_ms", &self.retry_after_ms());
-      ds.field("client_frame", &self.client_frame());
-      ds.field("client_msg_id", &self.client_msg_id());
-      ds.field("request_id", &self.request_id());
-      ds.field("text", &self.text());
-      ds.finish()
-  }
-}
-pub enum ServerFrameOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct ServerFrame<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for ServerFrame<'a> {
-  type Inner = ServerFrame<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> ServerFrame<'a> {
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    ServerFrame { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ServerFrameArgs
-  ) -> ::flatbuffers::WIPOffset<ServerFrame<'bldr>> {
-    let mut builder = ServerFrameBuilder::new(_fbb);
-    if let Some(x) = args.body { builder.add_body(x); }
-    builder.add_body_type(args.body_type);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn body_type(&self) -> ServerBody {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<ServerBody>(ServerFrame::VT_BODY_TYPE, Some(ServerBody::NONE)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(ServerFrame::VT_BODY, None)}
-  }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_welcome(&self) -> Option<Welcome<'a>> {
-    if self.body_type() == ServerBody::Welcome {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Welcome::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_message_ack(&self) -> Option<MessageAck<'a>> {
-    if self.body_type() == ServerBody::MessageAck {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MessageAck::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_op_ack(&self) -> Option<OpAck<'a>> {
-    if self.body_type() == ServerBody::OpAck {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { OpAck::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_push(&self) -> Option<Push<'a>> {
-    if self.body_type() == ServerBody::Push {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Push::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_sync_page(&self) -> Option<SyncPage<'a>> {
-    if self.body_type() == ServerBody::SyncPage {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SyncPage::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_history_page(&self) -> Option<HistoryPage<'a>> {
-    if self.body_type() == ServerBody::HistoryPage {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { HistoryPage::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_ephemeral(&self) -> Option<Ephemeral<'a>> {
-    if self.body_type() == ServerBody::Ephemeral {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Ephemeral::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_pong(&self) -> Option<Pong<'a>> {
-    if self.body_type() == ServerBody::Pong {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Pong::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_snapshot(&self) -> Option<Snapshot<'a>> {
-    if self.body_type() == ServerBody::Snapshot {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Snapshot::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_go_away(&self) -> Option<GoAway<'a>> {
-    if self.body_type() == ServerBody::GoAway {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { GoAway::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_error(&self) -> Option<Error<'a>> {
-    if self.body_type() == ServerBody::Error {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Error::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_members_page(&self) -> Option<MembersPage<'a>> {
-    if self.body_type() == ServerBody::MembersPage {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MembersPage::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_user_page(&self) -> Option<UserPage<'a>> {
-    if self.body_type() == ServerBody::UserPage {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { UserPage::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_resend(&self) -> Option<Resend<'a>> {
-    if self.body_type() == ServerBody::Resend {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Resend::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for ServerFrame<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_union::<ServerBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, false, |key, v, pos| {
-        match key {
-          ServerBody::Welcome => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Welcome>>("ServerBody::Welcome", pos),
-          ServerBody::MessageAck => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageAck>>("ServerBody::MessageAck", pos),
-          ServerBody::OpAck => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<OpAck>>("ServerBody::OpAck", pos),
-          ServerBody::Push => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Push>>("ServerBody::Push", pos),
-          ServerBody::SyncPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncPage>>("ServerBody::SyncPage", pos),
-          ServerBody::HistoryPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HistoryPage>>("ServerBody::HistoryPage", pos),
-          ServerBody::Ephemeral => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ephemeral>>("ServerBody::Ephemeral", pos),
-          ServerBody::Pong => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Pong>>("ServerBody::Pong", pos),
-          ServerBody::Snapshot => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Snapshot>>("ServerBody::Snapshot", pos),
-          ServerBody::GoAway => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GoAway>>("ServerBody::GoAway", pos),
-          ServerBody::Error => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Error>>("ServerBody::Error", pos),
-          ServerBody::MembersPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MembersPage>>("ServerBody::MembersPage", pos),
-          ServerBody::UserPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<UserPage>>("ServerBody::UserPage", pos),
-          ServerBody::Resend => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Resend>>("ServerBody::Resend", pos),
-          _ => Ok(()),
+    impl<'a> Default for UserPageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            UserPageArgs { request_id: 0, users: None }
         }
-     })?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ServerFrameArgs {
-    pub body_type: ServerBody,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-}
-impl<'a> Default for ServerFrameArgs {
-  #[inline]
-  fn default() -> Self {
-    ServerFrameArgs {
-      body_type: ServerBody::NONE,
-      body: None,
     }
-  }
-}
 
-pub struct ServerFrameBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerFrameBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_body_type(&mut self, body_type: ServerBody) {
-    self.fbb_.push_slot::<ServerBody>(ServerFrame::VT_BODY_TYPE, body_type, ServerBody::NONE);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ServerFrame::VT_BODY, body);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerFrameBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ServerFrameBuilder {
-      fbb_: _fbb,
-      start_: start,
+    pub struct UserPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<ServerFrame<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for ServerFrame<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("ServerFrame");
-      ds.field("body_type", &self.body_type());
-      match self.body_type() {
-        ServerBody::Welcome => {
-          if let Some(x) = self.body_as_welcome() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::MessageAck => {
-          if let Some(x) = self.body_as_message_ack() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::OpAck => {
-          if let Some(x) = self.body_as_op_ack() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Push => {
-          if let Some(x) = self.body_as_push() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::SyncPage => {
-          if let Some(x) = self.body_as_sync_page() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::HistoryPage => {
-          if let Some(x) = self.body_as_history_page() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Ephemeral => {
-          if let Some(x) = self.body_as_ephemeral() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Pong => {
-          if let Some(x) = self.body_as_pong() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Snapshot => {
-          if let Some(x) = self.body_as_snapshot() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::GoAway => {
-          if let Some(x) = self.body_as_go_away() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Error => {
-          if let Some(x) = self.body_as_error() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::MembersPage => {
-          if let Some(x) = self.body_as_members_page() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::UserPage => {
-          if let Some(x) = self.body_as_user_page() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        ServerBody::Resend => {
-          if let Some(x) = self.body_as_resend() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("body", &x)
-        },
-      };
-      ds.finish()
-  }
-}
-#[allow(unused_imports, dead_code)]
-pub mod link {
-
-
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_LINK_BODY: u8 = 0;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_LINK_BODY: u8 = 32;
-#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-#[allow(non_camel_case_types)]
-pub const ENUM_VALUES_LINK_BODY: [LinkBody; 11] = [
-  LinkBody::NONE,
-  LinkBody::GatewayHello,
-  LinkBody::SessionOpen,
-  LinkBody::SessionClose,
-  LinkBody::ClientRequest,
-  LinkBody::RouterHello,
-  LinkBody::SessionOpened,
-  LinkBody::SessionRefused,
-  LinkBody::Deliver,
-  LinkBody::Fanout,
-  LinkBody::Credits,
-];
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct LinkBody(pub u8);
-#[allow(non_upper_case_globals)]
-impl LinkBody {
-  pub const NONE: Self = Self(0);
-  pub const GatewayHello: Self = Self(1);
-  pub const SessionOpen: Self = Self(2);
-  pub const SessionClose: Self = Self(3);
-  pub const ClientRequest: Self = Self(4);
-  pub const RouterHello: Self = Self(16);
-  pub const SessionOpened: Self = Self(17);
-  pub const SessionRefused: Self = Self(18);
-  pub const Deliver: Self = Self(19);
-  pub const Fanout: Self = Self(20);
-  pub const Credits: Self = Self(32);
-
-  pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 32;
-  pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
-    Self::GatewayHello,
-    Self::SessionOpen,
-    Self::SessionClose,
-    Self::ClientRequest,
-    Self::RouterHello,
-    Self::SessionOpened,
-    Self::SessionRefused,
-    Self::Deliver,
-    Self::Fanout,
-    Self::Credits,
-  ];
-  /// Returns the variant's name or "" if unknown.
-  pub fn variant_name(self) -> Option<&'static str> {
-    match self {
-      Self::NONE => Some("NONE"),
-      Self::GatewayHello => Some("GatewayHello"),
-      Self::SessionOpen => Some("SessionOpen"),
-      Self::SessionClose => Some("SessionClose"),
-      Self::ClientRequest => Some("ClientRequest"),
-      Self::RouterHello => Some("RouterHello"),
-      Self::SessionOpened => Some("SessionOpened"),
-      Self::SessionRefused => Some("SessionRefused"),
-      Self::Deliver => Some("Deliver"),
-      Self::Fanout => Some("Fanout"),
-      Self::Credits => Some("Credits"),
-      _ => None,
-    }
-  }
-}
-impl ::core::fmt::Debug for LinkBody {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    if let Some(name) = self.variant_name() {
-      f.write_str(name)
-    } else {
-      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
-    }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for LinkBody {
-  type Inner = Self;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-    Self(b)
-  }
-}
-
-impl ::flatbuffers::Push for LinkBody {
-    type Output = LinkBody;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
-    }
-}
-
-impl ::flatbuffers::EndianScalar for LinkBody {
-  type Scalar = u8;
-  #[inline]
-  fn to_little_endian(self) -> u8 {
-    self.0.to_le()
-  }
-  #[inline]
-  #[allow(clippy::wrong_self_convention)]
-  fn from_little_endian(v: u8) -> Self {
-    let b = u8::from_le(v);
-    Self(b)
-  }
-}
-
-impl<'a> ::flatbuffers::Verifiable for LinkBody {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    u8::run_verifier(v, pos)
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for LinkBody {}
-pub struct LinkBodyUnionTableOffset {}
-
-// struct FanoutTarget, aligned to 8
-#[repr(transparent)]
-#[derive(Clone, Copy, PartialEq)]
-pub struct FanoutTarget(pub [u8; 16]);
-impl Default for FanoutTarget { 
-  fn default() -> Self { 
-    Self([0; 16])
-  }
-}
-impl ::core::fmt::Debug for FanoutTarget {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-    f.debug_struct("FanoutTarget")
-      .field("connection", &self.connection())
-      .field("user_seq", &self.user_seq())
-      .finish()
-  }
-}
-
-impl ::flatbuffers::SimpleToVerifyInSlice for FanoutTarget {}
-impl<'a> ::flatbuffers::Follow<'a> for FanoutTarget {
-  type Inner = &'a FanoutTarget;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { <&'a FanoutTarget>::follow(buf, loc) }
-  }
-}
-impl<'a> ::flatbuffers::Follow<'a> for &'a FanoutTarget {
-  type Inner = &'a FanoutTarget;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    unsafe { ::flatbuffers::follow_cast_ref::<FanoutTarget>(buf, loc) }
-  }
-}
-impl<'b> ::flatbuffers::Push for FanoutTarget {
-    type Output = FanoutTarget;
-    #[inline]
-    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-        let src = unsafe { ::core::slice::from_raw_parts(self as *const FanoutTarget as *const u8, <Self as ::flatbuffers::Push>::size()) };
-        dst.copy_from_slice(src);
-    }
-    #[inline]
-    fn alignment() -> ::flatbuffers::PushAlignment {
-        ::flatbuffers::PushAlignment::new(8)
-    }
-}
-
-impl<'a> ::flatbuffers::Verifiable for FanoutTarget {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.in_buffer::<Self>(pos)
-  }
-}
-
-impl<'a> FanoutTarget {
-  #[allow(clippy::too_many_arguments)]
-  pub fn new(
-    connection: u64,
-    user_seq: u64,
-  ) -> Self {
-    let mut s = Self([0; 16]);
-    s.set_connection(connection);
-    s.set_user_seq(user_seq);
-    s
-  }
-
-  pub fn connection(&self) -> u64 {
-    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid value in this slot
-    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
-      ::core::ptr::copy_nonoverlapping(
-        self.0[0..].as_ptr(),
-        mem.as_mut_ptr() as *mut u8,
-        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
-      );
-      mem.assume_init()
-    })
-  }
-
-  pub fn set_connection(&mut self, x: u64) {
-    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid value in this slot
-    unsafe {
-      ::core::ptr::copy_nonoverlapping(
-        &x_le as *const _ as *const u8,
-        self.0[0..].as_mut_ptr(),
-        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
-      );
-    }
-  }
-
-  pub fn user_seq(&self) -> u64 {
-    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid value in this slot
-    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
-      ::core::ptr::copy_nonoverlapping(
-        self.0[8..].as_ptr(),
-        mem.as_mut_ptr() as *mut u8,
-        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
-      );
-      mem.assume_init()
-    })
-  }
-
-  pub fn set_user_seq(&mut self, x: u64) {
-    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
-    // Safety:
-    // Created from a valid Table for this object
-    // Which contains a valid value in this slot
-    unsafe {
-      ::core::ptr::copy_nonoverlapping(
-        &x_le as *const _ as *const u8,
-        self.0[8..].as_mut_ptr(),
-        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
-      );
-    }
-  }
-
-}
-
-pub enum GatewayHelloOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct GatewayHello<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for GatewayHello<'a> {
-  type Inner = GatewayHello<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> GatewayHello<'a> {
-  pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_GATEWAY_ID: ::flatbuffers::VOffsetT = 6;
-  pub const VT_SHARD_INDEX: ::flatbuffers::VOffsetT = 8;
-  pub const VT_GATEWAY_INCARNATION: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    GatewayHello { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args GatewayHelloArgs
-  ) -> ::flatbuffers::WIPOffset<GatewayHello<'bldr>> {
-    let mut builder = GatewayHelloBuilder::new(_fbb);
-    builder.add_gateway_incarnation(args.gateway_incarnation);
-    builder.add_gateway_id(args.gateway_id);
-    builder.add_shard_index(args.shard_index);
-    builder.add_version(args.version);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn version(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(GatewayHello::VT_VERSION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn gateway_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(GatewayHello::VT_GATEWAY_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn shard_index(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(GatewayHello::VT_SHARD_INDEX, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn gateway_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(GatewayHello::VT_GATEWAY_INCARNATION, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for GatewayHello<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("version", Self::VT_VERSION, false)?
-     .visit_field::<u64>("gateway_id", Self::VT_GATEWAY_ID, false)?
-     .visit_field::<u16>("shard_index", Self::VT_SHARD_INDEX, false)?
-     .visit_field::<u64>("gateway_incarnation", Self::VT_GATEWAY_INCARNATION, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct GatewayHelloArgs {
-    pub version: u16,
-    pub gateway_id: u64,
-    pub shard_index: u16,
-    pub gateway_incarnation: u64,
-}
-impl<'a> Default for GatewayHelloArgs {
-  #[inline]
-  fn default() -> Self {
-    GatewayHelloArgs {
-      version: 0,
-      gateway_id: 0,
-      shard_index: 0,
-      gateway_incarnation: 0,
-    }
-  }
-}
-
-pub struct GatewayHelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GatewayHelloBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_version(&mut self, version: u16) {
-    self.fbb_.push_slot::<u16>(GatewayHello::VT_VERSION, version, 0);
-  }
-  #[inline]
-  pub fn add_gateway_id(&mut self, gateway_id: u64) {
-    self.fbb_.push_slot::<u64>(GatewayHello::VT_GATEWAY_ID, gateway_id, 0);
-  }
-  #[inline]
-  pub fn add_shard_index(&mut self, shard_index: u16) {
-    self.fbb_.push_slot::<u16>(GatewayHello::VT_SHARD_INDEX, shard_index, 0);
-  }
-  #[inline]
-  pub fn add_gateway_incarnation(&mut self, gateway_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(GatewayHello::VT_GATEWAY_INCARNATION, gateway_incarnation, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GatewayHelloBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    GatewayHelloBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<GatewayHello<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for GatewayHello<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("GatewayHello");
-      ds.field("version", &self.version());
-      ds.field("gateway_id", &self.gateway_id());
-      ds.field("shard_index", &self.shard_index());
-      ds.field("gateway_incarnation", &self.gateway_incarnation());
-      ds.finish()
-  }
-}
-pub enum SessionOpenOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SessionOpen<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SessionOpen<'a> {
-  type Inner = SessionOpen<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SessionOpen<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
-  pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 8;
-  pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 10;
-  pub const VT_INSTALL_ID: ::flatbuffers::VOffsetT = 12;
-  pub const VT_DEVICE_NAME: ::flatbuffers::VOffsetT = 14;
-  pub const VT_TRANSIENT: ::flatbuffers::VOffsetT = 16;
-  pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 18;
-  pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 20;
-  pub const VT_USER_CURSOR: ::flatbuffers::VOffsetT = 22;
-  pub const VT_AGAIN: ::flatbuffers::VOffsetT = 24;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SessionOpen { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SessionOpenArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<SessionOpen<'bldr>> {
-    let mut builder = SessionOpenBuilder::new(_fbb);
-    builder.add_user_cursor(args.user_cursor);
-    builder.add_user_epoch(args.user_epoch);
-    builder.add_store_incarnation(args.store_incarnation);
-    builder.add_device_id(args.device_id);
-    builder.add_user(args.user);
-    builder.add_connection(args.connection);
-    if let Some(x) = args.device_name { builder.add_device_name(x); }
-    if let Some(x) = args.install_id { builder.add_install_id(x); }
-    builder.add_device_generation(args.device_generation);
-    builder.add_again(args.again);
-    builder.add_transient(args.transient);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_CONNECTION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_USER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn device_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_DEVICE_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn device_generation(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(SessionOpen::VT_DEVICE_GENERATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn install_id(&self) -> Option<&'a super::ClientMsgId> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<super::ClientMsgId>(SessionOpen::VT_INSTALL_ID, None)}
-  }
-  #[inline]
-  pub fn device_name(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionOpen::VT_DEVICE_NAME, None)}
-  }
-  #[inline]
-  pub fn transient(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(SessionOpen::VT_TRANSIENT, Some(false)).unwrap()}
-  }
-  #[inline]
-  pub fn store_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_STORE_INCARNATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_epoch(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_USER_EPOCH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_cursor(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpen::VT_USER_CURSOR, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn again(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(SessionOpen::VT_AGAIN, Some(false)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SessionOpen<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .visit_field::<u64>("user", Self::VT_USER, false)?
-     .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
-     .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
-     .visit_field::<super::ClientMsgId>("install_id", Self::VT_INSTALL_ID, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device_name", Self::VT_DEVICE_NAME, false)?
-     .visit_field::<bool>("transient", Self::VT_TRANSIENT, false)?
-     .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
-     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
-     .visit_field::<u64>("user_cursor", Self::VT_USER_CURSOR, false)?
-     .visit_field::<bool>("again", Self::VT_AGAIN, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SessionOpenArgs<'a> {
-    pub connection: u64,
-    pub user: u64,
-    pub device_id: u64,
-    pub device_generation: u32,
-    pub install_id: Option<&'a super::ClientMsgId>,
-    pub device_name: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub transient: bool,
-    pub store_incarnation: u64,
-    pub user_epoch: u64,
-    pub user_cursor: u64,
-    pub again: bool,
-}
-impl<'a> Default for SessionOpenArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    SessionOpenArgs {
-      connection: 0,
-      user: 0,
-      device_id: 0,
-      device_generation: 0,
-      install_id: None,
-      device_name: None,
-      transient: false,
-      store_incarnation: 0,
-      user_epoch: 0,
-      user_cursor: 0,
-      again: false,
-    }
-  }
-}
-
-pub struct SessionOpenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionOpenBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn add_user(&mut self, user: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_USER, user, 0);
-  }
-  #[inline]
-  pub fn add_device_id(&mut self, device_id: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_DEVICE_ID, device_id, 0);
-  }
-  #[inline]
-  pub fn add_device_generation(&mut self, device_generation: u32) {
-    self.fbb_.push_slot::<u32>(SessionOpen::VT_DEVICE_GENERATION, device_generation, 0);
-  }
-  #[inline]
-  pub fn add_install_id(&mut self, install_id: &super::ClientMsgId) {
-    self.fbb_.push_slot_always::<&super::ClientMsgId>(SessionOpen::VT_INSTALL_ID, install_id);
-  }
-  #[inline]
-  pub fn add_device_name(&mut self, device_name: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionOpen::VT_DEVICE_NAME, device_name);
-  }
-  #[inline]
-  pub fn add_transient(&mut self, transient: bool) {
-    self.fbb_.push_slot::<bool>(SessionOpen::VT_TRANSIENT, transient, false);
-  }
-  #[inline]
-  pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_STORE_INCARNATION, store_incarnation, 0);
-  }
-  #[inline]
-  pub fn add_user_epoch(&mut self, user_epoch: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_USER_EPOCH, user_epoch, 0);
-  }
-  #[inline]
-  pub fn add_user_cursor(&mut self, user_cursor: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpen::VT_USER_CURSOR, user_cursor, 0);
-  }
-  #[inline]
-  pub fn add_again(&mut self, again: bool) {
-    self.fbb_.push_slot::<bool>(SessionOpen::VT_AGAIN, again, false);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionOpenBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SessionOpenBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionOpen<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for SessionOpen<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SessionOpen");
-      ds.field("connection", &self.connection());
-      ds.field("user", &self.user());
-      ds.field("device_id", &self.device_id());
-      ds.field("device_generation", &self.device_generation());
-      ds.field("install_id", &self.install_id());
-      ds.field("device_name", &self.device_name());
-      ds.field("transient", &self.transient());
-      ds.field("store_incarnation", &self.store_incarnation());
-      ds.field("user_epoch", &self.user_epoch());
-      ds.field("user_cursor", &self.user_cursor());
-      ds.field("again", &self.again());
-      ds.finish()
-  }
-}
-pub enum SessionCloseOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SessionClose<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SessionClose<'a> {
-  type Inner = SessionClose<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SessionClose<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SessionClose { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SessionCloseArgs
-  ) -> ::flatbuffers::WIPOffset<SessionClose<'bldr>> {
-    let mut builder = SessionCloseBuilder::new(_fbb);
-    builder.add_connection(args.connection);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionClose::VT_CONNECTION, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SessionClose<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SessionCloseArgs {
-    pub connection: u64,
-}
-impl<'a> Default for SessionCloseArgs {
-  #[inline]
-  fn default() -> Self {
-    SessionCloseArgs {
-      connection: 0,
-    }
-  }
-}
-
-pub struct SessionCloseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionCloseBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(SessionClose::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionCloseBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SessionCloseBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionClose<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for SessionClose<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SessionClose");
-      ds.field("connection", &self.connection());
-      ds.finish()
-  }
-}
-pub enum ClientRequestOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct ClientRequest<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for ClientRequest<'a> {
-  type Inner = ClientRequest<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> ClientRequest<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_FRAME: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    ClientRequest { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ClientRequestArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<ClientRequest<'bldr>> {
-    let mut builder = ClientRequestBuilder::new(_fbb);
-    builder.add_connection(args.connection);
-    if let Some(x) = args.frame { builder.add_frame(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(ClientRequest::VT_CONNECTION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ClientRequest::VT_FRAME, None).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for ClientRequest<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("frame", Self::VT_FRAME, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ClientRequestArgs<'a> {
-    pub connection: u64,
-    pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for ClientRequestArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ClientRequestArgs {
-      connection: 0,
-      frame: None, // required field
-    }
-  }
-}
-
-pub struct ClientRequestBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientRequestBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(ClientRequest::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientRequest::VT_FRAME, frame);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientRequestBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ClientRequestBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientRequest<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, ClientRequest::VT_FRAME,"frame");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for ClientRequest<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("ClientRequest");
-      ds.field("connection", &self.connection());
-      ds.field("frame", &self.frame());
-      ds.finish()
-  }
-}
-pub enum RouterHelloOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct RouterHello<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for RouterHello<'a> {
-  type Inner = RouterHello<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> RouterHello<'a> {
-  pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_ROUTER_INCARNATION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 8;
-  pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 10;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    RouterHello { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args RouterHelloArgs
-  ) -> ::flatbuffers::WIPOffset<RouterHello<'bldr>> {
-    let mut builder = RouterHelloBuilder::new(_fbb);
-    builder.add_store_incarnation(args.store_incarnation);
-    builder.add_router_incarnation(args.router_incarnation);
-    builder.add_version(args.version);
-    builder.add_durability(args.durability);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn version(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(RouterHello::VT_VERSION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn router_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(RouterHello::VT_ROUTER_INCARNATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn store_incarnation(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(RouterHello::VT_STORE_INCARNATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn durability(&self) -> super::Durability {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<super::Durability>(RouterHello::VT_DURABILITY, Some(super::Durability::Unknown)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for RouterHello<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("version", Self::VT_VERSION, false)?
-     .visit_field::<u64>("router_incarnation", Self::VT_ROUTER_INCARNATION, false)?
-     .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
-     .visit_field::<super::Durability>("durability", Self::VT_DURABILITY, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct RouterHelloArgs {
-    pub version: u16,
-    pub router_incarnation: u64,
-    pub store_incarnation: u64,
-    pub durability: super::Durability,
-}
-impl<'a> Default for RouterHelloArgs {
-  #[inline]
-  fn default() -> Self {
-    RouterHelloArgs {
-      version: 0,
-      router_incarnation: 0,
-      store_incarnation: 0,
-      durability: super::Durability::Unknown,
-    }
-  }
-}
-
-pub struct RouterHelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RouterHelloBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_version(&mut self, version: u16) {
-    self.fbb_.push_slot::<u16>(RouterHello::VT_VERSION, version, 0);
-  }
-  #[inline]
-  pub fn add_router_incarnation(&mut self, router_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(RouterHello::VT_ROUTER_INCARNATION, router_incarnation, 0);
-  }
-  #[inline]
-  pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
-    self.fbb_.push_slot::<u64>(RouterHello::VT_STORE_INCARNATION, store_incarnation, 0);
-  }
-  #[inline]
-  pub fn add_durability(&mut self, durability: super::Durability) {
-    self.fbb_.push_slot::<super::Durability>(RouterHello::VT_DURABILITY, durability, super::Durability::Unknown);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RouterHelloBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    RouterHelloBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<RouterHello<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for RouterHello<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("RouterHello");
-      ds.field("version", &self.version());
-      ds.field("router_incarnation", &self.router_incarnation());
-      ds.field("store_incarnation", &self.store_incarnation());
-      ds.field("durability", &self.durability());
-      ds.finish()
-  }
-}
-pub enum SessionOpenedOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SessionOpened<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SessionOpened<'a> {
-  type Inner = SessionOpened<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SessionOpened<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
-  pub const VT_HANDLE: ::flatbuffers::VOffsetT = 8;
-  pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 10;
-  pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 12;
-  pub const VT_RESUMED: ::flatbuffers::VOffsetT = 14;
-  pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 16;
-  pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 18;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SessionOpened { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SessionOpenedArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<SessionOpened<'bldr>> {
-    let mut builder = SessionOpenedBuilder::new(_fbb);
-    builder.add_user_head(args.user_head);
-    builder.add_user_epoch(args.user_epoch);
-    builder.add_device_id(args.device_id);
-    builder.add_user(args.user);
-    builder.add_connection(args.connection);
-    builder.add_device_generation(args.device_generation);
-    if let Some(x) = args.handle { builder.add_handle(x); }
-    builder.add_resumed(args.resumed);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpened::VT_CONNECTION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpened::VT_USER, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn handle(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionOpened::VT_HANDLE, None)}
-  }
-  #[inline]
-  pub fn device_id(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpened::VT_DEVICE_ID, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn device_generation(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(SessionOpened::VT_DEVICE_GENERATION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn resumed(&self) -> bool {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(SessionOpened::VT_RESUMED, Some(false)).unwrap()}
-  }
-  #[inline]
-  pub fn user_epoch(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpened::VT_USER_EPOCH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_head(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionOpened::VT_USER_HEAD, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SessionOpened<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .visit_field::<u64>("user", Self::VT_USER, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("handle", Self::VT_HANDLE, false)?
-     .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
-     .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
-     .visit_field::<bool>("resumed", Self::VT_RESUMED, false)?
-     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
-     .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SessionOpenedArgs<'a> {
-    pub connection: u64,
-    pub user: u64,
-    pub handle: Option<::flatbuffers::WIPOffset<&'a str>>,
-    pub device_id: u64,
-    pub device_generation: u32,
-    pub resumed: bool,
-    pub user_epoch: u64,
-    pub user_head: u64,
-}
-impl<'a> Default for SessionOpenedArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    SessionOpenedArgs {
-      connection: 0,
-      user: 0,
-      handle: None,
-      device_id: 0,
-      device_generation: 0,
-      resumed: false,
-      user_epoch: 0,
-      user_head: 0,
-    }
-  }
-}
-
-pub struct SessionOpenedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionOpenedBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpened::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn add_user(&mut self, user: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpened::VT_USER, user, 0);
-  }
-  #[inline]
-  pub fn add_handle(&mut self, handle: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionOpened::VT_HANDLE, handle);
-  }
-  #[inline]
-  pub fn add_device_id(&mut self, device_id: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpened::VT_DEVICE_ID, device_id, 0);
-  }
-  #[inline]
-  pub fn add_device_generation(&mut self, device_generation: u32) {
-    self.fbb_.push_slot::<u32>(SessionOpened::VT_DEVICE_GENERATION, device_generation, 0);
-  }
-  #[inline]
-  pub fn add_resumed(&mut self, resumed: bool) {
-    self.fbb_.push_slot::<bool>(SessionOpened::VT_RESUMED, resumed, false);
-  }
-  #[inline]
-  pub fn add_user_epoch(&mut self, user_epoch: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpened::VT_USER_EPOCH, user_epoch, 0);
-  }
-  #[inline]
-  pub fn add_user_head(&mut self, user_head: u64) {
-    self.fbb_.push_slot::<u64>(SessionOpened::VT_USER_HEAD, user_head, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionOpenedBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SessionOpenedBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionOpened<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for SessionOpened<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SessionOpened");
-      ds.field("connection", &self.connection());
-      ds.field("user", &self.user());
-      ds.field("handle", &self.handle());
-      ds.field("device_id", &self.device_id());
-      ds.field("device_generation", &self.device_generation());
-      ds.field("resumed", &self.resumed());
-      ds.field("user_epoch", &self.user_epoch());
-      ds.field("user_head", &self.user_head());
-      ds.finish()
-  }
-}
-pub enum SessionRefusedOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct SessionRefused<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for SessionRefused<'a> {
-  type Inner = SessionRefused<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> SessionRefused<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_CODE: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    SessionRefused { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SessionRefusedArgs
-  ) -> ::flatbuffers::WIPOffset<SessionRefused<'bldr>> {
-    let mut builder = SessionRefusedBuilder::new(_fbb);
-    builder.add_connection(args.connection);
-    builder.add_code(args.code);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(SessionRefused::VT_CONNECTION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn code(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(SessionRefused::VT_CODE, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for SessionRefused<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .visit_field::<u16>("code", Self::VT_CODE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct SessionRefusedArgs {
-    pub connection: u64,
-    pub code: u16,
-}
-impl<'a> Default for SessionRefusedArgs {
-  #[inline]
-  fn default() -> Self {
-    SessionRefusedArgs {
-      connection: 0,
-      code: 0,
-    }
-  }
-}
-
-pub struct SessionRefusedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionRefusedBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(SessionRefused::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn add_code(&mut self, code: u16) {
-    self.fbb_.push_slot::<u16>(SessionRefused::VT_CODE, code, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionRefusedBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    SessionRefusedBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionRefused<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for SessionRefused<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("SessionRefused");
-      ds.field("connection", &self.connection());
-      ds.field("code", &self.code());
-      ds.finish()
-  }
-}
-pub enum DeliverOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Deliver<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Deliver<'a> {
-  type Inner = Deliver<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Deliver<'a> {
-  pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER_SEQ_LAST: ::flatbuffers::VOffsetT = 6;
-  pub const VT_FRAME: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Deliver { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args DeliverArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Deliver<'bldr>> {
-    let mut builder = DeliverBuilder::new(_fbb);
-    builder.add_user_seq_last(args.user_seq_last);
-    builder.add_connection(args.connection);
-    if let Some(x) = args.frame { builder.add_frame(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn connection(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Deliver::VT_CONNECTION, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn user_seq_last(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Deliver::VT_USER_SEQ_LAST, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Deliver::VT_FRAME, None).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Deliver<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
-     .visit_field::<u64>("user_seq_last", Self::VT_USER_SEQ_LAST, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("frame", Self::VT_FRAME, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct DeliverArgs<'a> {
-    pub connection: u64,
-    pub user_seq_last: u64,
-    pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for DeliverArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    DeliverArgs {
-      connection: 0,
-      user_seq_last: 0,
-      frame: None, // required field
-    }
-  }
-}
-
-pub struct DeliverBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliverBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_connection(&mut self, connection: u64) {
-    self.fbb_.push_slot::<u64>(Deliver::VT_CONNECTION, connection, 0);
-  }
-  #[inline]
-  pub fn add_user_seq_last(&mut self, user_seq_last: u64) {
-    self.fbb_.push_slot::<u64>(Deliver::VT_USER_SEQ_LAST, user_seq_last, 0);
-  }
-  #[inline]
-  pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Deliver::VT_FRAME, frame);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliverBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    DeliverBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Deliver<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Deliver::VT_FRAME,"frame");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Deliver<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Deliver");
-      ds.field("connection", &self.connection());
-      ds.field("user_seq_last", &self.user_seq_last());
-      ds.field("frame", &self.frame());
-      ds.finish()
-  }
-}
-pub enum FanoutOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Fanout<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Fanout<'a> {
-  type Inner = Fanout<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Fanout<'a> {
-  pub const VT_TARGETS: ::flatbuffers::VOffsetT = 4;
-  pub const VT_USER_SEQ_OFFSET: ::flatbuffers::VOffsetT = 6;
-  pub const VT_FRAME: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Fanout { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args FanoutArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Fanout<'bldr>> {
-    let mut builder = FanoutBuilder::new(_fbb);
-    if let Some(x) = args.frame { builder.add_frame(x); }
-    builder.add_user_seq_offset(args.user_seq_offset);
-    if let Some(x) = args.targets { builder.add_targets(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn targets(&self) -> ::flatbuffers::Vector<'a, FanoutTarget> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, FanoutTarget>>>(Fanout::VT_TARGETS, None).unwrap()}
-  }
-  #[inline]
-  pub fn user_seq_offset(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(Fanout::VT_USER_SEQ_OFFSET, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Fanout::VT_FRAME, None).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Fanout<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, FanoutTarget>>>("targets", Self::VT_TARGETS, true)?
-     .visit_field::<u32>("user_seq_offset", Self::VT_USER_SEQ_OFFSET, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("frame", Self::VT_FRAME, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct FanoutArgs<'a> {
-    pub targets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, FanoutTarget>>>,
-    pub user_seq_offset: u32,
-    pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for FanoutArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    FanoutArgs {
-      targets: None, // required field
-      user_seq_offset: 0,
-      frame: None, // required field
-    }
-  }
-}
-
-pub struct FanoutBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FanoutBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_targets(&mut self, targets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , FanoutTarget>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Fanout::VT_TARGETS, targets);
-  }
-  #[inline]
-  pub fn add_user_seq_offset(&mut self, user_seq_offset: u32) {
-    self.fbb_.push_slot::<u32>(Fanout::VT_USER_SEQ_OFFSET, user_seq_offset, 0);
-  }
-  #[inline]
-  pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Fanout::VT_FRAME, frame);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FanoutBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    FanoutBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Fanout<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, Fanout::VT_TARGETS,"targets");
-    self.fbb_.required(o, Fanout::VT_FRAME,"frame");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Fanout<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Fanout");
-      ds.field("targets", &self.targets());
-      ds.field("user_seq_offset", &self.user_seq_offset());
-      ds.field("frame", &self.frame());
-      ds.finish()
-  }
-}
-pub enum CreditsOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct Credits<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Credits<'a> {
-  type Inner = Credits<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Credits<'a> {
-  pub const VT_BYTES: ::flatbuffers::VOffsetT = 4;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Credits { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args CreditsArgs
-  ) -> ::flatbuffers::WIPOffset<Credits<'bldr>> {
-    let mut builder = CreditsBuilder::new(_fbb);
-    builder.add_bytes(args.bytes);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn bytes(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Credits::VT_BYTES, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Credits<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u64>("bytes", Self::VT_BYTES, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct CreditsArgs {
-    pub bytes: u64,
-}
-impl<'a> Default for CreditsArgs {
-  #[inline]
-  fn default() -> Self {
-    CreditsArgs {
-      bytes: 0,
-    }
-  }
-}
-
-pub struct CreditsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CreditsBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_bytes(&mut self, bytes: u64) {
-    self.fbb_.push_slot::<u64>(Credits::VT_BYTES, bytes, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CreditsBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    CreditsBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Credits<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Credits<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Credits");
-      ds.field("bytes", &self.bytes());
-      ds.finish()
-  }
-}
-pub enum LinkMessageOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-pub struct LinkMessage<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for LinkMessage<'a> {
-  type Inner = LinkMessage<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> LinkMessage<'a> {
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    LinkMessage { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args LinkMessageArgs
-  ) -> ::flatbuffers::WIPOffset<LinkMessage<'bldr>> {
-    let mut builder = LinkMessageBuilder::new(_fbb);
-    if let Some(x) = args.body { builder.add_body(x); }
-    builder.add_body_type(args.body_type);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn body_type(&self) -> LinkBody {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<LinkBody>(LinkMessage::VT_BODY_TYPE, Some(LinkBody::NONE)).unwrap()}
-  }
-  #[inline]
-  pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(LinkMessage::VT_BODY, None)}
-  }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_gateway_hello(&self) -> Option<GatewayHello<'a>> {
-    if self.body_type() == LinkBody::GatewayHello {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { GatewayHello::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_session_open(&self) -> Option<SessionOpen<'a>> {
-    if self.body_type() == LinkBody::SessionOpen {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SessionOpen::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_session_close(&self) -> Option<SessionClose<'a>> {
-    if self.body_type() == LinkBody::SessionClose {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SessionClose::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_client_request(&self) -> Option<ClientRequest<'a>> {
-    if self.body_type() == LinkBody::ClientRequest {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { ClientRequest::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_router_hello(&self) -> Option<RouterHello<'a>> {
-    if self.body_type() == LinkBody::RouterHello {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { RouterHello::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_session_opened(&self) -> Option<SessionOpened<'a>> {
-    if self.body_type() == LinkBody::SessionOpened {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SessionOpened::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_session_refused(&self) -> Option<SessionRefused<'a>> {
-    if self.body_type() == LinkBody::SessionRefused {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { SessionRefused::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_deliver(&self) -> Option<Deliver<'a>> {
-    if self.body_type() == LinkBody::Deliver {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Deliver::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_fanout(&self) -> Option<Fanout<'a>> {
-    if self.body_type() == LinkBody::Fanout {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Fanout::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn body_as_credits(&self) -> Option<Credits<'a>> {
-    if self.body_type() == LinkBody::Credits {
-      self.body().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Credits::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for LinkMessage<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_union::<LinkBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, false, |key, v, pos| {
-        match key {
-          LinkBody::GatewayHello => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GatewayHello>>("LinkBody::GatewayHello", pos),
-          LinkBody::SessionOpen => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionOpen>>("LinkBody::SessionOpen", pos),
-          LinkBody::SessionClose => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionClose>>("LinkBody::SessionClose", pos),
-          LinkBody::ClientRequest => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ClientRequest>>("LinkBody::ClientRequest", pos),
-          LinkBody::RouterHello => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RouterHello>>("LinkBody::RouterHello", pos),
-          LinkBody::SessionOpened => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionOpened>>("LinkBody::SessionOpened", pos),
-          LinkBody::SessionRefused => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionRefused>>("LinkBody::SessionRefused", pos),
-          LinkBody::Deliver => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Deliver>>("LinkBody::Deliver", pos),
-          LinkBody::Fanout => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Fanout>>("LinkBody::Fanout", pos),
-          LinkBody::Credits => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Credits>>("LinkBody::Credits", pos),
-          _ => Ok(()),
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserPageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(UserPage::VT_REQUEST_ID, request_id, 0);
         }
-     })?
-     .finish();
-    Ok(())
-  }
-}
-pub struct LinkMessageArgs {
-    pub body_type: LinkBody,
-    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-}
-impl<'a> Default for LinkMessageArgs {
-  #[inline]
-  fn default() -> Self {
-    LinkMessageArgs {
-      body_type: LinkBody::NONE,
-      body: None,
+        #[inline]
+        pub fn add_users(
+            &mut self,
+            users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<User<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserPage::VT_USERS, users);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserPageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            UserPageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<UserPage<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
     }
-  }
-}
 
-pub struct LinkMessageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkMessageBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_body_type(&mut self, body_type: LinkBody) {
-    self.fbb_.push_slot::<LinkBody>(LinkMessage::VT_BODY_TYPE, body_type, LinkBody::NONE);
-  }
-  #[inline]
-  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkMessage::VT_BODY, body);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkMessageBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    LinkMessageBuilder {
-      fbb_: _fbb,
-      start_: start,
+    impl ::core::fmt::Debug for UserPage<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("UserPage");
+            ds.field("request_id", &self.request_id());
+            ds.field("users", &self.users());
+            ds.finish()
+        }
     }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkMessage<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+    pub enum TypingOffset {}
+    #[derive(Copy, Clone, PartialEq)]
 
-impl ::core::fmt::Debug for LinkMessage<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("LinkMessage");
-      ds.field("body_type", &self.body_type());
-      match self.body_type() {
-        LinkBody::GatewayHello => {
-          if let Some(x) = self.body_as_gateway_hello() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::SessionOpen => {
-          if let Some(x) = self.body_as_session_open() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::SessionClose => {
-          if let Some(x) = self.body_as_session_close() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::ClientRequest => {
-          if let Some(x) = self.body_as_client_request() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::RouterHello => {
-          if let Some(x) = self.body_as_router_hello() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::SessionOpened => {
-          if let Some(x) = self.body_as_session_opened() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::SessionRefused => {
-          if let Some(x) = self.body_as_session_refused() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::Deliver => {
-          if let Some(x) = self.body_as_deliver() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::Fanout => {
-          if let Some(x) = self.body_as_fanout() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        LinkBody::Credits => {
-          if let Some(x) = self.body_as_credits() {
-            ds.field("body", &x)
-          } else {
-            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("body", &x)
-        },
-      };
-      ds.finish()
-  }
-}
-pub enum LinkBatchOffset {}
-#[derive(Copy, Clone, PartialEq)]
+    pub struct Typing<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
 
-pub struct LinkBatch<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
+    impl<'a> ::flatbuffers::Follow<'a> for Typing<'a> {
+        type Inner = Typing<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
 
-impl<'a> ::flatbuffers::Follow<'a> for LinkBatch<'a> {
-  type Inner = LinkBatch<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
+    impl<'a> Typing<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+        pub const VT_ACTIVE: ::flatbuffers::VOffsetT = 8;
 
-impl<'a> LinkBatch<'a> {
-  pub const VT_MESSAGES: ::flatbuffers::VOffsetT = 4;
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Typing { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args TypingArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Typing<'bldr>> {
+            let mut builder = TypingBuilder::new(_fbb);
+            builder.add_user(args.user);
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.add_active(args.active);
+            builder.finish()
+        }
 
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    LinkBatch { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args LinkBatchArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<LinkBatch<'bldr>> {
-    let mut builder = LinkBatchBuilder::new(_fbb);
-    if let Some(x) = args.messages { builder.add_messages(x); }
-    builder.finish()
-  }
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(Typing::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn user(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Typing::VT_USER, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn active(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Typing::VT_ACTIVE, Some(false)).unwrap() }
+        }
+    }
 
+    impl ::flatbuffers::Verifiable for Typing<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                .visit_field::<u64>("user", Self::VT_USER, false)?
+                .visit_field::<bool>("active", Self::VT_ACTIVE, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct TypingArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub user: u64,
+        pub active: bool,
+    }
+    impl<'a> Default for TypingArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            TypingArgs {
+                conversation: None, // required field
+                user: 0,
+                active: false,
+            }
+        }
+    }
 
-  #[inline]
-  pub fn messages(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage<'a>>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage>>>>(LinkBatch::VT_MESSAGES, None).unwrap()}
-  }
-}
+    pub struct TypingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(Typing::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_user(&mut self, user: u64) {
+            self.fbb_.push_slot::<u64>(Typing::VT_USER, user, 0);
+        }
+        #[inline]
+        pub fn add_active(&mut self, active: bool) {
+            self.fbb_.push_slot::<bool>(Typing::VT_ACTIVE, active, false);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            TypingBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Typing<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, Typing::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
 
-impl ::flatbuffers::Verifiable for LinkBatch<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<LinkMessage>>>>("messages", Self::VT_MESSAGES, true)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct LinkBatchArgs<'a> {
-    pub messages: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage<'a>>>>>,
-}
-impl<'a> Default for LinkBatchArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    LinkBatchArgs {
+    impl ::core::fmt::Debug for Typing<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Typing");
+            ds.field("conversation", &self.conversation());
+            ds.field("user", &self.user());
+            ds.field("active", &self.active());
+            ds.finish()
+        }
+    }
+    pub enum EphemeralOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Ephemeral<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Ephemeral<'a> {
+        type Inner = Ephemeral<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Ephemeral<'a> {
+        pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Ephemeral { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args EphemeralArgs,
+        ) -> ::flatbuffers::WIPOffset<Ephemeral<'bldr>> {
+            let mut builder = EphemeralBuilder::new(_fbb);
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            builder.add_body_type(args.body_type);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn body_type(&self) -> EphemeralBody {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<EphemeralBody>(Ephemeral::VT_BODY_TYPE, Some(EphemeralBody::NONE)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Ephemeral::VT_BODY, None)
+            }
+        }
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_typing(&self) -> Option<Typing<'a>> {
+            if self.body_type() == EphemeralBody::Typing {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Typing::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Ephemeral<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_union::<EphemeralBody, _>(
+                    "body_type",
+                    Self::VT_BODY_TYPE,
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                    |key, v, pos| match key {
+                        EphemeralBody::Typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Typing>>(
+                            "EphemeralBody::Typing",
+                            pos,
+                        ),
+                        _ => Ok(()),
+                    },
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct EphemeralArgs {
+        pub body_type: EphemeralBody,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    }
+    impl<'a> Default for EphemeralArgs {
+        #[inline]
+        fn default() -> Self {
+            EphemeralArgs { body_type: EphemeralBody::NONE, body: None }
+        }
+    }
+
+    pub struct EphemeralBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EphemeralBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_body_type(&mut self, body_type: EphemeralBody) {
+            self.fbb_.push_slot::<EphemeralBody>(Ephemeral::VT_BODY_TYPE, body_type, EphemeralBody::NONE);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Ephemeral::VT_BODY, body);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EphemeralBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            EphemeralBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Ephemeral<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Ephemeral<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Ephemeral");
+            ds.field("body_type", &self.body_type());
+            match self.body_type() {
+                EphemeralBody::Typing => {
+                    if let Some(x) = self.body_as_typing() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                _ => {
+                    let x: Option<()> = None;
+                    ds.field("body", &x)
+                }
+            };
+            ds.finish()
+        }
+    }
+    pub enum PongOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Pong<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Pong<'a> {
+        type Inner = Pong<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Pong<'a> {
+        pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 4;
+        pub const VT_SERVER_TIME_MS: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Pong { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args PongArgs,
+        ) -> ::flatbuffers::WIPOffset<Pong<'bldr>> {
+            let mut builder = PongBuilder::new(_fbb);
+            builder.add_server_time_ms(args.server_time_ms);
+            builder.add_user_head(args.user_head);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn user_head(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Pong::VT_USER_HEAD, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn server_time_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Pong::VT_SERVER_TIME_MS, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Pong<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
+                .visit_field::<u64>("server_time_ms", Self::VT_SERVER_TIME_MS, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct PongArgs {
+        pub user_head: u64,
+        pub server_time_ms: u64,
+    }
+    impl<'a> Default for PongArgs {
+        #[inline]
+        fn default() -> Self {
+            PongArgs { user_head: 0, server_time_ms: 0 }
+        }
+    }
+
+    pub struct PongBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PongBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_user_head(&mut self, user_head: u64) {
+            self.fbb_.push_slot::<u64>(Pong::VT_USER_HEAD, user_head, 0);
+        }
+        #[inline]
+        pub fn add_server_time_ms(&mut self, server_time_ms: u64) {
+            self.fbb_.push_slot::<u64>(Pong::VT_SERVER_TIME_MS, server_time_ms, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PongBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            PongBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Pong<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Pong<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Pong");
+            ds.field("user_head", &self.user_head());
+            ds.field("server_time_ms", &self.server_time_ms());
+            ds.finish()
+        }
+    }
+    pub enum ResendOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Resend<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Resend<'a> {
+        type Inner = Resend<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Resend<'a> {
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Resend { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            _args: &'args ResendArgs,
+        ) -> ::flatbuffers::WIPOffset<Resend<'bldr>> {
+            let mut builder = ResendBuilder::new(_fbb);
+            builder.finish()
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Resend<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.finish();
+            Ok(())
+        }
+    }
+    pub struct ResendArgs {}
+    impl<'a> Default for ResendArgs {
+        #[inline]
+        fn default() -> Self {
+            ResendArgs {}
+        }
+    }
+
+    pub struct ResendBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ResendBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ResendBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ResendBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Resend<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Resend<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Resend");
+            ds.finish()
+        }
+    }
+    pub enum GoAwayOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct GoAway<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for GoAway<'a> {
+        type Inner = GoAway<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> GoAway<'a> {
+        pub const VT_CODE: ::flatbuffers::VOffsetT = 4;
+        pub const VT_RETRY_AFTER_MIN_MS: ::flatbuffers::VOffsetT = 6;
+        pub const VT_RETRY_AFTER_MAX_MS: ::flatbuffers::VOffsetT = 8;
+        pub const VT_TEXT: ::flatbuffers::VOffsetT = 10;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            GoAway { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args GoAwayArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<GoAway<'bldr>> {
+            let mut builder = GoAwayBuilder::new(_fbb);
+            if let Some(x) = args.text {
+                builder.add_text(x);
+            }
+            builder.add_retry_after_max_ms(args.retry_after_max_ms);
+            builder.add_retry_after_min_ms(args.retry_after_min_ms);
+            builder.add_code(args.code);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn code(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(GoAway::VT_CODE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn retry_after_min_ms(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(GoAway::VT_RETRY_AFTER_MIN_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn retry_after_max_ms(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(GoAway::VT_RETRY_AFTER_MAX_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn text(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(GoAway::VT_TEXT, None) }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for GoAway<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u16>("code", Self::VT_CODE, false)?
+                .visit_field::<u32>("retry_after_min_ms", Self::VT_RETRY_AFTER_MIN_MS, false)?
+                .visit_field::<u32>("retry_after_max_ms", Self::VT_RETRY_AFTER_MAX_MS, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct GoAwayArgs<'a> {
+        pub code: u16,
+        pub retry_after_min_ms: u32,
+        pub retry_after_max_ms: u32,
+        pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+    }
+    impl<'a> Default for GoAwayArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            GoAwayArgs { code: 0, retry_after_min_ms: 0, retry_after_max_ms: 0, text: None }
+        }
+    }
+
+    pub struct GoAwayBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GoAwayBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_code(&mut self, code: u16) {
+            self.fbb_.push_slot::<u16>(GoAway::VT_CODE, code, 0);
+        }
+        #[inline]
+        pub fn add_retry_after_min_ms(&mut self, retry_after_min_ms: u32) {
+            self.fbb_.push_slot::<u32>(GoAway::VT_RETRY_AFTER_MIN_MS, retry_after_min_ms, 0);
+        }
+        #[inline]
+        pub fn add_retry_after_max_ms(&mut self, retry_after_max_ms: u32) {
+            self.fbb_.push_slot::<u32>(GoAway::VT_RETRY_AFTER_MAX_MS, retry_after_max_ms, 0);
+        }
+        #[inline]
+        pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(GoAway::VT_TEXT, text);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GoAwayBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            GoAwayBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<GoAway<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for GoAway<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("GoAway");
+            ds.field("code", &self.code());
+            ds.field("retry_after_min_ms", &self.retry_after_min_ms());
+            ds.field("retry_after_max_ms", &self.retry_after_max_ms());
+            ds.field("text", &self.text());
+            ds.finish()
+        }
+    }
+    pub enum ErrorOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Error<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Error<'a> {
+        type Inner = Error<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Error<'a> {
+        pub const VT_CODE: ::flatbuffers::VOffsetT = 4;
+        pub const VT_TEMPORARY: ::flatbuffers::VOffsetT = 6;
+        pub const VT_RETRY_AFTER_MS: ::flatbuffers::VOffsetT = 8;
+        pub const VT_CLIENT_FRAME: ::flatbuffers::VOffsetT = 10;
+        pub const VT_CLIENT_MSG_ID: ::flatbuffers::VOffsetT = 12;
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 14;
+        pub const VT_TEXT: ::flatbuffers::VOffsetT = 16;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Error { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ErrorArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Error<'bldr>> {
+            let mut builder = ErrorBuilder::new(_fbb);
+            if let Some(x) = args.text {
+                builder.add_text(x);
+            }
+            builder.add_request_id(args.request_id);
+            if let Some(x) = args.client_msg_id {
+                builder.add_client_msg_id(x);
+            }
+            builder.add_retry_after_ms(args.retry_after_ms);
+            builder.add_code(args.code);
+            builder.add_client_frame(args.client_frame);
+            builder.add_temporary(args.temporary);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn code(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(Error::VT_CODE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn temporary(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Error::VT_TEMPORARY, Some(false)).unwrap() }
+        }
+        #[inline]
+        pub fn retry_after_ms(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Error::VT_RETRY_AFTER_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn client_frame(&self) -> u8 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u8>(Error::VT_CLIENT_FRAME, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn client_msg_id(&self) -> Option<&'a ClientMsgId> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ClientMsgId>(Error::VT_CLIENT_MSG_ID, None) }
+        }
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Error::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn text(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Error::VT_TEXT, None) }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Error<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u16>("code", Self::VT_CODE, false)?
+                .visit_field::<bool>("temporary", Self::VT_TEMPORARY, false)?
+                .visit_field::<u32>("retry_after_ms", Self::VT_RETRY_AFTER_MS, false)?
+                .visit_field::<u8>("client_frame", Self::VT_CLIENT_FRAME, false)?
+                .visit_field::<ClientMsgId>("client_msg_id", Self::VT_CLIENT_MSG_ID, false)?
+                .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ErrorArgs<'a> {
+        pub code: u16,
+        pub temporary: bool,
+        pub retry_after_ms: u32,
+        pub client_frame: u8,
+        pub client_msg_id: Option<&'a ClientMsgId>,
+        pub request_id: u32,
+        pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+    }
+    impl<'a> Default for ErrorArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ErrorArgs {
+                code: 0,
+                temporary: false,
+                retry_after_ms: 0,
+                client_frame: 0,
+                client_msg_id: None,
+                request_id: 0,
+                text: None,
+            }
+        }
+    }
+
+    pub struct ErrorBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ErrorBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_code(&mut self, code: u16) {
+            self.fbb_.push_slot::<u16>(Error::VT_CODE, code, 0);
+        }
+        #[inline]
+        pub fn add_temporary(&mut self, temporary: bool) {
+            self.fbb_.push_slot::<bool>(Error::VT_TEMPORARY, temporary, false);
+        }
+        #[inline]
+        pub fn add_retry_after_ms(&mut self, retry_after_ms: u32) {
+            self.fbb_.push_slot::<u32>(Error::VT_RETRY_AFTER_MS, retry_after_ms, 0);
+        }
+        #[inline]
+        pub fn add_client_frame(&mut self, client_frame: u8) {
+            self.fbb_.push_slot::<u8>(Error::VT_CLIENT_FRAME, client_frame, 0);
+        }
+        #[inline]
+        pub fn add_client_msg_id(&mut self, client_msg_id: &ClientMsgId) {
+            self.fbb_.push_slot_always::<&ClientMsgId>(Error::VT_CLIENT_MSG_ID, client_msg_id);
+        }
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(Error::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Error::VT_TEXT, text);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ErrorBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ErrorBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Error<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Error<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Error");
+            ds.field("code", &self.code());
+            ds.field("temporary", &self.temporary());
+            ds.field("retry_after_ms", &self.retry_after_ms());
+            ds.field("client_frame", &self.client_frame());
+            ds.field("client_msg_id", &self.client_msg_id());
+            ds.field("request_id", &self.request_id());
+            ds.field("text", &self.text());
+            ds.finish()
+        }
+    }
+    pub enum ServerFrameOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct ServerFrame<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for ServerFrame<'a> {
+        type Inner = ServerFrame<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> ServerFrame<'a> {
+        pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+        pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ServerFrame { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ServerFrameArgs,
+        ) -> ::flatbuffers::WIPOffset<ServerFrame<'bldr>> {
+            let mut builder = ServerFrameBuilder::new(_fbb);
+            if let Some(x) = args.body {
+                builder.add_body(x);
+            }
+            builder.add_body_type(args.body_type);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn body_type(&self) -> ServerBody {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ServerBody>(ServerFrame::VT_BODY_TYPE, Some(ServerBody::NONE)).unwrap() }
+        }
+        #[inline]
+        pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(ServerFrame::VT_BODY, None)
+            }
+        }
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_welcome(&self) -> Option<Welcome<'a>> {
+            if self.body_type() == ServerBody::Welcome {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Welcome::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_message_ack(&self) -> Option<MessageAck<'a>> {
+            if self.body_type() == ServerBody::MessageAck {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MessageAck::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_op_ack(&self) -> Option<OpAck<'a>> {
+            if self.body_type() == ServerBody::OpAck {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { OpAck::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_push(&self) -> Option<Push<'a>> {
+            if self.body_type() == ServerBody::Push {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Push::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_sync_page(&self) -> Option<SyncPage<'a>> {
+            if self.body_type() == ServerBody::SyncPage {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { SyncPage::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_history_page(&self) -> Option<HistoryPage<'a>> {
+            if self.body_type() == ServerBody::HistoryPage {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { HistoryPage::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_ephemeral(&self) -> Option<Ephemeral<'a>> {
+            if self.body_type() == ServerBody::Ephemeral {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Ephemeral::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_pong(&self) -> Option<Pong<'a>> {
+            if self.body_type() == ServerBody::Pong {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Pong::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_snapshot(&self) -> Option<Snapshot<'a>> {
+            if self.body_type() == ServerBody::Snapshot {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Snapshot::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_go_away(&self) -> Option<GoAway<'a>> {
+            if self.body_type() == ServerBody::GoAway {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { GoAway::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_error(&self) -> Option<Error<'a>> {
+            if self.body_type() == ServerBody::Error {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Error::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_members_page(&self) -> Option<MembersPage<'a>> {
+            if self.body_type() == ServerBody::MembersPage {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { MembersPage::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_user_page(&self) -> Option<UserPage<'a>> {
+            if self.body_type() == ServerBody::UserPage {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { UserPage::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_resend(&self) -> Option<Resend<'a>> {
+            if self.body_type() == ServerBody::Resend {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { Resend::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for ServerFrame<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_union::<ServerBody, _>(
+                    "body_type",
+                    Self::VT_BODY_TYPE,
+                    "body",
+                    Self::VT_BODY,
+                    false,
+                    |key, v, pos| match key {
+                        ServerBody::Welcome => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Welcome>>(
+                            "ServerBody::Welcome",
+                            pos,
+                        ),
+                        ServerBody::MessageAck => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageAck>>(
+                            "ServerBody::MessageAck",
+                            pos,
+                        ),
+                        ServerBody::OpAck => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<OpAck>>("ServerBody::OpAck", pos)
+                        }
+                        ServerBody::Push => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Push>>("ServerBody::Push", pos)
+                        }
+                        ServerBody::SyncPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncPage>>(
+                            "ServerBody::SyncPage",
+                            pos,
+                        ),
+                        ServerBody::HistoryPage => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<HistoryPage>>(
+                                "ServerBody::HistoryPage",
+                                pos,
+                            ),
+                        ServerBody::Ephemeral => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ephemeral>>(
+                            "ServerBody::Ephemeral",
+                            pos,
+                        ),
+                        ServerBody::Pong => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Pong>>("ServerBody::Pong", pos)
+                        }
+                        ServerBody::Snapshot => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Snapshot>>(
+                            "ServerBody::Snapshot",
+                            pos,
+                        ),
+                        ServerBody::GoAway => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<GoAway>>("ServerBody::GoAway", pos)
+                        }
+                        ServerBody::Error => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Error>>("ServerBody::Error", pos)
+                        }
+                        ServerBody::MembersPage => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<MembersPage>>(
+                                "ServerBody::MembersPage",
+                                pos,
+                            ),
+                        ServerBody::UserPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<UserPage>>(
+                            "ServerBody::UserPage",
+                            pos,
+                        ),
+                        ServerBody::Resend => {
+                            v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Resend>>("ServerBody::Resend", pos)
+                        }
+                        _ => Ok(()),
+                    },
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ServerFrameArgs {
+        pub body_type: ServerBody,
+        pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    }
+    impl<'a> Default for ServerFrameArgs {
+        #[inline]
+        fn default() -> Self {
+            ServerFrameArgs { body_type: ServerBody::NONE, body: None }
+        }
+    }
+
+    pub struct ServerFrameBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ServerFrameBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_body_type(&mut self, body_type: ServerBody) {
+            self.fbb_.push_slot::<ServerBody>(ServerFrame::VT_BODY_TYPE, body_type, ServerBody::NONE);
+        }
+        #[inline]
+        pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ServerFrame::VT_BODY, body);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ServerFrameBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ServerFrameBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ServerFrame<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for ServerFrame<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ServerFrame");
+            ds.field("body_type", &self.body_type());
+            match self.body_type() {
+                ServerBody::Welcome => {
+                    if let Some(x) = self.body_as_welcome() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::MessageAck => {
+                    if let Some(x) = self.body_as_message_ack() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::OpAck => {
+                    if let Some(x) = self.body_as_op_ack() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Push => {
+                    if let Some(x) = self.body_as_push() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::SyncPage => {
+                    if let Some(x) = self.body_as_sync_page() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::HistoryPage => {
+                    if let Some(x) = self.body_as_history_page() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Ephemeral => {
+                    if let Some(x) = self.body_as_ephemeral() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Pong => {
+                    if let Some(x) = self.body_as_pong() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Snapshot => {
+                    if let Some(x) = self.body_as_snapshot() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::GoAway => {
+                    if let Some(x) = self.body_as_go_away() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Error => {
+                    if let Some(x) = self.body_as_error() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::MembersPage => {
+                    if let Some(x) = self.body_as_members_page() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::UserPage => {
+                    if let Some(x) = self.body_as_user_page() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::Resend => {
+                    if let Some(x) = self.body_as_resend() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                _ => {
+                    let x: Option<()> = None;
+                    ds.field("body", &x)
+                }
+            };
+            ds.finish()
+        }
+    }
+    #[allow(unused_imports, dead_code)]
+    pub mod link {
+
+        #[deprecated(
+            since = "2.0.0",
+            note = "Use associated constants instead. This will no longer be generated in 2021."
+        )]
+        pub const ENUM_MIN_LINK_BODY: u8 = 0;
+        #[deprecated(
+            since = "2.0.0",
+            note = "Use associated constants instead. This will no longer be generated in 2021."
+        )]
+        pub const ENUM_MAX_LINK_BODY: u8 = 32;
+        #[deprecated(
+            since = "2.0.0",
+            note = "Use associated constants instead. This will no longer be generated in 2021."
+        )]
+        #[allow(non_camel_case_types)]
+        pub const ENUM_VALUES_LINK_BODY: [LinkBody; 11] = [
+            LinkBody::NONE,
+            LinkBody::GatewayHello,
+            LinkBody::SessionOpen,
+            LinkBody::SessionClose,
+            LinkBody::ClientRequest,
+            LinkBody::RouterHello,
+            LinkBody::SessionOpened,
+            LinkBody::SessionRefused,
+            LinkBody::Deliver,
+            LinkBody::Fanout,
+            LinkBody::Credits,
+        ];
+
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[repr(transparent)]
+        pub struct LinkBody(pub u8);
+        #[allow(non_upper_case_globals)]
+        impl LinkBody {
+            pub const NONE: Self = Self(0);
+            pub const GatewayHello: Self = Self(1);
+            pub const SessionOpen: Self = Self(2);
+            pub const SessionClose: Self = Self(3);
+            pub const ClientRequest: Self = Self(4);
+            pub const RouterHello: Self = Self(16);
+            pub const SessionOpened: Self = Self(17);
+            pub const SessionRefused: Self = Self(18);
+            pub const Deliver: Self = Self(19);
+            pub const Fanout: Self = Self(20);
+            pub const Credits: Self = Self(32);
+
+            pub const ENUM_MIN: u8 = 0;
+            pub const ENUM_MAX: u8 = 32;
+            pub const ENUM_VALUES: &'static [Self] = &[
+                Self::NONE,
+                Self::GatewayHello,
+                Self::SessionOpen,
+                Self::SessionClose,
+                Self::ClientRequest,
+                Self::RouterHello,
+                Self::SessionOpened,
+                Self::SessionRefused,
+                Self::Deliver,
+                Self::Fanout,
+                Self::Credits,
+            ];
+            /// Returns the variant's name or "" if unknown.
+            pub fn variant_name(self) -> Option<&'static str> {
+                match self {
+                    Self::NONE => Some("NONE"),
+                    Self::GatewayHello => Some("GatewayHello"),
+                    Self::SessionOpen => Some("SessionOpen"),
+                    Self::SessionClose => Some("SessionClose"),
+                    Self::ClientRequest => Some("ClientRequest"),
+                    Self::RouterHello => Some("RouterHello"),
+                    Self::SessionOpened => Some("SessionOpened"),
+                    Self::SessionRefused => Some("SessionRefused"),
+                    Self::Deliver => Some("Deliver"),
+                    Self::Fanout => Some("Fanout"),
+                    Self::Credits => Some("Credits"),
+                    _ => None,
+                }
+            }
+        }
+        impl ::core::fmt::Debug for LinkBody {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                if let Some(name) = self.variant_name() {
+                    f.write_str(name)
+                } else {
+                    f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for LinkBody {
+            type Inner = Self;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                Self(b)
+            }
+        }
+
+        impl ::flatbuffers::Push for LinkBody {
+            type Output = LinkBody;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+            }
+        }
+
+        impl ::flatbuffers::EndianScalar for LinkBody {
+            type Scalar = u8;
+            #[inline]
+            fn to_little_endian(self) -> u8 {
+                self.0.to_le()
+            }
+            #[inline]
+            #[allow(clippy::wrong_self_convention)]
+            fn from_little_endian(v: u8) -> Self {
+                let b = u8::from_le(v);
+                Self(b)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for LinkBody {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                u8::run_verifier(v, pos)
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for LinkBody {}
+        pub struct LinkBodyUnionTableOffset {}
+
+        // struct FanoutTarget, aligned to 8
+        #[repr(transparent)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct FanoutTarget(pub [u8; 16]);
+        impl Default for FanoutTarget {
+            fn default() -> Self {
+                Self([0; 16])
+            }
+        }
+        impl ::core::fmt::Debug for FanoutTarget {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                f.debug_struct("FanoutTarget")
+                    .field("connection", &self.connection())
+                    .field("user_seq", &self.user_seq())
+                    .finish()
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for FanoutTarget {}
+        impl<'a> ::flatbuffers::Follow<'a> for FanoutTarget {
+            type Inner = &'a FanoutTarget;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { <&'a FanoutTarget>::follow(buf, loc) }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for &'a FanoutTarget {
+            type Inner = &'a FanoutTarget;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { ::flatbuffers::follow_cast_ref::<FanoutTarget>(buf, loc) }
+            }
+        }
+        impl<'b> ::flatbuffers::Push for FanoutTarget {
+            type Output = FanoutTarget;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                let src = unsafe {
+                    ::core::slice::from_raw_parts(
+                        self as *const FanoutTarget as *const u8,
+                        <Self as ::flatbuffers::Push>::size(),
+                    )
+                };
+                dst.copy_from_slice(src);
+            }
+            #[inline]
+            fn alignment() -> ::flatbuffers::PushAlignment {
+                ::flatbuffers::PushAlignment::new(8)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for FanoutTarget {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.in_buffer::<Self>(pos)
+            }
+        }
+
+        impl<'a> FanoutTarget {
+            #[allow(clippy::too_many_arguments)]
+            pub fn new(connection: u64, user_seq: u64) -> Self {
+                let mut s = Self([0; 16]);
+                s.set_connection(connection);
+                s.set_user_seq(user_seq);
+                s
+            }
+
+            pub fn connection(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[0..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_connection(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[0..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn user_seq(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[8..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_user_seq(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[8..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+        }
+
+        pub enum GatewayHelloOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct GatewayHello<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for GatewayHello<'a> {
+            type Inner = GatewayHello<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> GatewayHello<'a> {
+            pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_GATEWAY_ID: ::flatbuffers::VOffsetT = 6;
+            pub const VT_SHARD_INDEX: ::flatbuffers::VOffsetT = 8;
+            pub const VT_GATEWAY_INCARNATION: ::flatbuffers::VOffsetT = 10;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                GatewayHello { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args GatewayHelloArgs,
+            ) -> ::flatbuffers::WIPOffset<GatewayHello<'bldr>> {
+                let mut builder = GatewayHelloBuilder::new(_fbb);
+                builder.add_gateway_incarnation(args.gateway_incarnation);
+                builder.add_gateway_id(args.gateway_id);
+                builder.add_shard_index(args.shard_index);
+                builder.add_version(args.version);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn version(&self) -> u16 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u16>(GatewayHello::VT_VERSION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn gateway_id(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(GatewayHello::VT_GATEWAY_ID, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn shard_index(&self) -> u16 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u16>(GatewayHello::VT_SHARD_INDEX, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn gateway_incarnation(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(GatewayHello::VT_GATEWAY_INCARNATION, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for GatewayHello<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u16>("version", Self::VT_VERSION, false)?
+                    .visit_field::<u64>("gateway_id", Self::VT_GATEWAY_ID, false)?
+                    .visit_field::<u16>("shard_index", Self::VT_SHARD_INDEX, false)?
+                    .visit_field::<u64>("gateway_incarnation", Self::VT_GATEWAY_INCARNATION, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct GatewayHelloArgs {
+            pub version: u16,
+            pub gateway_id: u64,
+            pub shard_index: u16,
+            pub gateway_incarnation: u64,
+        }
+        impl<'a> Default for GatewayHelloArgs {
+            #[inline]
+            fn default() -> Self {
+                GatewayHelloArgs { version: 0, gateway_id: 0, shard_index: 0, gateway_incarnation: 0 }
+            }
+        }
+
+        pub struct GatewayHelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GatewayHelloBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_version(&mut self, version: u16) {
+                self.fbb_.push_slot::<u16>(GatewayHello::VT_VERSION, version, 0);
+            }
+            #[inline]
+            pub fn add_gateway_id(&mut self, gateway_id: u64) {
+                self.fbb_.push_slot::<u64>(GatewayHello::VT_GATEWAY_ID, gateway_id, 0);
+            }
+            #[inline]
+            pub fn add_shard_index(&mut self, shard_index: u16) {
+                self.fbb_.push_slot::<u16>(GatewayHello::VT_SHARD_INDEX, shard_index, 0);
+            }
+            #[inline]
+            pub fn add_gateway_incarnation(&mut self, gateway_incarnation: u64) {
+                self.fbb_.push_slot::<u64>(GatewayHello::VT_GATEWAY_INCARNATION, gateway_incarnation, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GatewayHelloBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                GatewayHelloBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<GatewayHello<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for GatewayHello<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("GatewayHello");
+                ds.field("version", &self.version());
+                ds.field("gateway_id", &self.gateway_id());
+                ds.field("shard_index", &self.shard_index());
+                ds.field("gateway_incarnation", &self.gateway_incarnation());
+                ds.finish()
+            }
+        }
+        pub enum SessionOpenOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct SessionOpen<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for SessionOpen<'a> {
+            type Inner = SessionOpen<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> SessionOpen<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+            pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 8;
+            pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 10;
+            pub const VT_INSTALL_ID: ::flatbuffers::VOffsetT = 12;
+            pub const VT_DEVICE_NAME: ::flatbuffers::VOffsetT = 14;
+            pub const VT_TRANSIENT: ::flatbuffers::VOffsetT = 16;
+            pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 18;
+            pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 20;
+            pub const VT_USER_CURSOR: ::flatbuffers::VOffsetT = 22;
+            pub const VT_AGAIN: ::flatbuffers::VOffsetT = 24;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                SessionOpen { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SessionOpenArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<SessionOpen<'bldr>> {
+                let mut builder = SessionOpenBuilder::new(_fbb);
+                builder.add_user_cursor(args.user_cursor);
+                builder.add_user_epoch(args.user_epoch);
+                builder.add_store_incarnation(args.store_incarnation);
+                builder.add_device_id(args.device_id);
+                builder.add_user(args.user);
+                builder.add_connection(args.connection);
+                if let Some(x) = args.device_name {
+                    builder.add_device_name(x);
+                }
+                if let Some(x) = args.install_id {
+                    builder.add_install_id(x);
+                }
+                builder.add_device_generation(args.device_generation);
+                builder.add_again(args.again);
+                builder.add_transient(args.transient);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_USER, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn device_id(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_DEVICE_ID, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn device_generation(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(SessionOpen::VT_DEVICE_GENERATION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn install_id(&self) -> Option<&'a super::ClientMsgId> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<super::ClientMsgId>(SessionOpen::VT_INSTALL_ID, None) }
+            }
+            #[inline]
+            pub fn device_name(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionOpen::VT_DEVICE_NAME, None) }
+            }
+            #[inline]
+            pub fn transient(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(SessionOpen::VT_TRANSIENT, Some(false)).unwrap() }
+            }
+            #[inline]
+            pub fn store_incarnation(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_STORE_INCARNATION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user_epoch(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_USER_EPOCH, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user_cursor(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_USER_CURSOR, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn again(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(SessionOpen::VT_AGAIN, Some(false)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for SessionOpen<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u64>("user", Self::VT_USER, false)?
+                    .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
+                    .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
+                    .visit_field::<super::ClientMsgId>("install_id", Self::VT_INSTALL_ID, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device_name", Self::VT_DEVICE_NAME, false)?
+                    .visit_field::<bool>("transient", Self::VT_TRANSIENT, false)?
+                    .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
+                    .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
+                    .visit_field::<u64>("user_cursor", Self::VT_USER_CURSOR, false)?
+                    .visit_field::<bool>("again", Self::VT_AGAIN, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct SessionOpenArgs<'a> {
+            pub connection: u64,
+            pub user: u64,
+            pub device_id: u64,
+            pub device_generation: u32,
+            pub install_id: Option<&'a super::ClientMsgId>,
+            pub device_name: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub transient: bool,
+            pub store_incarnation: u64,
+            pub user_epoch: u64,
+            pub user_cursor: u64,
+            pub again: bool,
+        }
+        impl<'a> Default for SessionOpenArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                SessionOpenArgs {
+                    connection: 0,
+                    user: 0,
+                    device_id: 0,
+                    device_generation: 0,
+                    install_id: None,
+                    device_name: None,
+                    transient: false,
+                    store_incarnation: 0,
+                    user_epoch: 0,
+                    user_cursor: 0,
+                    again: false,
+                }
+            }
+        }
+
+        pub struct SessionOpenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionOpenBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_user(&mut self, user: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_USER, user, 0);
+            }
+            #[inline]
+            pub fn add_device_id(&mut self, device_id: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_DEVICE_ID, device_id, 0);
+            }
+            #[inline]
+            pub fn add_device_generation(&mut self, device_generation: u32) {
+                self.fbb_.push_slot::<u32>(SessionOpen::VT_DEVICE_GENERATION, device_generation, 0);
+            }
+            #[inline]
+            pub fn add_install_id(&mut self, install_id: &super::ClientMsgId) {
+                self.fbb_.push_slot_always::<&super::ClientMsgId>(SessionOpen::VT_INSTALL_ID, install_id);
+            }
+            #[inline]
+            pub fn add_device_name(&mut self, device_name: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionOpen::VT_DEVICE_NAME, device_name);
+            }
+            #[inline]
+            pub fn add_transient(&mut self, transient: bool) {
+                self.fbb_.push_slot::<bool>(SessionOpen::VT_TRANSIENT, transient, false);
+            }
+            #[inline]
+            pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_STORE_INCARNATION, store_incarnation, 0);
+            }
+            #[inline]
+            pub fn add_user_epoch(&mut self, user_epoch: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_USER_EPOCH, user_epoch, 0);
+            }
+            #[inline]
+            pub fn add_user_cursor(&mut self, user_cursor: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_USER_CURSOR, user_cursor, 0);
+            }
+            #[inline]
+            pub fn add_again(&mut self, again: bool) {
+                self.fbb_.push_slot::<bool>(SessionOpen::VT_AGAIN, again, false);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionOpenBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SessionOpenBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionOpen<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for SessionOpen<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("SessionOpen");
+                ds.field("connection", &self.connection());
+                ds.field("user", &self.user());
+                ds.field("device_id", &self.device_id());
+                ds.field("device_generation", &self.device_generation());
+                ds.field("install_id", &self.install_id());
+                ds.field("device_name", &self.device_name());
+                ds.field("transient", &self.transient());
+                ds.field("store_incarnation", &self.store_incarnation());
+                ds.field("user_epoch", &self.user_epoch());
+                ds.field("user_cursor", &self.user_cursor());
+                ds.field("again", &self.again());
+                ds.finish()
+            }
+        }
+        pub enum SessionCloseOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct SessionClose<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for SessionClose<'a> {
+            type Inner = SessionClose<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> SessionClose<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                SessionClose { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SessionCloseArgs,
+            ) -> ::flatbuffers::WIPOffset<SessionClose<'bldr>> {
+                let mut builder = SessionCloseBuilder::new(_fbb);
+                builder.add_connection(args.connection);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionClose::VT_CONNECTION, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for SessionClose<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?.visit_field::<u64>("connection", Self::VT_CONNECTION, false)?.finish();
+                Ok(())
+            }
+        }
+        pub struct SessionCloseArgs {
+            pub connection: u64,
+        }
+        impl<'a> Default for SessionCloseArgs {
+            #[inline]
+            fn default() -> Self {
+                SessionCloseArgs { connection: 0 }
+            }
+        }
+
+        pub struct SessionCloseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionCloseBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(SessionClose::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionCloseBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SessionCloseBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionClose<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for SessionClose<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("SessionClose");
+                ds.field("connection", &self.connection());
+                ds.finish()
+            }
+        }
+        pub enum ClientRequestOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct ClientRequest<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for ClientRequest<'a> {
+            type Inner = ClientRequest<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> ClientRequest<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_FRAME: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                ClientRequest { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args ClientRequestArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<ClientRequest<'bldr>> {
+                let mut builder = ClientRequestBuilder::new(_fbb);
+                builder.add_connection(args.connection);
+                if let Some(x) = args.frame {
+                    builder.add_frame(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(ClientRequest::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
+                            ClientRequest::VT_FRAME,
+                            None,
+                        )
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for ClientRequest<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "frame",
+                        Self::VT_FRAME,
+                        true,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct ClientRequestArgs<'a> {
+            pub connection: u64,
+            pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for ClientRequestArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                ClientRequestArgs {
+                    connection: 0,
+                    frame: None, // required field
+                }
+            }
+        }
+
+        pub struct ClientRequestBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientRequestBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(ClientRequest::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientRequest::VT_FRAME, frame);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientRequestBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                ClientRequestBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientRequest<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, ClientRequest::VT_FRAME, "frame");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for ClientRequest<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("ClientRequest");
+                ds.field("connection", &self.connection());
+                ds.field("frame", &self.frame());
+                ds.finish()
+            }
+        }
+        pub enum RouterHelloOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct RouterHello<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for RouterHello<'a> {
+            type Inner = RouterHello<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> RouterHello<'a> {
+            pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_ROUTER_INCARNATION: ::flatbuffers::VOffsetT = 6;
+            pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 8;
+            pub const VT_DURABILITY: ::flatbuffers::VOffsetT = 10;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                RouterHello { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args RouterHelloArgs,
+            ) -> ::flatbuffers::WIPOffset<RouterHello<'bldr>> {
+                let mut builder = RouterHelloBuilder::new(_fbb);
+                builder.add_store_incarnation(args.store_incarnation);
+                builder.add_router_incarnation(args.router_incarnation);
+                builder.add_version(args.version);
+                builder.add_durability(args.durability);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn version(&self) -> u16 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u16>(RouterHello::VT_VERSION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn router_incarnation(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(RouterHello::VT_ROUTER_INCARNATION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn store_incarnation(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(RouterHello::VT_STORE_INCARNATION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn durability(&self) -> super::Durability {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<super::Durability>(RouterHello::VT_DURABILITY, Some(super::Durability::Unknown))
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for RouterHello<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u16>("version", Self::VT_VERSION, false)?
+                    .visit_field::<u64>("router_incarnation", Self::VT_ROUTER_INCARNATION, false)?
+                    .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
+                    .visit_field::<super::Durability>("durability", Self::VT_DURABILITY, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct RouterHelloArgs {
+            pub version: u16,
+            pub router_incarnation: u64,
+            pub store_incarnation: u64,
+            pub durability: super::Durability,
+        }
+        impl<'a> Default for RouterHelloArgs {
+            #[inline]
+            fn default() -> Self {
+                RouterHelloArgs {
+                    version: 0,
+                    router_incarnation: 0,
+                    store_incarnation: 0,
+                    durability: super::Durability::Unknown,
+                }
+            }
+        }
+
+        pub struct RouterHelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RouterHelloBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_version(&mut self, version: u16) {
+                self.fbb_.push_slot::<u16>(RouterHello::VT_VERSION, version, 0);
+            }
+            #[inline]
+            pub fn add_router_incarnation(&mut self, router_incarnation: u64) {
+                self.fbb_.push_slot::<u64>(RouterHello::VT_ROUTER_INCARNATION, router_incarnation, 0);
+            }
+            #[inline]
+            pub fn add_store_incarnation(&mut self, store_incarnation: u64) {
+                self.fbb_.push_slot::<u64>(RouterHello::VT_STORE_INCARNATION, store_incarnation, 0);
+            }
+            #[inline]
+            pub fn add_durability(&mut self, durability: super::Durability) {
+                self.fbb_.push_slot::<super::Durability>(
+                    RouterHello::VT_DURABILITY,
+                    durability,
+                    super::Durability::Unknown,
+                );
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RouterHelloBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                RouterHelloBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<RouterHello<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for RouterHello<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("RouterHello");
+                ds.field("version", &self.version());
+                ds.field("router_incarnation", &self.router_incarnation());
+                ds.field("store_incarnation", &self.store_incarnation());
+                ds.field("durability", &self.durability());
+                ds.finish()
+            }
+        }
+        pub enum SessionOpenedOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct SessionOpened<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for SessionOpened<'a> {
+            type Inner = SessionOpened<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> SessionOpened<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+            pub const VT_HANDLE: ::flatbuffers::VOffsetT = 8;
+            pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 10;
+            pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 12;
+            pub const VT_RESUMED: ::flatbuffers::VOffsetT = 14;
+            pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 16;
+            pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 18;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                SessionOpened { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SessionOpenedArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<SessionOpened<'bldr>> {
+                let mut builder = SessionOpenedBuilder::new(_fbb);
+                builder.add_user_head(args.user_head);
+                builder.add_user_epoch(args.user_epoch);
+                builder.add_device_id(args.device_id);
+                builder.add_user(args.user);
+                builder.add_connection(args.connection);
+                builder.add_device_generation(args.device_generation);
+                if let Some(x) = args.handle {
+                    builder.add_handle(x);
+                }
+                builder.add_resumed(args.resumed);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_USER, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn handle(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionOpened::VT_HANDLE, None) }
+            }
+            #[inline]
+            pub fn device_id(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_DEVICE_ID, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn device_generation(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(SessionOpened::VT_DEVICE_GENERATION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn resumed(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(SessionOpened::VT_RESUMED, Some(false)).unwrap() }
+            }
+            #[inline]
+            pub fn user_epoch(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_USER_EPOCH, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user_head(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_USER_HEAD, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for SessionOpened<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u64>("user", Self::VT_USER, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("handle", Self::VT_HANDLE, false)?
+                    .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
+                    .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
+                    .visit_field::<bool>("resumed", Self::VT_RESUMED, false)?
+                    .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
+                    .visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct SessionOpenedArgs<'a> {
+            pub connection: u64,
+            pub user: u64,
+            pub handle: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub device_id: u64,
+            pub device_generation: u32,
+            pub resumed: bool,
+            pub user_epoch: u64,
+            pub user_head: u64,
+        }
+        impl<'a> Default for SessionOpenedArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                SessionOpenedArgs {
+                    connection: 0,
+                    user: 0,
+                    handle: None,
+                    device_id: 0,
+                    device_generation: 0,
+                    resumed: false,
+                    user_epoch: 0,
+                    user_head: 0,
+                }
+            }
+        }
+
+        pub struct SessionOpenedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionOpenedBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_user(&mut self, user: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_USER, user, 0);
+            }
+            #[inline]
+            pub fn add_handle(&mut self, handle: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionOpened::VT_HANDLE, handle);
+            }
+            #[inline]
+            pub fn add_device_id(&mut self, device_id: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_DEVICE_ID, device_id, 0);
+            }
+            #[inline]
+            pub fn add_device_generation(&mut self, device_generation: u32) {
+                self.fbb_.push_slot::<u32>(SessionOpened::VT_DEVICE_GENERATION, device_generation, 0);
+            }
+            #[inline]
+            pub fn add_resumed(&mut self, resumed: bool) {
+                self.fbb_.push_slot::<bool>(SessionOpened::VT_RESUMED, resumed, false);
+            }
+            #[inline]
+            pub fn add_user_epoch(&mut self, user_epoch: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_USER_EPOCH, user_epoch, 0);
+            }
+            #[inline]
+            pub fn add_user_head(&mut self, user_head: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_USER_HEAD, user_head, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionOpenedBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SessionOpenedBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionOpened<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for SessionOpened<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("SessionOpened");
+                ds.field("connection", &self.connection());
+                ds.field("user", &self.user());
+                ds.field("handle", &self.handle());
+                ds.field("device_id", &self.device_id());
+                ds.field("device_generation", &self.device_generation());
+                ds.field("resumed", &self.resumed());
+                ds.field("user_epoch", &self.user_epoch());
+                ds.field("user_head", &self.user_head());
+                ds.finish()
+            }
+        }
+        pub enum SessionRefusedOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct SessionRefused<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for SessionRefused<'a> {
+            type Inner = SessionRefused<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> SessionRefused<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_CODE: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                SessionRefused { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SessionRefusedArgs,
+            ) -> ::flatbuffers::WIPOffset<SessionRefused<'bldr>> {
+                let mut builder = SessionRefusedBuilder::new(_fbb);
+                builder.add_connection(args.connection);
+                builder.add_code(args.code);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionRefused::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn code(&self) -> u16 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u16>(SessionRefused::VT_CODE, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for SessionRefused<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u16>("code", Self::VT_CODE, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct SessionRefusedArgs {
+            pub connection: u64,
+            pub code: u16,
+        }
+        impl<'a> Default for SessionRefusedArgs {
+            #[inline]
+            fn default() -> Self {
+                SessionRefusedArgs { connection: 0, code: 0 }
+            }
+        }
+
+        pub struct SessionRefusedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionRefusedBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(SessionRefused::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_code(&mut self, code: u16) {
+                self.fbb_.push_slot::<u16>(SessionRefused::VT_CODE, code, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionRefusedBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SessionRefusedBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionRefused<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for SessionRefused<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("SessionRefused");
+                ds.field("connection", &self.connection());
+                ds.field("code", &self.code());
+                ds.finish()
+            }
+        }
+        pub enum DeliverOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Deliver<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Deliver<'a> {
+            type Inner = Deliver<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Deliver<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_USER_SEQ_LAST: ::flatbuffers::VOffsetT = 6;
+            pub const VT_FRAME: ::flatbuffers::VOffsetT = 8;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Deliver { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args DeliverArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Deliver<'bldr>> {
+                let mut builder = DeliverBuilder::new(_fbb);
+                builder.add_user_seq_last(args.user_seq_last);
+                builder.add_connection(args.connection);
+                if let Some(x) = args.frame {
+                    builder.add_frame(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Deliver::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn user_seq_last(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Deliver::VT_USER_SEQ_LAST, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Deliver::VT_FRAME, None)
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Deliver<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u64>("user_seq_last", Self::VT_USER_SEQ_LAST, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "frame",
+                        Self::VT_FRAME,
+                        true,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct DeliverArgs<'a> {
+            pub connection: u64,
+            pub user_seq_last: u64,
+            pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for DeliverArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                DeliverArgs {
+                    connection: 0,
+                    user_seq_last: 0,
+                    frame: None, // required field
+                }
+            }
+        }
+
+        pub struct DeliverBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliverBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(Deliver::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_user_seq_last(&mut self, user_seq_last: u64) {
+                self.fbb_.push_slot::<u64>(Deliver::VT_USER_SEQ_LAST, user_seq_last, 0);
+            }
+            #[inline]
+            pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Deliver::VT_FRAME, frame);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliverBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                DeliverBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Deliver<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, Deliver::VT_FRAME, "frame");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Deliver<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Deliver");
+                ds.field("connection", &self.connection());
+                ds.field("user_seq_last", &self.user_seq_last());
+                ds.field("frame", &self.frame());
+                ds.finish()
+            }
+        }
+        pub enum FanoutOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Fanout<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Fanout<'a> {
+            type Inner = Fanout<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Fanout<'a> {
+            pub const VT_TARGETS: ::flatbuffers::VOffsetT = 4;
+            pub const VT_USER_SEQ_OFFSET: ::flatbuffers::VOffsetT = 6;
+            pub const VT_FRAME: ::flatbuffers::VOffsetT = 8;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Fanout { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args FanoutArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Fanout<'bldr>> {
+                let mut builder = FanoutBuilder::new(_fbb);
+                if let Some(x) = args.frame {
+                    builder.add_frame(x);
+                }
+                builder.add_user_seq_offset(args.user_seq_offset);
+                if let Some(x) = args.targets {
+                    builder.add_targets(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn targets(&self) -> ::flatbuffers::Vector<'a, FanoutTarget> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, FanoutTarget>>>(
+                            Fanout::VT_TARGETS,
+                            None,
+                        )
+                        .unwrap()
+                }
+            }
+            #[inline]
+            pub fn user_seq_offset(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(Fanout::VT_USER_SEQ_OFFSET, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Fanout::VT_FRAME, None)
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Fanout<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, FanoutTarget>>>(
+                        "targets",
+                        Self::VT_TARGETS,
+                        true,
+                    )?
+                    .visit_field::<u32>("user_seq_offset", Self::VT_USER_SEQ_OFFSET, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "frame",
+                        Self::VT_FRAME,
+                        true,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct FanoutArgs<'a> {
+            pub targets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, FanoutTarget>>>,
+            pub user_seq_offset: u32,
+            pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for FanoutArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                FanoutArgs {
+                    targets: None, // required field
+                    user_seq_offset: 0,
+                    frame: None, // required field
+                }
+            }
+        }
+
+        pub struct FanoutBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FanoutBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_targets(&mut self, targets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, FanoutTarget>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Fanout::VT_TARGETS, targets);
+            }
+            #[inline]
+            pub fn add_user_seq_offset(&mut self, user_seq_offset: u32) {
+                self.fbb_.push_slot::<u32>(Fanout::VT_USER_SEQ_OFFSET, user_seq_offset, 0);
+            }
+            #[inline]
+            pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Fanout::VT_FRAME, frame);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FanoutBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                FanoutBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Fanout<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, Fanout::VT_TARGETS, "targets");
+                self.fbb_.required(o, Fanout::VT_FRAME, "frame");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Fanout<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Fanout");
+                ds.field("targets", &self.targets());
+                ds.field("user_seq_offset", &self.user_seq_offset());
+                ds.field("frame", &self.frame());
+                ds.finish()
+            }
+        }
+        pub enum CreditsOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Credits<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Credits<'a> {
+            type Inner = Credits<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Credits<'a> {
+            pub const VT_BYTES: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Credits { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args CreditsArgs,
+            ) -> ::flatbuffers::WIPOffset<Credits<'bldr>> {
+                let mut builder = CreditsBuilder::new(_fbb);
+                builder.add_bytes(args.bytes);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn bytes(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Credits::VT_BYTES, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Credits<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?.visit_field::<u64>("bytes", Self::VT_BYTES, false)?.finish();
+                Ok(())
+            }
+        }
+        pub struct CreditsArgs {
+            pub bytes: u64,
+        }
+        impl<'a> Default for CreditsArgs {
+            #[inline]
+            fn default() -> Self {
+                CreditsArgs { bytes: 0 }
+            }
+        }
+
+        pub struct CreditsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CreditsBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_bytes(&mut self, bytes: u64) {
+                self.fbb_.push_slot::<u64>(Credits::VT_BYTES, bytes, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CreditsBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                CreditsBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Credits<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Credits<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Credits");
+                ds.field("bytes", &self.bytes());
+                ds.finish()
+            }
+        }
+        pub enum LinkMessageOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct LinkMessage<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for LinkMessage<'a> {
+            type Inner = LinkMessage<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> LinkMessage<'a> {
+            pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+            pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                LinkMessage { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args LinkMessageArgs,
+            ) -> ::flatbuffers::WIPOffset<LinkMessage<'bldr>> {
+                let mut builder = LinkMessageBuilder::new(_fbb);
+                if let Some(x) = args.body {
+                    builder.add_body(x);
+                }
+                builder.add_body_type(args.body_type);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn body_type(&self) -> LinkBody {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<LinkBody>(LinkMessage::VT_BODY_TYPE, Some(LinkBody::NONE)).unwrap() }
+            }
+            #[inline]
+            pub fn body(&self) -> Option<::flatbuffers::Table<'a>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(LinkMessage::VT_BODY, None)
+                }
+            }
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_gateway_hello(&self) -> Option<GatewayHello<'a>> {
+                if self.body_type() == LinkBody::GatewayHello {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { GatewayHello::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_session_open(&self) -> Option<SessionOpen<'a>> {
+                if self.body_type() == LinkBody::SessionOpen {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { SessionOpen::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_session_close(&self) -> Option<SessionClose<'a>> {
+                if self.body_type() == LinkBody::SessionClose {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { SessionClose::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_client_request(&self) -> Option<ClientRequest<'a>> {
+                if self.body_type() == LinkBody::ClientRequest {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { ClientRequest::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_router_hello(&self) -> Option<RouterHello<'a>> {
+                if self.body_type() == LinkBody::RouterHello {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { RouterHello::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_session_opened(&self) -> Option<SessionOpened<'a>> {
+                if self.body_type() == LinkBody::SessionOpened {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { SessionOpened::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_session_refused(&self) -> Option<SessionRefused<'a>> {
+                if self.body_type() == LinkBody::SessionRefused {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { SessionRefused::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_deliver(&self) -> Option<Deliver<'a>> {
+                if self.body_type() == LinkBody::Deliver {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { Deliver::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_fanout(&self) -> Option<Fanout<'a>> {
+                if self.body_type() == LinkBody::Fanout {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { Fanout::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_credits(&self) -> Option<Credits<'a>> {
+                if self.body_type() == LinkBody::Credits {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { Credits::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for LinkMessage<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_union::<LinkBody, _>(
+                        "body_type",
+                        Self::VT_BODY_TYPE,
+                        "body",
+                        Self::VT_BODY,
+                        false,
+                        |key, v, pos| match key {
+                            LinkBody::GatewayHello => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<GatewayHello>>(
+                                    "LinkBody::GatewayHello",
+                                    pos,
+                                ),
+                            LinkBody::SessionOpen => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionOpen>>(
+                                    "LinkBody::SessionOpen",
+                                    pos,
+                                ),
+                            LinkBody::SessionClose => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionClose>>(
+                                    "LinkBody::SessionClose",
+                                    pos,
+                                ),
+                            LinkBody::ClientRequest => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<ClientRequest>>(
+                                    "LinkBody::ClientRequest",
+                                    pos,
+                                ),
+                            LinkBody::RouterHello => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<RouterHello>>(
+                                    "LinkBody::RouterHello",
+                                    pos,
+                                ),
+                            LinkBody::SessionOpened => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionOpened>>(
+                                    "LinkBody::SessionOpened",
+                                    pos,
+                                ),
+                            LinkBody::SessionRefused => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<SessionRefused>>(
+                                    "LinkBody::SessionRefused",
+                                    pos,
+                                ),
+                            LinkBody::Deliver => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Deliver>>(
+                                "LinkBody::Deliver",
+                                pos,
+                            ),
+                            LinkBody::Fanout => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Fanout>>(
+                                "LinkBody::Fanout",
+                                pos,
+                            ),
+                            LinkBody::Credits => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Credits>>(
+                                "LinkBody::Credits",
+                                pos,
+                            ),
+                            _ => Ok(()),
+                        },
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct LinkMessageArgs {
+            pub body_type: LinkBody,
+            pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+        }
+        impl<'a> Default for LinkMessageArgs {
+            #[inline]
+            fn default() -> Self {
+                LinkMessageArgs { body_type: LinkBody::NONE, body: None }
+            }
+        }
+
+        pub struct LinkMessageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkMessageBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_body_type(&mut self, body_type: LinkBody) {
+                self.fbb_.push_slot::<LinkBody>(LinkMessage::VT_BODY_TYPE, body_type, LinkBody::NONE);
+            }
+            #[inline]
+            pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkMessage::VT_BODY, body);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkMessageBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                LinkMessageBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkMessage<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for LinkMessage<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("LinkMessage");
+                ds.field("body_type", &self.body_type());
+                match self.body_type() {
+                    LinkBody::GatewayHello => {
+                        if let Some(x) = self.body_as_gateway_hello() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::SessionOpen => {
+                        if let Some(x) = self.body_as_session_open() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::SessionClose => {
+                        if let Some(x) = self.body_as_session_close() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::ClientRequest => {
+                        if let Some(x) = self.body_as_client_request() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::RouterHello => {
+                        if let Some(x) = self.body_as_router_hello() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::SessionOpened => {
+                        if let Some(x) = self.body_as_session_opened() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::SessionRefused => {
+                        if let Some(x) = self.body_as_session_refused() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::Deliver => {
+                        if let Some(x) = self.body_as_deliver() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::Fanout => {
+                        if let Some(x) = self.body_as_fanout() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::Credits => {
+                        if let Some(x) = self.body_as_credits() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    _ => {
+                        let x: Option<()> = None;
+                        ds.field("body", &x)
+                    }
+                };
+                ds.finish()
+            }
+        }
+        pub enum LinkBatchOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct LinkBatch<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for LinkBatch<'a> {
+            type Inner = LinkBatch<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> LinkBatch<'a> {
+            pub const VT_MESSAGES: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                LinkBatch { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args LinkBatchArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<LinkBatch<'bldr>> {
+                let mut builder = LinkBatchBuilder::new(_fbb);
+                if let Some(x) = args.messages {
+                    builder.add_messages(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn messages(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage<'a>>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage>>,
+                        >>(LinkBatch::VT_MESSAGES, None)
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for LinkBatch<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<LinkMessage>>,
+                    >>("messages", Self::VT_MESSAGES, true)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct LinkBatchArgs<'a> {
+            pub messages: Option<
+                ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LinkMessage<'a>>>>,
+            >,
+        }
+        impl<'a> Default for LinkBatchArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                LinkBatchArgs {
       messages: None, // required field
     }
-  }
-}
+            }
+        }
 
-pub struct LinkBatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkBatchBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_messages(&mut self, messages: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<LinkMessage<'b >>>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkBatch::VT_MESSAGES, messages);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkBatchBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    LinkBatchBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkBatch<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, LinkBatch::VT_MESSAGES,"messages");
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
+        pub struct LinkBatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkBatchBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_messages(
+                &mut self,
+                messages: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<LinkMessage<'b>>>,
+                >,
+            ) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkBatch::VT_MESSAGES, messages);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkBatchBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                LinkBatchBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkBatch<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, LinkBatch::VT_MESSAGES, "messages");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
 
-impl ::core::fmt::Debug for LinkBatch<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("LinkBatch");
-      ds.field("messages", &self.messages());
-      ds.finish()
-  }
-}
-#[inline]
-/// Verifies that a buffer of bytes contains a `LinkBatch`
-/// and returns it.
-/// Note that verification is still experimental and may not
-/// catch every error, or be maximally performant. For the
-/// previous, unchecked, behavior use
-/// `root_as_link_batch_unchecked`.
-pub fn root_as_link_batch(buf: &[u8]) -> Result<LinkBatch<'_>, ::flatbuffers::InvalidFlatbuffer> {
-  ::flatbuffers::root::<LinkBatch>(buf)
-}
-#[inline]
-/// Verifies that a buffer of bytes contains a size prefixed
-/// `LinkBatch` and returns it.
-/// Note that verification is still experimental and may not
-/// catch every error, or be maximally performant. For the
-/// previous, unchecked, behavior use
-/// `size_prefixed_root_as_link_batch_unchecked`.
-pub fn size_prefixed_root_as_link_batch(buf: &[u8]) -> Result<LinkBatch<'_>, ::flatbuffers::InvalidFlatbuffer> {
-  ::flatbuffers::size_prefixed_root::<LinkBatch>(buf)
-}
-#[inline]
-/// Verifies, with the given options, that a buffer of bytes
-/// contains a `LinkBatch` and returns it.
-/// Note that verification is still experimental and may not
-/// catch every error, or be maximally performant. For the
-/// previous, unchecked, behavior use
-/// `root_as_link_batch_unchecked`.
-pub fn root_as_link_batch_with_opts<'b, 'o>(
-  opts: &'o ::flatbuffers::VerifierOptions,
-  buf: &'b [u8],
-) -> Result<LinkBatch<'b>, ::flatbuffers::InvalidFlatbuffer> {
-  ::flatbuffers::root_with_opts::<LinkBatch<'b>>(opts, buf)
-}
-#[inline]
-/// Verifies, with the given verifier options, that a buffer of
-/// bytes contains a size prefixed `LinkBatch` and returns
-/// it. Note that verification is still experimental and may not
-/// catch every error, or be maximally performant. For the
-/// previous, unchecked, behavior use
-/// `root_as_link_batch_unchecked`.
-pub fn size_prefixed_root_as_link_batch_with_opts<'b, 'o>(
-  opts: &'o ::flatbuffers::VerifierOptions,
-  buf: &'b [u8],
-) -> Result<LinkBatch<'b>, ::flatbuffers::InvalidFlatbuffer> {
-  ::flatbuffers::size_prefixed_root_with_opts::<LinkBatch<'b>>(opts, buf)
-}
-#[inline]
-/// Assumes, without verification, that a buffer of bytes contains a LinkBatch and returns it.
-/// # Safety
-/// Callers must trust the given bytes do indeed contain a valid `LinkBatch`.
-pub unsafe fn root_as_link_batch_unchecked(buf: &[u8]) -> LinkBatch<'_> {
-  unsafe { ::flatbuffers::root_unchecked::<LinkBatch>(buf) }
-}
-#[inline]
-/// Assumes, without verification, that a buffer of bytes contains a size prefixed LinkBatch and returns it.
-/// # Safety
-/// Callers must trust the given bytes do indeed contain a valid size prefixed `LinkBatch`.
-pub unsafe fn size_prefixed_root_as_link_batch_unchecked(buf: &[u8]) -> LinkBatch<'_> {
-  unsafe { ::flatbuffers::size_prefixed_root_unchecked::<LinkBatch>(buf) }
-}
-#[inline]
-pub fn finish_link_batch_buffer<'a, 'b, A: ::flatbuffers::Allocator + 'a>(
-    fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-    root: ::flatbuffers::WIPOffset<LinkBatch<'a>>) {
-  fbb.finish(root, None);
-}
-
-#[inline]
-pub fn finish_size_prefixed_link_batch_buffer<'a, 'b, A: ::flatbuffers::Allocator + 'a>(fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>, root: ::flatbuffers::WIPOffset<LinkBatch<'a>>) {
-  fbb.finish_size_prefixed(root, None);
-}
-}  // pub mod link
-}  // pub mod ringpost
-
+        impl ::core::fmt::Debug for LinkBatch<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("LinkBatch");
+                ds.field("messages", &self.messages());
+                ds.finish()
+            }
+        }
+    } // pub mod link
+} // pub mod ringpost

@@ -1,0 +1,75 @@
+//! The bounds and intervals of a shard.
+
+use core::time::Duration;
+
+use protocol::ids::SessionId;
+use protocol::limits::{FRAME_PREFIX_SIZE, FRAME_SIZE_MAX, HANDSHAKE_TIMEOUT};
+
+/// See each field. [`Default`] is for the only shard of the only gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// The gateway's place in the cluster.
+    pub gateway_id: u64,
+    /// New at every start of the process.
+    pub gateway_incarnation: u64,
+    /// Which shard of the gateway this is.
+    pub shard_index: u16,
+    /// Connections at a time, authenticated or not. Not 0.
+    pub connections_max: u32,
+    /// Connections that have not authenticated: at the bound the oldest goes. Not 0.
+    pub handshakes_max: u32,
+    /// The same of one address, or of one IPv6 network of 64 bits. Not 0.
+    pub handshakes_per_address_max: u32,
+    /// From the accepted socket to the Welcome.
+    pub handshake_timeout: Duration,
+    /// Told to clients; one that is not heard of for twice as long is closed. At least a second.
+    pub heartbeat_interval: Duration,
+    /// What the driver was given for one connection and has not reported as sent: over it the connection is closed. From
+    /// the largest frame to 1 GiB; what the router may push without an ack and the pages a client may ask for at a time
+    /// have to fit.
+    pub send_queue_bytes_max: u32,
+    /// Clients that are told to reconnect come back within this time.
+    pub reconnect_window: Duration,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        ShardConfig {
+            gateway_id: 0,
+            gateway_incarnation: 0,
+            shard_index: 0,
+            connections_max: 1 << 20,
+            handshakes_max: 16_384,
+            handshakes_per_address_max: 256,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            heartbeat_interval: Duration::from_secs(30),
+            send_queue_bytes_max: 1024 * 1024,
+            reconnect_window: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ShardConfig {
+    /// Whoever reads configuration from outside checks it before.
+    pub(crate) fn assert_in_range(&self) {
+        assert!(self.connections_max > 0, "a shard without connections");
+        assert!(self.handshakes_max > 0 && self.handshakes_per_address_max > 0, "a shard that lets nobody in");
+        assert!(self.heartbeat_interval >= Duration::from_secs(1), "the sweep is no finer than that");
+        let send_queue_range = (FRAME_SIZE_MAX + FRAME_PREFIX_SIZE) as u32..=1 << 30;
+        assert!(send_queue_range.contains(&self.send_queue_bytes_max), "one frame fits, and the sum fits 32 bits");
+    }
+
+    /// The id of the nth session of this shard: the lives of all shards of all gateways count from points that lie far
+    /// apart.
+    pub(crate) fn session_id(&self, sessions_before: u64) -> SessionId {
+        let place = self.gateway_id << 16 | u64::from(self.shard_index);
+        SessionId(mix(self.gateway_incarnation ^ mix(place)).wrapping_add(sessions_before))
+    }
+}
+
+/// The finalizer of splitmix64: every bit of the input moves about half of the output.
+fn mix(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}

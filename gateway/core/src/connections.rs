@@ -1,0 +1,345 @@
+//! All connections of a shard, and what follows when one of them changes.
+//!
+//! Knows sessions, devices and send queues; what the router is owed is only noted here and told by
+//! [`crate::router_link`]. Invariants: a connection is closed at most once; nothing is wanted of the driver for a
+//! connection after its close; a live session with a device is in `sessions`, and it is the newest of that device; a
+//! session that the router knows gets a farewell when it goes.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use protocol::codes::Code;
+use protocol::encode::FrameBuilder;
+use protocol::ids::{DeviceId, UserId, UserSeq};
+use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
+use protocol::server::{Hello, Phase, Welcome};
+use protocol::time::Now;
+
+use crate::config::ShardConfig;
+use crate::connection::{Connection, ConnectionId, Registration};
+use crate::counters::ShardCounters;
+use crate::handshakes::Handshakes;
+use crate::output::{Action, FrameRef, Output};
+use crate::shard::{AuthRefusal, CloseCause, Identity, Peer, Refusal};
+use crate::slab::Slab;
+
+pub(crate) struct Connections {
+    pub(crate) config: ShardConfig,
+    pub(crate) slab: Slab<Connection>,
+    pub(crate) handshakes: Handshakes,
+    sessions: BTreeMap<(UserId, DeviceId), ConnectionId>,
+    /// Sessions that the router is to forget.
+    pub(crate) farewells: Vec<ConnectionKey>,
+    /// Sessions that the router has been asked to open and has not answered.
+    pub(crate) opens_in_flight: u32,
+    pub(crate) output: Output,
+    pub(crate) counters: ShardCounters,
+    is_draining: bool,
+}
+
+impl Connections {
+    pub(crate) fn new(config: ShardConfig) -> Connections {
+        config.assert_in_range();
+        let handshakes = Handshakes::new(config.handshakes_max as usize, config.handshakes_per_address_max as usize);
+        Connections {
+            config,
+            slab: Slab::default(),
+            handshakes,
+            sessions: BTreeMap::new(),
+            farewells: Vec::new(),
+            opens_in_flight: 0,
+            output: Output::default(),
+            counters: ShardCounters::default(),
+            is_draining: false,
+        }
+    }
+
+    pub(crate) fn open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {
+        let refusal = if self.is_draining {
+            Some(Refusal::Draining)
+        } else {
+            (self.slab.count() >= self.config.connections_max).then_some(Refusal::Full)
+        };
+        if let Some(refusal) = refusal {
+            self.counters.connections_refused += 1;
+            return Err(refusal);
+        }
+        let arrival = self.handshakes.next_arrival();
+        let id = self.slab.insert(Connection::new(now.monotonic, arrival));
+        let deadline = now.monotonic + self.config.handshake_timeout;
+        if let Some(evicted) = self.handshakes.admit(arrival, id, peer.address, deadline) {
+            self.close(evicted, Code::Overloaded);
+        }
+        self.counters.connections_opened += 1;
+        Ok(id)
+    }
+
+    /// The driver's name for a connection is good until it has reported the end of it.
+    pub(crate) fn of_driver(&mut self, id: ConnectionId) -> &mut Connection {
+        self.slab.get_mut(id).expect("the driver names connections whose end it has not reported")
+    }
+
+    pub(crate) fn authenticate(&mut self, id: ConnectionId, access_token: &str, hello: Hello) {
+        let connection = self.of_driver(id);
+        connection.is_held = true;
+        let arrival = connection.arrival;
+        let handshake = self.handshakes.get_mut(arrival).expect("its Hello has just come");
+        handshake.hello = Some(Box::new(hello));
+        self.output.push(Action::Authenticate { connection: id, access_token: String::from(access_token) });
+    }
+
+    /// True when the router is to be asked next.
+    pub(crate) fn authenticated(&mut self, now: Now, id: ConnectionId, result: Result<Identity, AuthRefusal>) -> bool {
+        // It may have been closed, or be gone, since the token was handed out.
+        let Some(connection) = self.slab.get_mut(id).filter(|it| it.session.phase() == Phase::Authenticating) else {
+            return false;
+        };
+        let handshake = self.handshakes.get(connection.arrival).expect("it has no Welcome yet");
+        let hello = handshake.hello.as_ref().expect("its Hello has come");
+        let accepted = result.map_err(AuthRefusal::code).and_then(|identity| identity.check(hello, now.wall));
+        match accepted {
+            Err(code) => {
+                self.close(id, code);
+                false
+            }
+            Ok(identity) => {
+                connection.user = identity.user;
+                connection.token_expires_at = identity.expires_at;
+                connection.session.handle_authenticated();
+                self.handshakes.is_no_stranger(connection.arrival);
+                self.counters.tokens_accepted += 1;
+                true
+            }
+        }
+    }
+
+    /// The router serves a session: for the first time, or again after a link break.
+    pub(crate) fn opened(&mut self, now: Now, router: &RouterHello, opened: &SessionOpened<'_>) {
+        let id = opened.connection.into();
+        let Some(connection) = self.slab.get_mut(id).filter(|it| it.registration == Registration::Sent) else {
+            self.counters.deliveries_late += 1;
+            return;
+        };
+        connection.registration = Registration::Opened;
+        connection.user_epoch = opened.user_epoch;
+        connection.user_head = opened.user_head;
+        let is_live = connection.is_live();
+        if is_live && !opened.resumed {
+            connection.user_seq_written = UserSeq(0);
+        }
+        self.opens_in_flight -= 1;
+        if is_live {
+            self.counters.sessions_reopened += 1;
+            self.send(id, |builder| builder.resend());
+        } else {
+            self.welcome(now, id, router, opened);
+        }
+        self.release(id);
+    }
+
+    fn welcome(&mut self, now: Now, id: ConnectionId, router: &RouterHello, opened: &SessionOpened<'_>) {
+        let connection = self.slab.get_mut(id).expect("it has just been opened");
+        let handshake = self.handshakes.remove(connection.arrival).expect("it has no Welcome yet");
+        let hello = handshake.hello.expect("its Hello has come");
+        connection.device = opened.device;
+        connection.device_generation = opened.device_generation;
+        connection.user_seq_written = if opened.resumed { hello.user_cursor } else { UserSeq(0) };
+        connection.session.handle_opened();
+        let welcome = Welcome {
+            version: connection.session.version(),
+            session: self.config.session_id(self.counters.sessions_opened),
+            user: connection.user,
+            user_handle: opened.handle,
+            device: opened.device,
+            device_generation: opened.device_generation,
+            heartbeat_interval_ms: self.config.heartbeat_interval.as_millis().try_into().unwrap_or(u32::MAX),
+            resumed: opened.resumed,
+            store_incarnation: router.store_incarnation,
+            user_epoch: opened.user_epoch,
+            user_head: opened.user_head,
+            server_time: now.wall,
+            durability: router.durability,
+        };
+        let is_device = opened.device != DeviceId(0);
+        let replaced = is_device.then(|| self.sessions.insert((connection.user, opened.device), id)).flatten();
+        self.counters.sessions_opened += 1;
+        self.send(id, |builder| builder.welcome(&welcome));
+        if let Some(replaced) = replaced {
+            self.close(replaced, Code::Replaced);
+        }
+    }
+
+    /// The router does not serve a session, or no longer.
+    pub(crate) fn refused(&mut self, id: ConnectionId, code: Code) {
+        let Some(connection) = self.slab.get_mut(id).filter(|it| it.registration != Registration::None) else {
+            self.counters.deliveries_late += 1;
+            return;
+        };
+        if connection.registration == Registration::Sent {
+            self.opens_in_flight -= 1;
+        }
+        connection.registration = Registration::None;
+        self.close(id, code);
+    }
+
+    /// A frame of the router for one connection.
+    pub(crate) fn deliver(&mut self, id: ConnectionId, user_seq_last: UserSeq, frame: &[u8]) {
+        if self.note_user_seq(id, user_seq_last) {
+            let frame = self.output.store(frame);
+            self.queue(id, frame);
+        }
+    }
+
+    /// One frame of the router for several connections.
+    pub(crate) fn fan_out(&mut self, fanout: &Fanout<'_>) {
+        self.counters.fanouts += 1;
+        let frame = self.output.store(fanout.frame);
+        for (key, user_seq) in fanout.targets.iter() {
+            if self.note_user_seq(key.into(), user_seq) {
+                self.queue(key.into(), frame.with_user_seq(fanout.user_seq_offset, user_seq));
+            }
+        }
+    }
+
+    /// False when the connection is not there for it any more.
+    fn note_user_seq(&mut self, id: ConnectionId, user_seq_last: UserSeq) -> bool {
+        let is_served = |it: &&mut Connection| it.is_live() && it.registration == Registration::Opened;
+        let Some(connection) = self.slab.get_mut(id).filter(is_served) else {
+            self.counters.deliveries_late += 1;
+            return false;
+        };
+        connection.user_seq_written = connection.user_seq_written.max(user_seq_last);
+        connection.user_head = connection.user_head.max(user_seq_last);
+        true
+    }
+
+    /// Sends a frame of the shard's own.
+    pub(crate) fn send(&mut self, id: ConnectionId, build: impl FnOnce(&mut FrameBuilder) -> &[u8]) {
+        let frame = self.output.build(build);
+        self.queue(id, frame);
+    }
+
+    fn queue(&mut self, id: ConnectionId, frame: FrameRef) {
+        let connection = self.slab.get_mut(id).expect("who sends has just looked");
+        let queue_bytes = connection.send_queue_bytes + frame.queue_bytes();
+        if queue_bytes > self.config.send_queue_bytes_max {
+            self.close(id, Code::SlowReader);
+            return;
+        }
+        self.give(id, frame);
+    }
+
+    fn give(&mut self, id: ConnectionId, frame: FrameRef) {
+        let connection = self.slab.get_mut(id).expect("who sends has just looked");
+        connection.send_queue_bytes += frame.queue_bytes();
+        self.counters.frames_sent += 1;
+        self.counters.bytes_sent += u64::from(frame.queue_bytes());
+        self.output.push(Action::Send { connection: id, frame });
+    }
+
+    /// Reads on, beginning with the frame that was left with the driver, if there is one: that is heard of it at once.
+    pub(crate) fn release(&mut self, id: ConnectionId) {
+        let Some(connection) = self.slab.get_mut(id).filter(|it| it.is_held && !it.is_closed()) else { return };
+        connection.is_held = false;
+        self.output.push(Action::Release { connection: id });
+    }
+
+    /// Says why and closes. Does nothing for a connection that is closed.
+    pub(crate) fn close(&mut self, id: ConnectionId, code: Code) {
+        let reconnect_window = if code.is_temporary() { self.config.reconnect_window } else { Duration::ZERO };
+        self.close_within(id, code, reconnect_window);
+    }
+
+    fn close_within(&mut self, id: ConnectionId, code: Code, reconnect_window: Duration) {
+        assert!(code.is_close(), "{code:?} refuses a frame, it does not end a connection");
+        if self.slab.get(id).is_none_or(Connection::is_closed) {
+            return;
+        }
+        self.depart(id);
+        let reconnect_window_ms = reconnect_window.as_millis().try_into().unwrap_or(u32::MAX);
+        // Past the bound of the send queue on purpose: it is the last one, and it says why.
+        let frame = self.output.build(|builder| builder.go_away(code, 0, reconnect_window_ms));
+        self.give(id, frame);
+        self.output.push(Action::Close { connection: id, code });
+        self.counters.closes.increment(code);
+    }
+
+    /// Nobody is served any more. Clients come back somewhere else, spread over the window.
+    pub(crate) fn drain(&mut self, reconnect_window: Duration) {
+        self.is_draining = true;
+        self.close_where(|_| true, Code::GoingAway, reconnect_window);
+    }
+
+    /// Closes every live session.
+    pub(crate) fn close_live(&mut self, code: Code) {
+        self.close_where(Connection::is_live, code, self.config.reconnect_window);
+    }
+
+    fn close_where(&mut self, is_meant: impl Fn(&Connection) -> bool, code: Code, reconnect_window: Duration) {
+        for index in 0..self.slab.slots_count() {
+            if let Some((id, _)) = self.slab.at(index).filter(|(_, connection)| is_meant(connection)) {
+                self.close_within(id, code, reconnect_window);
+            }
+        }
+    }
+
+    /// The driver has reported the end.
+    pub(crate) fn remove(&mut self, id: ConnectionId, cause: CloseCause) {
+        if !self.of_driver(id).is_closed() {
+            self.depart(id);
+        }
+        self.slab.remove(id).expect("it was there a line ago");
+        self.counters.connections_ended += 1;
+        match cause {
+            CloseCause::ByShard => {}
+            CloseCause::ByPeer => self.counters.ended_by_peer += 1,
+            CloseCause::Lost => self.counters.ended_lost += 1,
+            CloseCause::Transport => self.counters.ended_by_transport += 1,
+        }
+    }
+
+    /// Takes a connection out of everything but its slot.
+    fn depart(&mut self, id: ConnectionId) {
+        let connection = self.slab.get_mut(id).expect("who departs is there");
+        let is_live = connection.is_live();
+        connection.session.close();
+        match connection.registration {
+            Registration::None => {}
+            Registration::Sent => {
+                self.opens_in_flight -= 1;
+                self.farewells.push(id.into());
+            }
+            Registration::Opened => self.farewells.push(id.into()),
+        }
+        connection.registration = Registration::None;
+        if !is_live {
+            self.handshakes.remove(connection.arrival);
+        } else if self.sessions.get(&(connection.user, connection.device)) == Some(&id) {
+            self.sessions.remove(&(connection.user, connection.device));
+        }
+    }
+
+    /// The link is gone, and the router knows nobody.
+    pub(crate) fn forget_router(&mut self) {
+        self.slab.values_mut().for_each(|connection| connection.registration = Registration::None);
+        self.farewells.clear();
+        self.opens_in_flight = 0;
+    }
+
+    /// Closes the handshakes whose time is over.
+    pub(crate) fn expire_handshakes(&mut self, now: Now) {
+        while let Some(first) = self.handshakes.first().filter(|first| first.deadline <= now.monotonic) {
+            let id = first.connection;
+            let code = match self.of_driver(id).session.phase() {
+                Phase::AwaitHello => Code::HelloTimeout,
+                Phase::Authenticating => Code::Overloaded,
+                Phase::Opening => Code::RouterUnavailable,
+                phase => panic!("a session that is {phase:?} has left the handshakes"),
+            };
+            self.close(id, code);
+        }
+    }
+}

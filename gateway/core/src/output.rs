@@ -1,0 +1,173 @@
+//! What a shard wants of its driver, and the bytes of the frames it wants sent.
+//!
+//! Frames lie in one buffer that is used again for every drain: a frame costs no allocation, and one Push for many
+//! connections lies there once, each recipient with a user_seq of its own beside it.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use protocol::codes::Code;
+use protocol::encode::FrameBuilder;
+use protocol::ids::UserSeq;
+use protocol::limits::FRAME_PREFIX_SIZE;
+
+use crate::connection::ConnectionId;
+
+/// Memory kept for the frames of the next drain; more than that is given back after a burst.
+const FRAMES_KEPT_BYTES: usize = 1024 * 1024;
+
+/// What to do next, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Check this access token and report to `Shard::handle_authenticated`.
+    Authenticate {
+        /// Whose.
+        connection: ConnectionId,
+        /// As it came; at most 4 KiB.
+        access_token: String,
+    },
+    /// Send the frame whose bytes `Shard::frame` gives.
+    Send {
+        /// To whom.
+        connection: ConnectionId,
+        /// Which frame; means nothing once `Shard::poll_action` has returned `None`.
+        frame: FrameRef,
+    },
+    /// Read on; after `Flow::Retry` beginning with the frame that was not taken.
+    Release {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Send what was given before this, then close, and report to `Shard::handle_closed`. What is received meanwhile is
+    /// thrown away. The last action for a connection.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why. The last frame says so to the client.
+        code: Code,
+    },
+}
+
+impl Action {
+    /// Whom it is about.
+    pub fn connection(&self) -> ConnectionId {
+        match *self {
+            Action::Authenticate { connection, .. }
+            | Action::Send { connection, .. }
+            | Action::Release { connection }
+            | Action::Close { connection, .. } => connection,
+        }
+    }
+}
+
+/// Names a frame that lies in the shard, until `Shard::poll_action` returns `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRef {
+    /// In which drain it was made.
+    drain: u32,
+    start: u32,
+    end: u32,
+    /// Where the recipient's user_seq replaces the one of the frame. Not inside the frame: nowhere.
+    user_seq_at: u32,
+    user_seq: [u8; 8],
+}
+
+impl FrameRef {
+    /// What it takes of the send queue, the length prefix of the native framing included: what `Shard::handle_sent`
+    /// gives back, whatever the transport adds.
+    pub fn queue_bytes(&self) -> u32 {
+        self.end - self.start + FRAME_PREFIX_SIZE as u32
+    }
+
+    /// The same frame with another user_seq.
+    pub(crate) fn with_user_seq(self, user_seq_offset: usize, user_seq: UserSeq) -> FrameRef {
+        let user_seq_at = self.start + u32::try_from(user_seq_offset).expect("an offset into a frame");
+        assert!(user_seq_at + 8 <= self.end, "checked when the fan-out was decoded");
+        FrameRef { user_seq_at, user_seq: user_seq.0.to_le_bytes(), ..self }
+    }
+}
+
+/// Actions and frames of one drain.
+#[derive(Default)]
+pub(crate) struct Output {
+    actions: VecDeque<Action>,
+    frames: Vec<u8>,
+    drain: u32,
+    builder: FrameBuilder,
+}
+
+impl Output {
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    /// The end of the drain, and of its frames, when there is none.
+    pub(crate) fn next(&mut self) -> Option<Action> {
+        let action = self.actions.pop_front();
+        if action.is_none() && !self.frames.is_empty() {
+            self.frames.clear();
+            self.frames.shrink_to(FRAMES_KEPT_BYTES);
+            self.drain = self.drain.wrapping_add(1);
+        }
+        action
+    }
+
+    /// Takes a frame of others.
+    pub(crate) fn store(&mut self, frame: &[u8]) -> FrameRef {
+        let start = self.frames.len();
+        self.frames.extend_from_slice(frame);
+        self.stored(start..self.frames.len())
+    }
+
+    /// Takes a frame of one's own.
+    pub(crate) fn build(&mut self, build: impl FnOnce(&mut FrameBuilder) -> &[u8]) -> FrameRef {
+        let start = self.frames.len();
+        self.frames.extend_from_slice(build(&mut self.builder));
+        self.stored(start..self.frames.len())
+    }
+
+    /// In up to three parts.
+    pub(crate) fn frame<'a>(&'a self, frame: &'a FrameRef) -> [&'a [u8]; 3] {
+        assert_eq!(frame.drain, self.drain, "a frame is gone with the drain it was made in");
+        let part = |range: Range<u32>| {
+            self.frames.get(range.start as usize..range.end as usize).expect("a frame lies within its drain")
+        };
+        if frame.user_seq_at == frame.end {
+            return [part(frame.start..frame.end), &[], &[]];
+        }
+        [part(frame.start..frame.user_seq_at), &frame.user_seq, part(frame.user_seq_at + 8..frame.end)]
+    }
+
+    fn stored(&self, range: Range<usize>) -> FrameRef {
+        let end = u32::try_from(range.end).expect("the link's window bounds what a drain can gather");
+        FrameRef { drain: self.drain, start: range.start as u32, end, user_seq_at: end, user_seq: [0; 8] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_stored_once_and_read_with_each_user_seq() {
+        let mut output = Output::default();
+        output.store(b"another");
+        let frame = output.store(b"before--------after");
+        assert_eq!(output.frame(&frame).concat(), b"before--------after");
+        let mine = frame.with_user_seq(6, UserSeq(u64::from_le_bytes(*b"12345678")));
+        assert_eq!(output.frame(&mine).concat(), b"before12345678after");
+        assert_eq!(frame.queue_bytes(), 4 + 19);
+    }
+
+    #[test]
+    #[should_panic(expected = "a frame is gone with the drain it was made in")]
+    fn a_frame_of_an_earlier_drain_is_not_mixed_up_with_another() {
+        let mut output = Output::default();
+        let frame = output.store(b"gone");
+        assert_eq!(output.next(), None);
+        output.store(b"here");
+        output.frame(&frame);
+    }
+}

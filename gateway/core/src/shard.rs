@@ -1,0 +1,287 @@
+//! The contract of a shard with its driver and its shell.
+//!
+//! `handle_*` says what happened, `poll_*` says what to do next. After every batch of `handle_*` calls the driver drains
+//! [`Shard::poll_action`], takes [`Shard::poll_batch`] as long as its transport to the router has room, and sets its timer
+//! to [`Shard::poll_timeout`].
+//!
+//! Not here: the handshake of TLS and the cutting of frames (the driver does both and reports broken rules with
+//! [`Shard::handle_violation`]), tokens (the shell checks them), and moving a connection to the home shard of its user: as
+//! long as there is one shard thread, every shard is home. A driver stops reading because of a [`Flow`], never because of
+//! an action.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use protocol::codes::Code;
+use protocol::ids::{DeviceGeneration, DeviceId, UserId};
+use protocol::link::LinkError;
+use protocol::server::{Hello, Step};
+use protocol::time::{Instant, Now, WallTime};
+
+use crate::config::ShardConfig;
+use crate::connection::{Connection, ConnectionId};
+use crate::connections::Connections;
+use crate::counters::ShardCounters;
+use crate::output::{Action, FrameRef};
+use crate::router_link::RouterLink;
+use crate::sweep::Sweep;
+
+/// The other end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it connects from.
+    pub address: IpAddr,
+}
+
+/// Why a connection is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// [`ShardConfig::connections_max`] are open.
+    Full,
+    /// The shard is being drained.
+    Draining,
+}
+
+/// Whether the driver goes on with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The frame was taken. The next one, please.
+    Continue,
+    /// The frame was taken. Keep what follows and stop reading until [`Action::Release`].
+    Hold,
+    /// The frame was not taken. Keep it and what follows and stop reading until [`Action::Release`], then bring it again.
+    Retry,
+}
+
+/// Whom an access token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Realm included.
+    pub user: UserId,
+    /// Where the token is bound to one device: only that one, and only this generation of it.
+    pub device: Option<(DeviceId, DeviceGeneration)>,
+    /// From then on it is worth nothing, and the session is closed, at most [`crate::SWEEP_ROUND`] later.
+    pub expires_at: WallTime,
+}
+
+impl Identity {
+    pub(crate) fn check(self, hello: &Hello, now: WallTime) -> Result<Identity, Code> {
+        if self.expires_at <= now {
+            return Err(Code::TokenExpired);
+        }
+        let is_bound_to_another = self.device.is_some_and(|bound| bound != (hello.device, hello.device_generation));
+        if is_bound_to_another { Err(Code::TokenInvalid) } else { Ok(self) }
+    }
+}
+
+/// Why an access token was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthRefusal {
+    /// Not ours, not for this place, or not yet.
+    Invalid,
+    /// Its time is over.
+    Expired,
+    /// There are too many to check.
+    Busy,
+}
+
+impl AuthRefusal {
+    /// With which the connection is closed.
+    pub fn code(self) -> Code {
+        match self {
+            AuthRefusal::Invalid => Code::TokenInvalid,
+            AuthRefusal::Expired => Code::TokenExpired,
+            AuthRefusal::Busy => Code::Overloaded,
+        }
+    }
+}
+
+/// How a connection ended, for the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// After [`Action::Close`].
+    ByShard,
+    /// The peer said goodbye.
+    ByPeer,
+    /// The peer is gone without a goodbye, or the network failed.
+    Lost,
+    /// The transport (TLS, WebSocket) could not go on.
+    Transport,
+}
+
+/// What became of the link to the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A new one, with nothing sent on it yet.
+    Up,
+    /// It is gone, with everything that was under way.
+    Down,
+}
+
+/// One core's share of a gateway. See the file's head.
+pub struct Shard {
+    connections: Connections,
+    link: RouterLink,
+    sweep: Sweep,
+}
+
+impl Shard {
+    /// Without connections, and with its link down.
+    pub fn new(config: ShardConfig) -> Shard {
+        Shard { connections: Connections::new(config), link: RouterLink::new(), sweep: Sweep::default() }
+    }
+
+    /// A socket was accepted; its TLS handshake may still be to come. The connection is the shard's until
+    /// [`Self::handle_closed`]. May close another one that has not authenticated.
+    pub fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {
+        self.connections.open(now, peer)
+    }
+
+    /// A whole frame without its length prefix, not verified yet. Not while the connection is held. For a connection
+    /// whose [`Action::Close`] has not been drained yet it does nothing.
+    pub fn handle_frame(&mut self, now: Now, connection: ConnectionId, frame: &[u8]) -> Flow {
+        let entry = self.connections.of_driver(connection);
+        if entry.is_closed() {
+            return Flow::Hold;
+        }
+        assert!(!entry.is_held, "the driver brings no frame of a connection that is held");
+        let router_can_take = self.link.can_take(entry, frame.len());
+        let step = entry.session.handle_frame(now, frame, router_can_take);
+        if matches!(step, Step::Wait) {
+            entry.is_held = true;
+            self.link.wait(connection, entry, frame.len());
+            self.connections.counters.frames_held += 1;
+            return Flow::Retry;
+        }
+        self.connections.counters.frames_received += 1;
+        self.connections.counters.bytes_received += frame.len() as u64;
+        self.take(now, connection, frame, step);
+        let is_open = |entry: &Connection| !entry.is_held && !entry.is_closed();
+        if self.connections.slab.get(connection).is_some_and(is_open) { Flow::Continue } else { Flow::Hold }
+    }
+
+    fn take(&mut self, now: Now, connection: ConnectionId, frame: &[u8], step: Step<'_>) {
+        let counters = &mut self.connections.counters;
+        match step {
+            Step::Wait => unreachable!("nothing is taken of a frame that waits"),
+            Step::Authenticate { access_token, hello } => {
+                self.connections.authenticate(connection, access_token, hello);
+            }
+            Step::Forward => {
+                counters.frames_forwarded += 1;
+                self.link.forward(connection, frame);
+            }
+            Step::Pong => {
+                let user_head = self.connections.of_driver(connection).user_head;
+                self.connections.send(connection, |builder| builder.pong(user_head, now.wall));
+            }
+            Step::Skip => counters.frames_skipped += 1,
+            Step::Refuse(refusal) => {
+                counters.refusals.increment(refusal.code);
+                self.connections.send(connection, |builder| builder.error(refusal));
+            }
+            Step::RefuseOp { client_op_id, code } => {
+                counters.refusals.increment(code);
+                self.connections.send(connection, |builder| builder.op_refused(client_op_id, code));
+            }
+            Step::Close(code) => self.connections.close(connection, code),
+        }
+    }
+
+    /// The peer broke a rule that the driver keeps (a frame that cannot be cut, one that does not arrive whole in time):
+    /// the connection is closed with this code, which must be one that closes.
+    pub fn handle_violation(&mut self, _now: Now, connection: ConnectionId, code: Code) {
+        self.connections.close(connection, code);
+    }
+
+    /// The verdict on the token of an [`Action::Authenticate`]. It may come too late for its connection.
+    pub fn handle_authenticated(&mut self, now: Now, connection: ConnectionId, result: Result<Identity, AuthRefusal>) {
+        if self.connections.authenticated(now, connection, result) {
+            self.link.open(connection);
+        }
+    }
+
+    /// Frames of which [`FrameRef::queue_bytes`] is this in sum are in the socket's buffer.
+    pub fn handle_sent(&mut self, _now: Now, connection: ConnectionId, bytes_sent: u32) {
+        let entry = self.connections.of_driver(connection);
+        let rest = entry.send_queue_bytes.checked_sub(bytes_sent);
+        entry.send_queue_bytes = rest.expect("the driver sends no more than it was given");
+    }
+
+    /// The connection is gone, for whatever reason: once for every one that was opened, and its id means nothing after.
+    pub fn handle_closed(&mut self, _now: Now, connection: ConnectionId, cause: CloseCause) {
+        self.connections.remove(connection, cause);
+    }
+
+    /// The link to the router came up or went down. Down may be said twice.
+    pub fn handle_link(&mut self, _now: Now, event: LinkEvent) {
+        match event {
+            LinkEvent::Up => {
+                self.connections.counters.link_ups += 1;
+                self.link.up(&self.connections.config);
+            }
+            LinkEvent::Down => self.link.down(&mut self.connections),
+        }
+    }
+
+    /// A batch from the router. After an error the link is down for the shard; the shell drops it and makes a new one.
+    pub fn handle_link_batch(&mut self, now: Now, batch: &[u8]) -> Result<(), LinkError> {
+        self.link.handle_batch(now, batch, &mut self.connections)
+    }
+
+    /// Takes no more connections, and sends the ones there are away, to come back spread over this window.
+    pub fn handle_drain(&mut self, _now: Now, reconnect_window: Duration) {
+        self.connections.drain(reconnect_window);
+    }
+
+    /// The time of [`Self::poll_timeout`] has come. Too early does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.connections.expire_handshakes(now);
+        self.sweep.run(now, &mut self.connections);
+    }
+
+    /// What to do next. Never about a connection that has been reported as closed.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            let action = self.connections.output.next()?;
+            if self.connections.slab.get(action.connection()).is_some() {
+                return Some(action);
+            }
+        }
+    }
+
+    /// The bytes of a frame to send, without length prefix, in up to three parts that follow each other.
+    ///
+    /// Panics for one of an earlier drain.
+    pub fn frame<'a>(&'a self, frame: &'a FrameRef) -> [&'a [u8]; 3] {
+        self.connections.output.frame(frame)
+    }
+
+    /// The next batch for the router. Only when there is room for it: what stays here leaves in fewer, larger batches.
+    pub fn poll_batch(&mut self) -> Option<Vec<u8>> {
+        self.link.poll_batch(&mut self.connections)
+    }
+
+    /// When to call [`Self::handle_timeout`]. `None` without connections.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let handshake = self.connections.handshakes.first().map(|first| first.deadline);
+        let sweep = (self.connections.slab.count() > 0).then(|| self.sweep.next_at());
+        handshake.into_iter().chain(sweep).min()
+    }
+
+    /// Whether new sessions are served: the link is up and both ends have said hello.
+    pub fn is_ready(&self) -> bool {
+        self.link.is_ready()
+    }
+
+    /// Connections that [`Self::handle_closed`] is still to come for.
+    pub fn connections_count(&self) -> u32 {
+        self.connections.slab.count()
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &ShardCounters {
+        &self.connections.counters
+    }
+}

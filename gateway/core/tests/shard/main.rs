@@ -1,0 +1,8 @@
+//! A shard between a driver and a router that live in memory.
+
+mod bad_input;
+mod deadlines;
+mod link;
+mod random;
+mod sessions;
+mod support;

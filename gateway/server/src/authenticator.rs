@@ -1,0 +1,71 @@
+//! The thread that checks access tokens, so that no turn of a shard waits for a signature.
+//!
+//! Bounded both ways: a shard that asks too much is told so at once, and a verdict waits only for the shard to listen.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use gateway_core::{ConnectionId, Identity};
+
+use crate::access_token::{TokenRefusal, TokenVerifier};
+use crate::clock;
+use crate::doorbell::Doorbell;
+
+/// Tokens that wait for their check. At about 60 µs each the last one waits 60 ms; beyond that connections are told to
+/// come back later.
+pub(crate) const TOKENS_QUEUED_MAX: usize = 1024;
+
+/// What came of a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) connection: ConnectionId,
+    pub(crate) result: Result<Identity, TokenRefusal>,
+}
+
+/// Too many tokens are waiting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AuthenticatorBusy;
+
+/// The shard's end. Dropping it lets the thread end.
+pub(crate) struct Authenticator {
+    requests: SyncSender<Request>,
+    verdicts: Receiver<Verdict>,
+}
+
+struct Request {
+    connection: ConnectionId,
+    token: String,
+}
+
+impl Authenticator {
+    /// Starts the thread; it rings `bell` for every verdict.
+    pub(crate) fn spawn(verifier: TokenVerifier, bell: Arc<Doorbell>) -> io::Result<(Authenticator, JoinHandle<()>)> {
+        let (requests, queue) = sync_channel::<Request>(TOKENS_QUEUED_MAX);
+        let (verdict_sender, verdicts) = sync_channel(TOKENS_QUEUED_MAX);
+        let thread = thread::Builder::new().name("authenticate".to_owned()).spawn(move || {
+            for Request { connection, token } in queue {
+                let result = verifier.verify(&token, clock::now().wall);
+                if verdict_sender.send(Verdict { connection, result }).is_err() {
+                    return;
+                }
+                bell.ring();
+            }
+        })?;
+        Ok((Authenticator { requests, verdicts }, thread))
+    }
+
+    /// Asks; the verdict comes with a ring of the bell.
+    pub(crate) fn ask(&self, connection: ConnectionId, token: String) -> Result<(), AuthenticatorBusy> {
+        self.requests.try_send(Request { connection, token }).map_err(|error| match error {
+            TrySendError::Full(_) => AuthenticatorBusy,
+            TrySendError::Disconnected(_) => panic!("the authenticator lives as long as somebody can ask it"),
+        })
+    }
+
+    /// The next verdict that is there.
+    pub(crate) fn next_verdict(&self) -> Option<Verdict> {
+        self.verdicts.try_recv().ok()
+    }
+}

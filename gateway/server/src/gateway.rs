@@ -1,0 +1,183 @@
+//! A running gateway: its threads from start to drain.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+
+use gateway_core::{Shard, ShardCounters};
+use gateway_transport::TlsServer;
+
+use crate::acceptor::{Acceptor, SOCKETS_QUEUED_MAX};
+use crate::access_token::TokenVerifier;
+use crate::authenticator::Authenticator;
+use crate::config::{ConfigError, GatewayConfig};
+use crate::doorbell::Doorbell;
+use crate::driver::{DriverPick, DriverUnavailable};
+use crate::link_port::LinkPort;
+use crate::link_transport::LinkTransport;
+use crate::metrics::Metrics;
+use crate::monoio_driver::ShardThread;
+use crate::published::Published;
+use crate::shard_loop::ShardLoop;
+use crate::shard_port::ShardPort;
+
+/// Handle of the threads: one that accepts, one shard, one that checks tokens.
+pub struct Gateway {
+    address: SocketAddr,
+    driver: DriverPick,
+    metrics: Arc<Metrics>,
+    published: Arc<Published>,
+    bell: Arc<Doorbell>,
+    drain: Arc<AtomicBool>,
+    acceptor: Acceptor,
+    shard: JoinHandle<io::Result<()>>,
+    authenticator: JoinHandle<()>,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A value of the configuration is out of its range.
+    Config(ConfigError),
+    /// The driver that was asked for cannot be used here.
+    Driver(DriverUnavailable),
+    /// Nobody can listen there: the port is taken, the address is not ours, or it is not permitted.
+    Listen(SocketAddr, io::Error),
+    /// No thread or no socket pair is to be had.
+    Resources(io::Error),
+}
+
+impl Gateway {
+    /// Listens, and starts the threads.
+    pub fn start(
+        config: GatewayConfig,
+        tls: TlsServer,
+        verifier: TokenVerifier,
+        link: LinkTransport,
+    ) -> Result<Gateway, StartError> {
+        let shard_config = config.shard.clone();
+        Gateway::start_with(config, tls, verifier, link, || Shard::new(shard_config))
+    }
+
+    /// The same with a shard of another kind, which is made on its thread.
+    pub fn start_with<S: ShardPort + 'static>(
+        config: GatewayConfig,
+        tls: TlsServer,
+        verifier: TokenVerifier,
+        link: LinkTransport,
+        make_shard: impl FnOnce() -> S + Send + 'static,
+    ) -> Result<Gateway, StartError> {
+        config.check().map_err(StartError::Config)?;
+        let driver = config.driver.pick().map_err(StartError::Driver)?;
+        let listen_failed = |error| StartError::Listen(config.listen, error);
+        let listener = TcpListener::bind(config.listen).map_err(listen_failed)?;
+        let address = listener.local_addr().map_err(listen_failed)?;
+        let metrics = Arc::new(Metrics::default());
+        let (bell, post) = Doorbell::pair().map_err(StartError::Resources)?;
+        let (sender, sockets) = sync_channel(SOCKETS_QUEUED_MAX);
+        let drain = Arc::new(AtomicBool::new(false));
+        let (authenticator, authenticator_thread) =
+            Authenticator::spawn(verifier, bell.clone()).map_err(StartError::Resources)?;
+
+        let thread = ShardThread { driver: driver.driver, sockets, post, drain: drain.clone() };
+        let link = LinkPort::new(link, Waker::from(bell.clone()));
+        let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::default()));
+        let shard_published = published.clone();
+        let shard = thread::Builder::new()
+            .name("shard 0".to_owned())
+            .spawn(move || {
+                thread.run(ShardLoop::new(
+                    make_shard(),
+                    config,
+                    shard_metrics,
+                    shard_published,
+                    tls,
+                    authenticator,
+                    link,
+                ))
+            })
+            .map_err(StartError::Resources)?;
+        // What came over the link before the shard could listen for it.
+        bell.ring();
+        let acceptor =
+            Acceptor::spawn(listener, sender, bell.clone(), metrics.clone()).map_err(StartError::Resources)?;
+        tracing::info!(%address, "{driver}");
+        Ok(Gateway {
+            address,
+            driver,
+            metrics,
+            published,
+            bell,
+            drain,
+            acceptor,
+            shard,
+            authenticator: authenticator_thread,
+        })
+    }
+
+    /// Where it listens, with the port it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Which driver moves the bytes, and why that one.
+    pub fn driver(&self) -> &DriverPick {
+        &self.driver
+    }
+
+    /// Whether sessions can be served: the link to the router is up.
+    pub fn is_ready(&self) -> bool {
+        self.published.is_ready()
+    }
+
+    /// What the shard has counted, not older than a second.
+    pub fn shard_counters(&self) -> ShardCounters {
+        self.published.counters()
+    }
+
+    /// What the shell counts, also after the gateway has ended.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Whether the shard thread has ended by itself: a fault of ours. [`Self::drain`] then says which.
+    pub fn has_failed(&self) -> bool {
+        self.shard.is_finished()
+    }
+
+    /// Stops accepting, lets the shard say goodbye to everybody, flushes, and ends the threads. Takes at most the drain
+    /// timeout of the configuration and a moment.
+    pub fn drain(self) -> io::Result<()> {
+        let Gateway { bell, drain, acceptor, shard, authenticator, .. } = self;
+        drop(acceptor);
+        drain.store(true, Ordering::Release);
+        bell.ring();
+        let result = join(shard);
+        join(authenticator);
+        result
+    }
+}
+
+fn join<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Config(error) => error.fmt(f),
+            StartError::Driver(error) => error.fmt(f),
+            StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Resources(error) => {
+                write!(f, "cannot start the threads of the gateway: {error}; see `ulimit -u` and `ulimit -n`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

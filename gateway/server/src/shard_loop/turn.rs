@@ -1,0 +1,232 @@
+//! What happens within a turn: frames to the shard, actions of the shard, deadlines of the driver.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use gateway_core::{AuthRefusal, CloseCause, ConnectionId, Flow};
+use gateway_transport::{Blame, TlsError};
+use protocol::codes::Code;
+use protocol::frame::FrameError;
+use protocol::time::Now;
+
+use super::{Entry, Phase, ShardLoop};
+use crate::authenticator::Verdict;
+use crate::shard_port::{ShardAction, ShardPort};
+
+/// What somebody without a TLS session gets of the close timeout: enough for an alert, too little to pile up sockets.
+const STRANGER_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+impl<S: ShardPort> ShardLoop<S> {
+    /// Polls the shard until it wants nothing more, and wakes who waits for something of that.
+    pub(super) fn end_turn(&mut self, now: Now) {
+        while let Some(action) = self.shard.poll_action() {
+            self.act(now, action);
+        }
+        // A batch that has left may let the shard go on with connections that waited for it.
+        self.link.send(now, &mut self.shard);
+        while let Some(action) = self.shard.poll_action() {
+            self.act(now, action);
+            self.link.send(now, &mut self.shard);
+        }
+        self.published.set_ready(self.shard.is_ready());
+        if self.has_earlier_deadline() {
+            self.timer.waiting.take().inspect(Waker::wake_by_ref);
+        }
+        if self.is_drained() {
+            self.published.set_counters(self.shard.counters());
+            self.waiting_for_end.take().inspect(Waker::wake_by_ref);
+        }
+    }
+
+    pub(super) fn has_earlier_deadline(&self) -> bool {
+        self.shard.poll_timeout().is_some_and(|deadline| deadline < self.timer.armed_for)
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.drain_deadline.is_some() && self.entries.is_empty()
+    }
+
+    fn act(&mut self, now: Now, action: ShardAction<S::Frame>) {
+        match action {
+            ShardAction::Authenticate { connection, access_token } => {
+                if self.authenticator.ask(connection, access_token).is_err() {
+                    self.shard.handle_authenticated(now, connection, Err(AuthRefusal::Busy));
+                }
+            }
+            ShardAction::Send { connection, frame } => {
+                // The parts of the frame are the shard's until the next time it is polled.
+                let parts = self.shard.frame(&frame);
+                if let Some(entry) = self.entries.get_mut(&connection).filter(|entry| entry.is_open()) {
+                    entry.connection.queue(parts);
+                    entry.writer.take().inspect(Waker::wake_by_ref);
+                }
+            }
+            ShardAction::Release { connection } => {
+                if let Some(entry) = self.open_entry(connection) {
+                    entry.is_held = false;
+                    entry.read_since = now.monotonic;
+                    entry.reader.take().inspect(Waker::wake_by_ref);
+                    self.cut_frames(now, connection);
+                }
+            }
+            ShardAction::Close { connection, code } => {
+                tracing::debug!(?connection, code = code.name(), "closing");
+                self.close(now, connection, CloseCause::ByShard);
+            }
+        }
+    }
+
+    fn open_entry(&mut self, key: ConnectionId) -> Option<&mut Entry> {
+        self.entries.get_mut(&key).filter(|entry| entry.is_open())
+    }
+
+    /// Tells the shard every whole frame, until it wants no more of this connection.
+    pub(super) fn cut_frames(&mut self, now: Now, key: ConnectionId) {
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
+        while !entry.is_held {
+            match entry.connection.next_frame(now.monotonic) {
+                Ok(Some(frame)) => {
+                    tracing::trace!(connection = ?key, size = frame.len(), "frame received");
+                    match self.shard.handle_frame(now, key, frame) {
+                        Flow::Continue => {}
+                        Flow::Hold => entry.is_held = true,
+                        Flow::Retry => {
+                            entry.connection.put_back();
+                            entry.is_held = true;
+                            break;
+                        }
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    entry.is_held = true;
+                    self.shard.handle_violation(now, key, code_of(error));
+                }
+            }
+        }
+        entry.connection.end_turn(&mut self.scratch);
+        self.account(now, key);
+    }
+
+    /// Counts the memory of a connection anew, and makes room when there is too little.
+    fn account(&mut self, now: Now, key: ConnectionId) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let bytes_held = entry.connection.bytes_held();
+        self.torn_bytes = self.torn_bytes - entry.bytes_held + bytes_held;
+        entry.bytes_held = bytes_held;
+        if entry.connection.torn_since().is_some() {
+            self.torn.insert(key);
+        } else {
+            self.torn.remove(&key);
+        }
+        if self.torn_bytes > self.config.torn_bytes_max {
+            self.make_room(now);
+        }
+    }
+
+    /// Gives up the connection that holds most, of equals the one that began first. One a turn is enough: a turn adds
+    /// less than the largest one holds.
+    fn make_room(&mut self, now: Now) {
+        let open = self.entries.iter().filter(|(_, entry)| entry.is_open() && entry.bytes_held > 0);
+        let largest =
+            open.max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
+        let Some(key) = largest.map(|(key, _)| *key) else { return };
+        self.metrics.closed_torn_bytes.increment();
+        self.violated(now, key, Code::Overloaded);
+    }
+
+    /// Who cannot be told a code is not worth the wait.
+    fn violated(&mut self, now: Now, key: ConnectionId, code: Code) {
+        let Some(entry) = self.open_entry(key) else { return };
+        if entry.connection.is_established() {
+            entry.is_held = true;
+            self.shard.handle_violation(now, key, code);
+        } else {
+            self.abort(key, CloseCause::Lost);
+        }
+    }
+
+    pub(super) fn authenticated(&mut self, now: Now, verdict: Verdict) {
+        let Verdict { connection, result } = verdict;
+        let Some(entry) = self.open_entry(connection) else { return };
+        if result.is_ok() {
+            entry.connection.set_authenticated();
+        }
+        self.shard.handle_authenticated(now, connection, result.map_err(AuthRefusal::from));
+    }
+
+    pub(super) fn tls_failed(&mut self, now: Now, key: ConnectionId, error: TlsError) {
+        let metrics = &self.metrics;
+        let counter = match (error, error.blame()) {
+            (TlsError::NotTls, _) => &metrics.closed_not_tls,
+            (_, Blame::InvalidBytes | Blame::Local) => &metrics.closed_tls_invalid,
+            (_, Blame::PeerMisbehaved) => &metrics.closed_tls_misbehaved,
+            (_, Blame::Incompatible) => &metrics.closed_tls_incompatible,
+            (_, Blame::PeerRefused) => &metrics.closed_tls_alert,
+        };
+        counter.increment();
+        tracing::debug!(connection = ?key, %error, "TLS failed");
+        self.close(now, key, CloseCause::Transport);
+    }
+
+    /// Flushes what is queued, then ends. Does nothing for a connection that is ending already.
+    pub(super) fn close(&mut self, now: Now, key: ConnectionId, cause: CloseCause) {
+        let close_timeout = self.config.close_timeout;
+        let Some(entry) = self.open_entry(key) else { return };
+        let is_stranger = !entry.connection.is_established();
+        let deadline =
+            now.monotonic + if is_stranger { close_timeout.min(STRANGER_CLOSE_TIMEOUT) } else { close_timeout };
+        entry.connection.finish();
+        entry.phase = Phase::Closing { deadline, cause };
+        entry.wake();
+        self.closing.insert(key);
+        self.account(now, key);
+    }
+
+    /// Ends at once.
+    pub(super) fn abort(&mut self, key: ConnectionId, cause: CloseCause) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let cause = match entry.phase {
+            Phase::Open => cause,
+            Phase::Closing { cause, .. } | Phase::Aborted { cause } => cause,
+        };
+        entry.phase = Phase::Aborted { cause };
+        entry.wake();
+    }
+
+    pub(super) fn sweep_torn(&mut self, now: Now) {
+        let is_late = |key: &&ConnectionId| {
+            let Some(entry) = self.entries.get(key).filter(|entry| entry.is_open() && !entry.is_held) else {
+                return false;
+            };
+            // While it was not read, its bytes could not come.
+            let since = entry.connection.torn_since().map(|since| since.max(entry.read_since));
+            since.is_some_and(|since| now.monotonic.since(since) >= self.config.frame_timeout)
+        };
+        let late: Vec<_> = self.torn.iter().filter(is_late).copied().collect();
+        for key in late {
+            self.violated(now, key, Code::FrameTimeout);
+        }
+    }
+
+    pub(super) fn sweep_closing(&mut self, now: Now) {
+        let is_late = |key: &&ConnectionId| {
+            let phase = self.entries.get(key).map(|entry| entry.phase);
+            matches!(phase, Some(Phase::Closing { deadline, .. }) if deadline <= now.monotonic)
+        };
+        let late: Vec<_> = self.closing.iter().filter(is_late).copied().collect();
+        for key in late {
+            if self.entries.get(&key).is_some_and(|entry| entry.is_writing) {
+                self.metrics.closed_aborted.increment();
+            }
+            self.abort(key, CloseCause::Lost);
+        }
+    }
+}
+
+fn code_of(error: FrameError) -> Code {
+    match error {
+        FrameError::TooLarge => Code::FrameTooLarge,
+        FrameError::Invalid => Code::FrameInvalid,
+    }
+}

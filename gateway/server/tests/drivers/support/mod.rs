@@ -1,0 +1,117 @@
+//! A gateway with a shard of a few lines, and a client of std sockets: what the tests of the drivers share.
+
+mod client;
+mod echo_shard;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use gateway_core::{CloseCause, Identity};
+use gateway_server::{
+    Driver, DriverChoice, Gateway, GatewayConfig, LINK_BATCHES_MAX, LinkTransport, Metrics, TokenSigner, TokenVerifier,
+    clock,
+};
+use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
+use protocol::ids::{Realm, UserId};
+
+pub(crate) use client::Client;
+pub(crate) use echo_shard::{EchoShard, HELLO_TIMEOUT};
+
+/// A gateway under test, and what a client of it needs.
+pub(crate) struct Bench {
+    pub(crate) gateway: Gateway,
+    pub(crate) tls_client: TlsClient,
+    pub(crate) signer: TokenSigner,
+    /// The router's end of the link.
+    pub(crate) link: Option<LinkTransport>,
+    /// How each connection ended, in order.
+    pub(crate) closed: Receiver<CloseCause>,
+}
+
+/// Deadlines short enough for a test, and each at least twice as long as the driver's tick.
+pub(crate) fn config() -> GatewayConfig {
+    GatewayConfig {
+        frame_timeout: Duration::from_millis(500),
+        close_timeout: Duration::from_millis(300),
+        drain_timeout: Duration::from_secs(1),
+        ..GatewayConfig::default()
+    }
+}
+
+/// A gateway with each driver that works here, one after the other.
+pub(crate) fn with_each_driver(config: &GatewayConfig) -> impl Iterator<Item = Bench> {
+    each_driver(config).map(Bench::start)
+}
+
+/// The configuration for each driver that works here.
+pub(crate) fn each_driver(config: &GatewayConfig) -> impl Iterator<Item = GatewayConfig> {
+    let choices = [Driver::MonoioReadiness, Driver::MonoioUring].map(DriverChoice::Only);
+    choices.into_iter().filter(|choice| choice.pick().is_ok()).map(|driver| GatewayConfig { driver, ..config.clone() })
+}
+
+/// Both sides of TLS with a certificate for `localhost`, and what makes tokens with what checks them.
+fn credentials() -> (TlsServer, TlsClient, TokenSigner, TokenVerifier) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
+    let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+    let identity = ServerIdentity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).expect("PEM");
+    let tls_server = TlsServer::new(identity).expect("they belong together");
+    let tls_client = TlsClient::from_pem(certificate.as_bytes()).expect("PEM");
+    let signer = TokenSigner::generate().expect("randomness");
+    let verifier = TokenVerifier::new(vec![signer.public_key()]);
+    (tls_server, tls_client, signer, verifier)
+}
+
+impl Bench {
+    fn start(config: GatewayConfig) -> Bench {
+        let (tls_server, tls_client, signer, verifier) = credentials();
+        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+        let (causes, closed) = channel();
+        let gateway =
+            Gateway::start_with(config, tls_server, verifier, near, || EchoShard::new(causes)).expect("it starts");
+        Bench { gateway, tls_client, signer, link: Some(far), closed }
+    }
+
+    /// With the shard of the product. Nothing tells how its connections end.
+    pub(crate) fn start_product(config: GatewayConfig) -> Bench {
+        let (tls_server, tls_client, signer, verifier) = credentials();
+        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+        let gateway = Gateway::start(config, tls_server, verifier, near).expect("it starts");
+        Bench { gateway, tls_client, signer, link: Some(far), closed: channel().1 }
+    }
+
+    /// Whatever happened, a good client is still served, and the gateway ends when it is asked to.
+    pub(crate) fn finish(self) {
+        self.say_hello().expect_echo(b"still here");
+        self.gateway.drain().expect("it ends well");
+    }
+
+    pub(crate) fn metrics(&self) -> std::sync::Arc<Metrics> {
+        self.gateway.metrics()
+    }
+
+    /// A token that expires so far from now.
+    pub(crate) fn token(&self, lifetime: Duration) -> Vec<u8> {
+        let user = UserId::new(Realm(1), 1);
+        let identity = Identity { user, device: None, expires_at: clock::now().wall.plus(lifetime) };
+        self.signer.sign(&identity).into_bytes()
+    }
+
+    /// A client that has finished its handshake.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.gateway.address(), &self.tls_client)
+    }
+
+    /// A client that has been welcomed.
+    pub(crate) fn say_hello(&self) -> Client {
+        let mut client = self.connect();
+        client.send(&self.token(Duration::from_secs(60)));
+        assert_eq!(client.receive().as_deref(), Some(&b"welcome"[..]));
+        client
+    }
+
+    /// How the next connection ended.
+    pub(crate) fn next_cause(&self) -> CloseCause {
+        self.closed.recv_timeout(Duration::from_secs(10)).expect("a connection ends")
+    }
+}
