@@ -1,4 +1,25 @@
-//! The pure heart of the router: conversation and user owners.
-
+//! The pure heart of the router: conversation owners give order and permission, user owners keep each user's log and
+//! the sessions of its devices. Persist first, then fan out.
+//!
+//! No clock, no I/O: the shell reports what happened with `handle_*`, and drains [`Router::poll_action`] afterwards.
 #![no_std]
+
 extern crate alloc;
+
+mod config;
+mod context;
+mod conversation;
+mod dedup;
+mod links;
+mod mail;
+mod members;
+mod receipts;
+mod request;
+mod router;
+mod session;
+mod store_queue;
+mod user;
+
+pub use config::{RouterConfig, RouterCounters};
+pub use links::LinkId;
+pub use router::{Action, Router};

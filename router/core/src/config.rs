@@ -1,0 +1,86 @@
+//! The bounds of a router, and what it counts.
+
+use core::time::Duration;
+
+use protocol::ids::Epoch;
+
+/// Every bound is stated with what happens when it is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterConfig {
+    /// New at every start of the process.
+    pub router_incarnation: u64,
+    /// Of this ownership; higher than every earlier one.
+    pub epoch: Epoch,
+    /// Owned conversations in memory; idle ones beyond are forgotten and loaded again when needed.
+    pub conversations_max: usize,
+    /// Owned users in memory; as above.
+    pub users_max: usize,
+    /// Client ids remembered per conversation; older ones are asked of the store. 0: always ask.
+    pub dedup_window_entries: usize,
+    /// Events pushed to a device and not acked; the rest waits in its log.
+    pub push_window_events: usize,
+    /// Bytes likewise; one event always goes.
+    pub push_window_bytes: usize,
+    /// Requests waiting for one conversation; further ones are refused with `TryAgain`.
+    pub inbox_max: usize,
+    /// Answers waiting for one gateway's credits; beyond, the link is dropped and built anew.
+    pub link_backlog_bytes_max: usize,
+    /// Receipts of one reader in one conversation reach a sender at most this often.
+    pub receipt_interval: Duration,
+    /// Device cursors and fan-out marks are saved at most this often.
+    pub flush_interval: Duration,
+    /// A failed request of the store is repeated after this time, doubled each time.
+    pub store_retry_min: Duration,
+    /// The end of the doubling.
+    pub store_retry_max: Duration,
+    /// What a client is told to wait with `TryAgain` and `DiskLow`.
+    pub retry_after: Duration,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        RouterConfig {
+            router_incarnation: 1,
+            epoch: Epoch(1),
+            conversations_max: 100_000,
+            users_max: 1_000_000,
+            dedup_window_entries: 256,
+            push_window_events: 256,
+            push_window_bytes: 256 * 1024,
+            inbox_max: 1024,
+            link_backlog_bytes_max: 64 * 1024 * 1024,
+            receipt_interval: Duration::from_secs(1),
+            flush_interval: Duration::from_secs(1),
+            store_retry_min: Duration::from_millis(50),
+            store_retry_max: Duration::from_secs(2),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Counts since the start; they only rise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouterCounters {
+    /// MessageAcks for messages seen for the first time.
+    pub messages_acked: u64,
+    /// Sends with `attempt > 0`.
+    pub retries_seen: u64,
+    /// Sends that turned out to be there already.
+    pub dedup_hits: u64,
+    /// Questions to the store whether a client id is known.
+    pub dedup_lookups: u64,
+    /// Sessions that went on after their cursor.
+    pub resumes: u64,
+    /// Sessions that got a Snapshot.
+    pub snapshots: u64,
+    /// Entries that a user's log lacked and pulled.
+    pub gap_pulls: u64,
+    /// Pointers sent again after a start.
+    pub pointers_repeated: u64,
+    /// Places that were filled with voids.
+    pub holes_voided: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Requests of the store that failed and were repeated.
+    pub store_retries: u64,
+}

@@ -1,0 +1,149 @@
+//! What every owner works with in a turn: the clock reading, the post between owners, the store, the links.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use protocol::codes::Code;
+use protocol::encode::{FrameBuilder, Refusal};
+use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
+use protocol::time::Now;
+use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
+use storage_api::{Mutation, Request, StoreToken, StoreTraits};
+
+use crate::config::{RouterConfig, RouterCounters};
+use crate::links::{Links, PushTemplate};
+use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
+use crate::request::ConversationRequest;
+use crate::store_queue::StoreQueue;
+
+pub(crate) struct Context {
+    pub(crate) now: Now,
+    pub(crate) config: RouterConfig,
+    pub(crate) traits: StoreTraits,
+    pub(crate) counters: RouterCounters,
+    pub(crate) links: Links,
+    pub(crate) store: StoreQueue,
+    pub(crate) builder: FrameBuilder,
+    pub(crate) mail: VecDeque<Mail>,
+    pub(crate) disk_low: bool,
+    /// Requests for the shell to hand to the store.
+    pub(crate) submitted: VecDeque<(StoreToken, Request)>,
+    /// With one log: the write of this turn.
+    write: Vec<Mutation>,
+    effects: Vec<Effect>,
+}
+
+impl Context {
+    pub(crate) fn new(config: RouterConfig, traits: StoreTraits) -> Context {
+        Context {
+            now: Now::default(),
+            config,
+            traits,
+            counters: RouterCounters::default(),
+            links: Links::default(),
+            store: StoreQueue::default(),
+            builder: FrameBuilder::default(),
+            mail: VecDeque::new(),
+            disk_low: false,
+            submitted: VecDeque::new(),
+            write: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    pub(crate) fn tell_conversation(&mut self, conversation: ConversationId, mail: ToConversation) {
+        self.mail.push_back(Mail::Conversation(conversation, mail));
+    }
+
+    pub(crate) fn tell_user(&mut self, user: UserId, mail: ToUser) {
+        self.mail.push_back(Mail::User(user, mail));
+    }
+
+    pub(crate) fn ask(&mut self, request: Request, purpose: Purpose) {
+        let token = self.store.submit(request.clone(), purpose, self.config.store_retry_min);
+        self.submitted.push_back((token, request));
+    }
+
+    /// Makes a mutation durable, and lets `effect` happen when it is. With one log it rides with all others of this turn.
+    pub(crate) fn write(&mut self, mutation: Mutation, effect: Option<Effect>) {
+        self.write.push(mutation);
+        self.effects.extend(effect);
+        if !self.traits.one_log {
+            self.flush_write();
+        }
+    }
+
+    pub(crate) fn flush_write(&mut self) {
+        if self.write.is_empty() {
+            return;
+        }
+        let request = Request::Write(core::mem::take(&mut self.write));
+        let effects = core::mem::take(&mut self.effects);
+        self.ask(request, Purpose::Write(effects));
+    }
+
+    /// Answers a request with why it is not served.
+    pub(crate) fn refuse(&mut self, session: SessionRef, request: &ConversationRequest, code: Code) {
+        let (client_frame, client_id, request_id) = request.reference();
+        match client_id {
+            Some(client_op_id) if request.is_operation() => self.op_ack(session, client_op_id, Err(code)),
+            client_msg_id => self.refuse_frame(session, client_frame, client_msg_id, request_id, code),
+        }
+    }
+
+    pub(crate) fn refuse_frame(
+        &mut self,
+        session: SessionRef,
+        client_frame: ClientBody,
+        client_msg_id: Option<ClientMsgId>,
+        request_id: u32,
+        code: Code,
+    ) {
+        self.counters.refused += 1;
+        let retry_after_ms = if code.is_temporary() { self.config.retry_after.as_millis() as u32 } else { 0 };
+        let refusal = Refusal { code, retry_after_ms, client_frame, client_msg_id, request_id };
+        self.links.answer(session, self.builder.error(refusal));
+    }
+
+    /// Answers a frame that could not be decoded, under the name that the client gave it.
+    pub(crate) fn refuse_undecoded(&mut self, session: SessionRef, frame: &wire::ClientFrame<'_>, code: Code) {
+        if let Some(client_op_id) = frame.client_op_id() {
+            return self.op_ack(session, client_op_id.into(), Err(code));
+        }
+        let client_msg_id = frame.body_as_message_send().map(|send| send.client_msg_id().into());
+        self.refuse_frame(session, frame.body_type(), client_msg_id, 0, code);
+    }
+
+    pub(crate) fn op_ack(
+        &mut self,
+        session: SessionRef,
+        client_op_id: ClientMsgId,
+        done: Result<(ConversationId, Seq), Code>,
+    ) {
+        let frame = self.builder.server(|fbb| {
+            let text = done.err().map(|code| fbb.create_string(code.text()));
+            let id = client_op_id.into();
+            let conversation = done.ok().map(|(conversation, _)| conversation.into());
+            let args = wire::OpAckArgs {
+                client_op_id: Some(&id),
+                status: if done.is_ok() { OpStatus::Done } else { OpStatus::Refused },
+                code: done.err().map_or(0, Code::number),
+                conversation: conversation.as_ref(),
+                seq: done.map_or(0, |(_, seq)| seq.0),
+                text,
+            };
+            (ServerBody::OpAck, wire::OpAck::create(fbb, &args).as_union_value())
+        });
+        self.links.answer(session, frame);
+    }
+
+    /// The Push of one event that many recipients share.
+    pub(crate) fn push_template(&mut self, event: &protocol::event::Event) -> PushTemplate {
+        // The value is never the default of the field, or the field would not be there.
+        let frame = self.builder.push(UserSeq(u64::MAX), core::slice::from_ref(event));
+        let view = protocol::frame::server_frame(frame).expect("what we have built verifies");
+        let table = view.body_as_push().expect("it is a Push")._tab;
+        let field = table.vtable().get(wire::Push::VT_FIRST_USER_SEQ);
+        PushTemplate { user_seq_offset: table.loc() + usize::from(field), frame: frame.into() }
+    }
+}

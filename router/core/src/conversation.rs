@@ -1,0 +1,368 @@
+//! The owner of one conversation: gives each entry its place, makes it durable, acks it, and tells its members.
+//!
+//! Per entry: dedup, permission, place, write; acks leave in order of seq once everything before is durable. Dedup comes
+//! before permission, so that a retry gets the same answer also after its sender was removed.
+
+mod admit;
+mod answer;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::codes::Code;
+use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
+use protocol::time::WallTime;
+use protocol::wire::ConversationKind;
+use storage_api::{ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Mutation, Request, Response};
+
+use crate::context::Context;
+use crate::dedup::DedupWindow;
+use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser};
+use crate::members::Members;
+use crate::request::ConversationRequest;
+
+/// A conversation that is being loaded or served.
+pub(crate) struct ConversationOwner {
+    id: ConversationId,
+    inbox: VecDeque<ToConversation>,
+    /// Pages that the store is reading for somebody.
+    reads: usize,
+    /// `None` while it is being loaded.
+    conversation: Option<Conversation>,
+}
+
+/// Who waits for an entry, and under which name of theirs.
+#[derive(Clone, Copy)]
+struct Waiter {
+    session: SessionRef,
+    client_id: ClientMsgId,
+    is_operation: bool,
+}
+
+struct InFlight {
+    entry: Arc<Entry>,
+    waiters: Vec<Waiter>,
+    is_durable: bool,
+}
+
+/// The request at the head of the line, which waits for the store; everything behind it waits too, for order.
+enum Step {
+    /// Whether its client id is known.
+    Dedup(SessionRef, ConversationRequest),
+    /// Whether these users exist.
+    Users(SessionRef, ConversationRequest, usize),
+    /// How many places of a former owner are still being voided.
+    Holes(usize),
+}
+
+struct Conversation {
+    id: ConversationId,
+    /// `Unknown` until its first entry.
+    kind: ConversationKind,
+    title: String,
+    members: Members,
+    head: Seq,
+    head_ordinal: Ordinal,
+    /// Everything up to here may be acked, pushed and read.
+    durable_head: Seq,
+    server_time: WallTime,
+    in_flight: VecDeque<InFlight>,
+    dedup: DedupWindow,
+    step: Option<Step>,
+    /// The last entry of each sender since the conversation was loaded.
+    last_sent: BTreeMap<UserId, Seq>,
+    loaded_head: Seq,
+    receipts: BTreeMap<(UserId, ReceiptKind), Seq>,
+    /// First and last pointer that each user's log has not confirmed.
+    unconfirmed: BTreeMap<UserId, (Seq, Seq)>,
+    fanned: Seq,
+}
+
+impl ConversationOwner {
+    pub(crate) fn load(context: &mut Context, id: ConversationId) -> ConversationOwner {
+        context.ask(Request::LoadConversation(id), Purpose::LoadConversation(id));
+        ConversationOwner { id, inbox: VecDeque::new(), reads: 0, conversation: None }
+    }
+
+    /// Nothing would be lost if it were loaded again.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.inbox.is_empty()
+            && self.reads == 0
+            && self.conversation.as_ref().is_some_and(|conversation| {
+                conversation.in_flight.is_empty() && conversation.step.is_none() && conversation.unconfirmed.is_empty()
+            })
+    }
+
+    pub(crate) fn handle(&mut self, context: &mut Context, mail: ToConversation) {
+        match mail {
+            ToConversation::Request { session, request } if self.inbox.len() >= context.config.inbox_max => {
+                context.refuse(session, &request, Code::TryAgain);
+            }
+            mail => self.inbox.push_back(mail),
+        }
+        self.work(context);
+    }
+
+    pub(crate) fn loaded(&mut self, context: &mut Context, row: Option<ConversationRow>) {
+        let mut conversation = Conversation::new(self.id, row.as_ref());
+        conversation.fill_holes(context, row.map(|row| row.holes).unwrap_or_default());
+        self.conversation = Some(conversation);
+        self.work(context);
+    }
+
+    pub(crate) fn stepped(&mut self, context: &mut Context, response: Response) {
+        let conversation = self.conversation.as_mut().expect("only a loaded conversation asks");
+        match (conversation.step.take(), response) {
+            (Some(Step::Dedup(session, request)), Response::Found(found)) => {
+                conversation.dedup_answered(context, session, request, found.as_deref());
+            }
+            (Some(Step::Users(session, request, wanted)), Response::Users(users)) => {
+                if users.len() == wanted {
+                    conversation.admit(context, session, request);
+                } else {
+                    context.refuse(session, &request, Code::NoSuchUser);
+                }
+            }
+            _ => unreachable!("one step at a time, answered by its own kind"),
+        }
+        self.work(context);
+    }
+
+    /// A damaged record lay where a page should have been.
+    pub(crate) fn read_failed(&mut self) {
+        self.reads -= 1;
+    }
+
+    /// A damaged record lay where the answer should have been: the request fails, the conversation goes on.
+    pub(crate) fn step_failed(&mut self, context: &mut Context) {
+        let conversation = self.conversation.as_mut().expect("only a loaded conversation asks");
+        if let Some(Step::Dedup(session, request) | Step::Users(session, request, _)) = conversation.step.take() {
+            context.refuse(session, &request, Code::TryAgain);
+        }
+        self.work(context);
+    }
+
+    pub(crate) fn entry_durable(&mut self, context: &mut Context, seq: Seq) {
+        let conversation = self.conversation.as_mut().expect("only a loaded conversation writes");
+        conversation.entry_durable(context, seq);
+        self.work(context);
+    }
+
+    pub(crate) fn history_read(
+        &mut self,
+        context: &mut Context,
+        session: SessionRef,
+        request_id: u32,
+        entries: &[Arc<Entry>],
+    ) {
+        self.reads -= 1;
+        if let Some(conversation) = &self.conversation {
+            conversation.history_page(context, session, request_id, entries);
+        }
+    }
+
+    pub(crate) fn pulled(&mut self, context: &mut Context, user: UserId, up_to: Seq, entries: Vec<Arc<Entry>>) {
+        self.reads -= 1;
+        let Some(conversation) = &self.conversation else { return };
+        let up_to = entries.last().map_or(up_to, |entry| entry.key.seq);
+        let entries =
+            entries.into_iter().filter(|entry| conversation.members.visible_to(user, entry.key.seq)).collect();
+        context.tell_user(user, ToUser::Pulled { conversation: self.id, entries, up_to });
+    }
+
+    fn work(&mut self, context: &mut Context) {
+        let Some(conversation) = &mut self.conversation else { return };
+        while conversation.step.is_none() && conversation.in_flight.len() < ENTRIES_IN_FLIGHT_MAX {
+            let Some(mail) = self.inbox.pop_front() else { return };
+            self.reads += usize::from(conversation.handle(context, mail));
+        }
+    }
+}
+
+impl Conversation {
+    fn new(id: ConversationId, row: Option<&ConversationRow>) -> Conversation {
+        let mut conversation = Conversation {
+            id,
+            kind: ConversationKind::Unknown,
+            title: String::new(),
+            members: Members::default(),
+            head: Seq(0),
+            head_ordinal: Ordinal(0),
+            durable_head: Seq(0),
+            server_time: WallTime(0),
+            in_flight: VecDeque::new(),
+            dedup: DedupWindow::default(),
+            step: None,
+            last_sent: BTreeMap::new(),
+            loaded_head: Seq(0),
+            receipts: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
+            fanned: Seq(0),
+        };
+        if let Some(row) = row {
+            conversation.kind = row.kind;
+            conversation.title = row.title.clone();
+            conversation.members = Members::new(row.members.clone());
+            conversation.head = row.head;
+            conversation.head_ordinal = row.head_ordinal;
+            conversation.durable_head = row.head;
+            conversation.loaded_head = row.head;
+            conversation.receipts =
+                row.receipts.iter().map(|receipt| ((receipt.user, ReceiptKind::Read), receipt.read)).collect();
+            conversation.fanned = row.fanned;
+        }
+        conversation
+    }
+
+    fn exists(&self) -> bool {
+        self.kind != ConversationKind::Unknown
+    }
+
+    /// Places that a former owner gave and never wrote become voids before anything is served.
+    fn fill_holes(&mut self, context: &mut Context, holes: Vec<Seq>) {
+        if holes.is_empty() {
+            self.repeat_pointers(context);
+            return;
+        }
+        self.step = Some(Step::Holes(holes.len()));
+        for seq in holes {
+            context.counters.holes_voided += 1;
+            let key = EntryKey { conversation: self.id, seq };
+            let void = Entry { key, epoch: context.config.epoch, ordinal: Ordinal(0), body: EntryBody::Void };
+            context.write(Mutation::Entry(Arc::new(void)), Some(Effect::Entry(self.id, seq)));
+        }
+    }
+
+    /// What a former owner may not have told: each member pulls what its log lacks.
+    fn repeat_pointers(&mut self, context: &mut Context) {
+        if context.traits.one_log || !self.exists() || self.fanned >= self.durable_head {
+            return;
+        }
+        for row in self.members.all() {
+            let seq = self.members.last_visible(row.user, self.durable_head);
+            if seq > self.fanned {
+                context.counters.pointers_repeated += 1;
+                self.unconfirmed.insert(row.user, (self.fanned.next(), seq));
+                context.tell_user(row.user, ToUser::Repeat { conversation: self.id, seq });
+            }
+        }
+    }
+
+    /// Whether the store reads a page for it now.
+    fn handle(&mut self, context: &mut Context, mail: ToConversation) -> bool {
+        match mail {
+            ToConversation::Request { session, request } => return self.request(context, session, request),
+            ToConversation::Held { user, up_to } => self.held(context, user, up_to),
+            ToConversation::Pull { user, after } => {
+                let request = Request::ReadEntries {
+                    conversation: self.id,
+                    from: after.next(),
+                    to: self.durable_head,
+                    newest_first: false,
+                    count_max: 256,
+                    bytes_max: 1024 * 1024,
+                };
+                let purpose = Purpose::Pull { conversation: self.id, user, up_to: self.durable_head };
+                context.ask(request, purpose);
+                return true;
+            }
+            ToConversation::Receipt { kind, user, up_to, ticket } => {
+                self.receipt(context, kind, user, up_to, ticket);
+            }
+            ToConversation::Wake => {}
+        }
+        false
+    }
+
+    fn request(&mut self, context: &mut Context, session: SessionRef, request: ConversationRequest) -> bool {
+        match &request {
+            ConversationRequest::Send { message, attempt } => {
+                context.counters.retries_seen += u64::from(*attempt > 0);
+                let (client_id, attempt) = (message.client_msg_id, *attempt);
+                self.deduplicate(context, session, request, client_id, attempt);
+                false
+            }
+            // An operation has no attempt number: it may always be a retry.
+            ConversationRequest::Create { client_op_id, .. } | ConversationRequest::Change { client_op_id, .. } => {
+                let client_id = *client_op_id;
+                self.deduplicate(context, session, request, client_id, 1);
+                false
+            }
+            _ => self.read_request(context, session, request),
+        }
+    }
+
+    fn entry_durable(&mut self, context: &mut Context, seq: Seq) {
+        if let Some(Step::Holes(left)) = &mut self.step {
+            *left -= 1;
+            if *left == 0 {
+                self.step = None;
+                self.repeat_pointers(context);
+            }
+            return;
+        }
+        let first = self.in_flight.front().expect("an entry is in flight until it is durable").entry.key.seq;
+        let index = (seq.0 - first.0) as usize;
+        self.in_flight[index].is_durable = true;
+        while let Some(done) = self.in_flight.pop_front_if(|entry| entry.is_durable) {
+            self.durable_head = done.entry.key.seq;
+            if matches!(done.entry.body, EntryBody::Message(_)) {
+                context.counters.messages_acked += 1;
+            }
+            for waiter in &done.waiters {
+                self.ack(context, *waiter, done.entry.key.seq, done.entry.server_time());
+            }
+            if !context.traits.one_log {
+                self.fan_out(context, &done.entry);
+            }
+        }
+    }
+
+    fn fan_out(&mut self, context: &mut Context, entry: &Arc<Entry>) {
+        let seq = entry.key.seq;
+        let push = context.push_template(&entry.event());
+        for row in self.members.all() {
+            if !self.members.visible_to(row.user, seq) {
+                continue;
+            }
+            let prev = self.members.last_visible(row.user, Seq(seq.0 - 1));
+            context.tell_user(row.user, ToUser::Pointer { entry: Arc::clone(entry), push: push.clone(), prev });
+            if !context.traits.one_log {
+                self.unconfirmed.entry(row.user).or_insert((seq, seq)).1 = seq;
+            }
+        }
+    }
+
+    fn held(&mut self, context: &mut Context, user: UserId, up_to: Seq) {
+        let Some((first, last)) = self.unconfirmed.get_mut(&user) else { return };
+        if up_to < *last {
+            *first = (*first).max(up_to.next());
+            return;
+        }
+        self.unconfirmed.remove(&user);
+        if self.unconfirmed.is_empty() && self.in_flight.is_empty() && self.fanned < self.durable_head {
+            self.fanned = self.durable_head;
+            context.write(Mutation::Fanned { conversation: self.id, seq: self.fanned }, None);
+        }
+    }
+
+    /// Tells those whose entries it may cover. What was sent before the conversation was loaded is not known, and is
+    /// told rather once too often: receipts are cumulative.
+    fn receipt(&mut self, context: &mut Context, kind: ReceiptKind, user: UserId, up_to: Seq, ticket: Option<Ticket>) {
+        let up_to = up_to.min(self.durable_head);
+        let known = self.receipts.entry((user, kind)).or_default();
+        if up_to <= *known || self.members.last_visible(user, up_to) == Seq(0) {
+            return;
+        }
+        let before = core::mem::replace(known, up_to);
+        for row in self.members.present().filter(|row| row.user != user) {
+            let sent_here = self.last_sent.get(&row.user).is_some_and(|sent| *sent > before);
+            if sent_here || before < self.loaded_head {
+                let receipt = protocol::event::Receipt { conversation: self.id, up_to, by: user };
+                context.tell_user(row.user, ToUser::Receipt { kind, receipt, ticket: ticket.clone() });
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Which client ids a conversation has seen of late: a bounded window, and when the store must be asked instead.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use protocol::ids::{ClientMsgId, DeviceId, Seq, UserId};
+use protocol::time::WallTime;
+use storage_api::Identity;
+
+#[derive(Default)]
+pub(crate) struct DedupWindow {
+    place_by_identity: BTreeMap<Identity, (Seq, WallTime)>,
+    /// Oldest first.
+    order: VecDeque<Identity>,
+    newest_by_device: BTreeMap<(UserId, DeviceId), ClientMsgId>,
+}
+
+/// What the window knows of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// There it is, and since when.
+    At(Seq, WallTime),
+    New,
+    AskStore,
+}
+
+impl DedupWindow {
+    /// A first attempt with an id newer than all of its device is new; everything else that is not at hand is asked.
+    pub(crate) fn look_up(&self, identity: Identity, attempt: u16) -> Known {
+        if let Some((seq, time)) = self.place_by_identity.get(&identity) {
+            return Known::At(*seq, *time);
+        }
+        let newest = self.newest_by_device.get(&(identity.sender, identity.device));
+        let is_newest = newest.is_none_or(|newest| identity.client_id > *newest);
+        if attempt == 0 && is_newest { Known::New } else { Known::AskStore }
+    }
+
+    /// Takes in an identity; forgets the oldest beyond `entries_max`.
+    pub(crate) fn insert(&mut self, identity: Identity, place: (Seq, WallTime), entries_max: usize) {
+        let newest = self.newest_by_device.entry((identity.sender, identity.device)).or_insert(identity.client_id);
+        *newest = (*newest).max(identity.client_id);
+        self.place_by_identity.insert(identity, place);
+        self.order.push_back(identity);
+        while self.order.len() > entries_max {
+            let oldest = self.order.pop_front().expect("longer than its bound");
+            self.place_by_identity.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(id: u8) -> Identity {
+        Identity { sender: UserId(1), device: DeviceId(1), client_id: ClientMsgId([id; 16]) }
+    }
+
+    #[test]
+    fn a_first_attempt_is_new_only_while_its_device_has_sent_nothing_newer() {
+        let mut window = DedupWindow::default();
+        assert_eq!(window.look_up(identity(5), 0), Known::New);
+        assert_eq!(window.look_up(identity(5), 1), Known::AskStore);
+        window.insert(identity(5), (Seq(1), WallTime(7)), 8);
+        assert_eq!(window.look_up(identity(5), 0), Known::At(Seq(1), WallTime(7)));
+        assert_eq!(window.look_up(identity(4), 0), Known::AskStore);
+        assert_eq!(window.look_up(identity(6), 0), Known::New);
+    }
+
+    #[test]
+    fn what_falls_out_of_the_window_is_asked_of_the_store() {
+        let mut window = DedupWindow::default();
+        for id in 1..=9 {
+            window.insert(identity(id), (Seq(u64::from(id)), WallTime(0)), 2);
+        }
+        assert_eq!(window.look_up(identity(9), 1), Known::At(Seq(9), WallTime(0)));
+        assert_eq!(window.look_up(identity(7), 0), Known::AskStore);
+    }
+}

@@ -1,0 +1,163 @@
+//! The links to the gateways: sessions by connection, answers, pushes, and fan-out that shares one frame.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::ids::{UserId, UserSeq};
+use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, RouterMessage};
+
+use crate::mail::SessionRef;
+
+/// One gateway shard's link, named by the shell and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// A Push of one event, built once; each recipient's user_seq goes to the offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PushTemplate {
+    pub(crate) frame: Arc<[u8]>,
+    pub(crate) user_seq_offset: usize,
+}
+
+pub(crate) struct Link {
+    pub(crate) end: LinkEnd,
+    pub(crate) is_greeted: bool,
+    /// Every session that was opened, with its user.
+    pub(crate) sessions: BTreeMap<ConnectionKey, SessionRef>,
+    /// Targets of the last fan-out, gathered while the next message is the same frame.
+    open_fanout: Option<(PushTemplate, Vec<(ConnectionKey, UserSeq)>)>,
+    /// Answers that wait for credits.
+    backlog: VecDeque<(ConnectionKey, UserSeq, Vec<u8>)>,
+    backlog_bytes: usize,
+    /// Users with pushes that wait for credits.
+    pub(crate) starved: BTreeSet<UserId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Links {
+    pub(crate) links: BTreeMap<LinkId, Link>,
+}
+
+impl Links {
+    pub(crate) fn up(&mut self, link: LinkId) {
+        let fresh = Link {
+            end: LinkEnd::default(),
+            is_greeted: false,
+            sessions: BTreeMap::new(),
+            open_fanout: None,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            starved: BTreeSet::new(),
+        };
+        assert!(self.links.insert(link, fresh).is_none(), "the shell names every link anew");
+    }
+
+    /// The sessions that were on it.
+    pub(crate) fn down(&mut self, link: LinkId) -> Vec<SessionRef> {
+        self.links.remove(&link).map(|link| link.sessions.into_values().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn session(&self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
+        self.links.get(&link)?.sessions.get(&connection).copied()
+    }
+
+    /// A device that was registered has its id from now on.
+    pub(crate) fn rename(&mut self, session: SessionRef) {
+        if let Some(link) = self.links.get_mut(&session.link)
+            && let Some(known) = link.sessions.get_mut(&session.connection)
+        {
+            *known = session;
+        }
+    }
+
+    /// An answer: goes now or when credits come.
+    pub(crate) fn answer(&mut self, session: SessionRef, frame: &[u8]) {
+        let Some(link) = self.links.get_mut(&session.link) else { return };
+        link.close_fanout();
+        link.deliver_or_wait(session.connection, UserSeq(0), frame);
+    }
+
+    pub(crate) fn control(&mut self, link: LinkId, message: &RouterMessage<'_>) {
+        let Some(link) = self.links.get_mut(&link) else { return };
+        link.close_fanout();
+        link.end.send_to_gateway(message).expect("control messages cost no credits");
+    }
+
+    /// Whether a push may go; if not, its user is pumped again when credits come.
+    pub(crate) fn may_push(&mut self, session: SessionRef, frame_size: usize) -> bool {
+        let Some(link) = self.links.get_mut(&session.link) else { return false };
+        let waiting = link
+            .open_fanout
+            .as_ref()
+            .map_or(0, |(template, targets)| LinkEnd::fanout_cost(targets.len() + 1, template.frame.len()));
+        let may = link.backlog.is_empty() && link.end.credits_bytes() >= waiting + LinkEnd::fanout_cost(1, frame_size);
+        if !may {
+            link.starved.insert(session.user);
+        }
+        may
+    }
+
+    /// A push of several events; ask [`Links::may_push`] first.
+    pub(crate) fn push(&mut self, session: SessionRef, user_seq_last: UserSeq, frame: &[u8]) {
+        let Some(link) = self.links.get_mut(&session.link) else { return };
+        link.close_fanout();
+        link.deliver_or_wait(session.connection, user_seq_last, frame);
+    }
+
+    /// A push of one shared event; ask [`Links::may_push`] first.
+    pub(crate) fn push_shared(&mut self, session: SessionRef, user_seq: UserSeq, template: &PushTemplate) {
+        let Some(link) = self.links.get_mut(&session.link) else { return };
+        match &mut link.open_fanout {
+            Some((open, targets))
+                if Arc::ptr_eq(&open.frame, &template.frame) && targets.len() < FANOUT_TARGETS_MAX =>
+            {
+                targets.push((session.connection, user_seq));
+            }
+            _ => {
+                link.close_fanout();
+                link.open_fanout = Some((template.clone(), alloc::vec![(session.connection, user_seq)]));
+            }
+        }
+    }
+
+    /// At the end of a turn: nothing stays behind in a half-built message.
+    pub(crate) fn flush(&mut self) {
+        for link in self.links.values_mut() {
+            link.close_fanout();
+        }
+    }
+}
+
+impl Link {
+    /// Credits have come: what waited goes first.
+    pub(crate) fn drain_backlog(&mut self) {
+        while let Some((connection, user_seq_last, frame)) = self.backlog.pop_front() {
+            let message = RouterMessage::Deliver { connection, user_seq_last, frame: &frame };
+            if self.end.send_to_gateway(&message).is_err() {
+                self.backlog.push_front((connection, user_seq_last, frame));
+                return;
+            }
+            self.backlog_bytes -= frame.len();
+        }
+    }
+
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes
+    }
+
+    fn deliver_or_wait(&mut self, connection: ConnectionKey, user_seq_last: UserSeq, frame: &[u8]) {
+        let message = RouterMessage::Deliver { connection, user_seq_last, frame };
+        if !self.backlog.is_empty() || self.end.send_to_gateway(&message).is_err() {
+            self.backlog_bytes += frame.len();
+            self.backlog.push_back((connection, user_seq_last, frame.to_vec()));
+        }
+    }
+
+    fn close_fanout(&mut self) {
+        let Some((template, targets)) = self.open_fanout.take() else { return };
+        self.end
+            .send_fanout(&targets, template.user_seq_offset, &template.frame)
+            .expect("every target was admitted by `may_push`, which counts the open fan-out");
+    }
+}

@@ -1,0 +1,155 @@
+//! What owners tell each other. Handled in order, within the turn in which it is sent.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::event::Receipt;
+use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
+use protocol::link::ConnectionKey;
+use storage_api::Entry;
+
+use crate::links::{LinkId, PushTemplate};
+use crate::request::{ConversationRequest, OpenRequest};
+
+/// A session as requests carry it: where its answers go and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionRef {
+    pub(crate) link: LinkId,
+    pub(crate) connection: ConnectionKey,
+    pub(crate) user: UserId,
+    /// 0 for a transient session.
+    pub(crate) device: DeviceId,
+}
+
+/// Held by everything that an ack of a device has set in motion: the cursor is saved when nothing holds it any more.
+pub(crate) type Ticket = Arc<()>;
+
+/// What a receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ReceiptKind {
+    Delivered,
+    Read,
+}
+
+pub(crate) enum Mail {
+    Conversation(ConversationId, ToConversation),
+    User(UserId, ToUser),
+}
+
+pub(crate) enum ToConversation {
+    Request {
+        session: SessionRef,
+        request: ConversationRequest,
+    },
+    /// A user's log holds everything of this conversation up to here.
+    Held {
+        user: UserId,
+        up_to: Seq,
+    },
+    /// A user's log ends at `after` and wants the rest.
+    Pull {
+        user: UserId,
+        after: Seq,
+    },
+    Receipt {
+        kind: ReceiptKind,
+        user: UserId,
+        up_to: Seq,
+        ticket: Option<Ticket>,
+    },
+    /// Loads it, which repeats what may be lacking.
+    Wake,
+}
+
+pub(crate) enum ToUser {
+    Open {
+        session: SessionRef,
+        open: OpenRequest,
+    },
+    Close(SessionRef),
+    Ack {
+        session: SessionRef,
+        user_seq: UserSeq,
+    },
+    Read {
+        session: SessionRef,
+        conversation: ConversationId,
+        up_to: Seq,
+    },
+    Sync {
+        session: SessionRef,
+        request_id: u32,
+        after: UserSeq,
+        bytes_max: usize,
+    },
+    /// An entry this user may see; `prev` is the one before that it may see, 0 for none.
+    Pointer {
+        entry: Arc<Entry>,
+        push: PushTemplate,
+        prev: Seq,
+    },
+    /// The newest entry this user may see, without its content: pull what is lacking.
+    Repeat {
+        conversation: ConversationId,
+        seq: Seq,
+    },
+    Pulled {
+        conversation: ConversationId,
+        entries: Vec<Arc<Entry>>,
+        up_to: Seq,
+    },
+    Receipt {
+        kind: ReceiptKind,
+        receipt: Receipt,
+        ticket: Option<Ticket>,
+    },
+    Typing {
+        conversation: ConversationId,
+        by: UserId,
+        active: bool,
+    },
+}
+
+/// What an answer of the store is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    Start,
+    Write(Vec<Effect>),
+    LoadConversation(ConversationId),
+    /// The request at the head of the conversation's inbox waits for it.
+    Step(ConversationId),
+    History {
+        conversation: ConversationId,
+        session: SessionRef,
+        request_id: u32,
+    },
+    Pull {
+        conversation: ConversationId,
+        user: UserId,
+        up_to: Seq,
+    },
+    LoadUser(UserId),
+    Device {
+        session: SessionRef,
+        open: OpenRequest,
+    },
+    Push(SessionRef),
+    SyncPage {
+        session: SessionRef,
+        request_id: u32,
+    },
+    /// The receipts that follow from an ack of events which are no longer at hand.
+    AckedLog(UserId),
+    Lookup {
+        session: SessionRef,
+        request_id: u32,
+    },
+}
+
+/// What a durable write lets happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    Entry(ConversationId, Seq),
+    /// The tickets are given back with it.
+    UserLog(UserId, UserSeq, #[expect(dead_code, reason = "dropping them is their use")] Vec<Ticket>),
+}

@@ -1,0 +1,433 @@
+//! The router as its shell sees it: what happened goes in, what to do comes out.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use protocol::frame;
+use protocol::ids::{ConversationId, UserId};
+use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage, SessionOpen};
+use protocol::time::{Instant, Now};
+use protocol::wire::{self, ServerBody};
+use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits, UserRow};
+
+use crate::config::{RouterConfig, RouterCounters};
+use crate::context::Context;
+use crate::conversation::ConversationOwner;
+use crate::links::LinkId;
+use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
+use crate::request::{self, ClientRequest, OpenRequest};
+use crate::user::UserOwner;
+
+/// What the shell does next.
+#[derive(Debug)]
+pub enum Action {
+    /// Carry a batch to the gateway's end of a link, in order.
+    SendBatch {
+        /// Which link.
+        link: LinkId,
+        /// As [`LinkEnd`] made it.
+        batch: Vec<u8>,
+    },
+    /// Hand a request to the store, and its answer to [`Router::handle_store`].
+    Store {
+        /// Names the answer.
+        token: StoreToken,
+        /// What is asked.
+        request: Request,
+    },
+    /// Drop a link: its gateway does not take what it is sent.
+    DropLink {
+        /// Which link. `handle_link_down` follows.
+        link: LinkId,
+    },
+}
+
+/// Conversation owners, user owners and links of one router process.
+pub struct Router {
+    context: Context,
+    conversations: BTreeMap<ConversationId, ConversationOwner>,
+    users: BTreeMap<UserId, UserOwner>,
+    timers: BTreeSet<(Instant, UserId)>,
+    timer_by_user: BTreeMap<UserId, Instant>,
+    actions: VecDeque<Action>,
+}
+
+impl Router {
+    /// A router that owns everything the store holds.
+    pub fn new(config: RouterConfig, traits: StoreTraits) -> Router {
+        Router {
+            context: Context::new(config, traits),
+            conversations: BTreeMap::new(),
+            users: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            timer_by_user: BTreeMap::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Once, before anything else: looks for what a former life has not told everybody.
+    pub fn handle_start(&mut self, now: Now) {
+        self.context.now = now;
+        if !self.context.traits.one_log {
+            self.context.ask(Request::ListUnfanned, Purpose::Start);
+        }
+        self.finish_turn();
+    }
+
+    /// A gateway shard has connected.
+    pub fn handle_link_up(&mut self, now: Now, link: LinkId) {
+        self.context.now = now;
+        self.context.links.up(link);
+    }
+
+    /// A batch has come. On an error the shell drops the link and calls [`Router::handle_link_down`].
+    pub fn handle_link_batch(&mut self, now: Now, link: LinkId, batch: &[u8]) -> Result<(), LinkError> {
+        self.context.now = now;
+        let Some(mut end) = self.context.links.links.get_mut(&link).map(|link| core::mem::take(&mut link.end)) else {
+            return Ok(());
+        };
+        let mut inputs = Vec::new();
+        let handled = end.handle_batch_of_gateway(batch, |end, message| match message {
+            GatewayMessage::Hello(hello) => inputs.push(Input::Hello(hello.version)),
+            GatewayMessage::SessionOpen(open) => inputs.push(Input::open(&open)),
+            GatewayMessage::SessionClose(connection) => inputs.push(Input::Close(connection)),
+            GatewayMessage::ClientRequest { connection, frame } => {
+                end.release(LinkEnd::cost(frame.len()));
+                inputs.push(Input::Request(connection, frame.to_vec()));
+            }
+        });
+        let entry = self.context.links.links.get_mut(&link).expect("it was there when the batch began");
+        entry.end = end;
+        entry.drain_backlog();
+        let starved = core::mem::take(&mut entry.starved);
+        handled?;
+        for input in inputs {
+            self.input(link, input)?;
+        }
+        self.deliver_mail();
+        for user in starved {
+            self.with_user(user, |owner, context| owner.pump(context));
+        }
+        self.finish_turn();
+        Ok(())
+    }
+
+    /// A link is gone, with the sessions on it.
+    pub fn handle_link_down(&mut self, now: Now, link: LinkId) {
+        self.context.now = now;
+        for session in self.context.links.down(link) {
+            self.context.tell_user(session.user, ToUser::Close(session));
+        }
+        self.finish_turn();
+    }
+
+    /// The store has answered. An answer to a request of a former life is ignored.
+    pub fn handle_store(&mut self, now: Now, token: StoreToken, result: Result<Response, StoreError>) {
+        self.context.now = now;
+        match result {
+            Ok(response) => {
+                if let Some(pending) = self.context.store.take(token) {
+                    self.answered(pending.purpose, response);
+                }
+            }
+            Err(StoreError::Unavailable | StoreError::UnknownOutcome) => {
+                self.context.counters.store_retries += 1;
+                self.context.store.retry_later(now.monotonic, token, self.context.config.store_retry_max);
+            }
+            Err(StoreError::Corrupt) => {
+                if let Some(pending) = self.context.store.take(token) {
+                    self.damaged(pending.purpose);
+                }
+            }
+        }
+        self.finish_turn();
+    }
+
+    /// While the store is almost full, what would be new is refused with `DiskLow`; all else goes on.
+    pub fn handle_pressure(&mut self, now: Now, disk_low: bool) {
+        self.context.now = now;
+        self.context.disk_low = disk_low;
+    }
+
+    /// The time that [`Router::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.context.now = now;
+        while let Some((token, request)) = self.context.store.due(now.monotonic) {
+            self.context.submitted.push_back((token, request));
+        }
+        while let Some(&(at, user)) = self.timers.first().filter(|(at, _)| *at <= now.monotonic) {
+            self.timers.remove(&(at, user));
+            self.timer_by_user.remove(&user);
+            self.with_user(user, |owner, context| owner.handle_timeout(context));
+        }
+        self.finish_turn();
+    }
+
+    /// Drain until `None` after every batch of `handle_*` calls.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Router::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        [timer, self.context.store.next_due()].into_iter().flatten().min()
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> &RouterCounters {
+        &self.context.counters
+    }
+
+    fn input(&mut self, link: LinkId, input: Input) -> Result<(), LinkError> {
+        let context = &mut self.context;
+        let greeted = context.links.links.get(&link).is_some_and(|link| link.is_greeted);
+        match input {
+            Input::Hello(version) => {
+                if greeted || version != LINK_VERSION {
+                    return Err(LinkError::HelloExpected);
+                }
+                context.links.links.get_mut(&link).expect("the link of this batch").is_greeted = true;
+                let hello = RouterHello {
+                    version: LINK_VERSION,
+                    router_incarnation: context.config.router_incarnation,
+                    store_incarnation: context.traits.incarnation,
+                    durability: context.traits.durability,
+                };
+                context.links.control(link, &RouterMessage::Hello(hello));
+            }
+            _ if !greeted => return Err(LinkError::HelloExpected),
+            Input::Open(session, open) => {
+                let session = SessionRef { link, ..session };
+                context.links.links.get_mut(&link).expect("greeted").sessions.insert(session.connection, session);
+                context.tell_user(session.user, ToUser::Open { session, open });
+            }
+            Input::Close(connection) => {
+                let closed = context.links.links.get_mut(&link).and_then(|link| link.sessions.remove(&connection));
+                if let Some(session) = closed {
+                    context.tell_user(session.user, ToUser::Close(session));
+                }
+            }
+            Input::Request(connection, frame) => {
+                // A session that was refused or replaced may still have requests under way.
+                if let Some(session) = context.links.session(link, connection) {
+                    self.client_request(session, &frame);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn client_request(&mut self, session: SessionRef, bytes: &[u8]) {
+        let context = &mut self.context;
+        let Ok(frame) = frame::client_frame(bytes) else {
+            return context.refuse_frame(session, wire::ClientBody::NONE, None, 0, protocol::codes::Code::Malformed);
+        };
+        match request::decode(&frame, session) {
+            Err(code) => context.refuse_undecoded(session, &frame, code),
+            Ok(ClientRequest::Conversation(conversation, request)) => {
+                context.tell_conversation(conversation, ToConversation::Request { session, request });
+            }
+            Ok(ClientRequest::Ack(user_seq)) => context.tell_user(session.user, ToUser::Ack { session, user_seq }),
+            Ok(ClientRequest::Read { conversation, up_to }) => {
+                context.tell_user(session.user, ToUser::Read { session, conversation, up_to });
+            }
+            Ok(ClientRequest::Sync { request_id, after, bytes_max }) => {
+                context.tell_user(session.user, ToUser::Sync { session, request_id, after, bytes_max });
+            }
+            Ok(ClientRequest::Lookup { request_id, realm, handles, ids }) => {
+                let request = Request::LookupUsers { realm, handles, ids };
+                context.ask(request, Purpose::Lookup { session, request_id });
+            }
+            Ok(ClientRequest::Nothing) => {}
+        }
+    }
+
+    fn answered(&mut self, purpose: Purpose, response: Response) {
+        match (purpose, response) {
+            (Purpose::Start, Response::Conversations(conversations)) => {
+                for conversation in conversations {
+                    self.context.tell_conversation(conversation, ToConversation::Wake);
+                }
+            }
+            (Purpose::Write(effects), Response::Written) => {
+                for effect in effects {
+                    self.effect(effect);
+                }
+            }
+            (Purpose::LoadConversation(id), Response::Conversation(row)) => {
+                self.with_conversation(id, |owner, context| owner.loaded(context, row));
+            }
+            (Purpose::Step(id), response @ (Response::Found(_) | Response::Users(_))) => {
+                self.with_conversation(id, |owner, context| owner.stepped(context, response));
+            }
+            (Purpose::History { conversation, session, request_id }, Response::Entries(entries)) => {
+                self.with_conversation(conversation, |owner, context| {
+                    owner.history_read(context, session, request_id, &entries);
+                });
+            }
+            (Purpose::Pull { conversation, user, up_to }, Response::Entries(entries)) => {
+                self.with_conversation(conversation, |owner, context| owner.pulled(context, user, up_to, entries));
+            }
+            (Purpose::LoadUser(id), Response::User(state)) => {
+                self.with_user(id, |owner, context| owner.loaded(context, state));
+            }
+            (Purpose::Device { session, open }, Response::Device(device)) => {
+                self.with_user(session.user, |owner, context| {
+                    owner.device_registered(context, session, &open, device);
+                });
+            }
+            (Purpose::Push(session), Response::UserLog(page)) => {
+                self.with_user(session.user, |owner, context| owner.page_read(context, session, &page));
+            }
+            (Purpose::SyncPage { session, request_id }, Response::UserLog(page)) => {
+                self.with_user(session.user, |owner, context| owner.sync_read(context, session, request_id, &page));
+            }
+            (Purpose::AckedLog(user), Response::UserLog(page)) => {
+                self.with_user(user, |owner, context| owner.acked_log_read(context, &page));
+            }
+            (Purpose::Lookup { session, request_id }, Response::Users(users)) => {
+                user_page(&mut self.context, session, request_id, &users);
+            }
+            (purpose, response) => panic!("the store answered {purpose:?} with {response:?}"),
+        }
+    }
+
+    /// What was read is damaged: whoever asked is told, nobody else is harmed.
+    fn damaged(&mut self, purpose: Purpose) {
+        use protocol::codes::Code::InternalError;
+        match purpose {
+            Purpose::Step(id) => self.with_conversation(id, |owner, context| owner.step_failed(context)),
+            Purpose::History { conversation, session, request_id } => {
+                self.with_conversation(conversation, |owner, _| owner.read_failed());
+                self.context.refuse_frame(session, wire::ClientBody::HistoryGet, None, request_id, protocol::codes::Code::TryAgain);
+            }
+            Purpose::Pull { conversation, .. } => {
+                self.with_conversation(conversation, |owner, _| owner.read_failed());
+            }
+            Purpose::Lookup { session, request_id } => {
+                self.context.refuse_frame(session, wire::ClientBody::UserLookup, None, request_id, protocol::codes::Code::TryAgain);
+            }
+            Purpose::Push(session) | Purpose::SyncPage { session, .. } | Purpose::Device { session, .. } => {
+                let refused = RouterMessage::SessionRefused { connection: session.connection, code: InternalError };
+                self.context.links.control(session.link, &refused);
+            }
+            _ => {}
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Entry(conversation, seq) => {
+                self.with_conversation(conversation, |owner, context| owner.entry_durable(context, seq));
+            }
+            Effect::UserLog(user, user_seq, _) => {
+                self.with_user(user, |owner, context| owner.log_durable(context, user_seq));
+            }
+        }
+    }
+
+    fn with_conversation(&mut self, id: ConversationId, act: impl FnOnce(&mut ConversationOwner, &mut Context)) {
+        if !self.conversations.contains_key(&id) {
+            make_room(&mut self.conversations, self.context.config.conversations_max, id, ConversationOwner::is_idle);
+            let owner = ConversationOwner::load(&mut self.context, id);
+            self.conversations.insert(id, owner);
+        }
+        act(self.conversations.get_mut(&id).expect("there since just now"), &mut self.context);
+    }
+
+    fn with_user(&mut self, id: UserId, act: impl FnOnce(&mut UserOwner, &mut Context)) {
+        if !self.users.contains_key(&id) {
+            make_room(&mut self.users, self.context.config.users_max, id, UserOwner::is_idle);
+            let owner = UserOwner::load(&mut self.context, id);
+            self.users.insert(id, owner);
+        }
+        let owner = self.users.get_mut(&id).expect("there since just now");
+        act(owner, &mut self.context);
+        let wanted = owner.poll_timeout();
+        let present = self.timer_by_user.get(&id).copied();
+        if wanted != present {
+            if let Some(at) = present {
+                self.timers.remove(&(at, id));
+                self.timer_by_user.remove(&id);
+            }
+            if let Some(at) = wanted {
+                self.timers.insert((at, id));
+                self.timer_by_user.insert(id, at);
+            }
+        }
+    }
+
+    fn deliver_mail(&mut self) {
+        while let Some(mail) = self.context.mail.pop_front() {
+            match mail {
+                Mail::Conversation(id, mail) => {
+                    self.with_conversation(id, |owner, context| owner.handle(context, mail))
+                }
+                Mail::User(id, mail) => self.with_user(id, |owner, context| owner.handle(context, mail)),
+            }
+        }
+    }
+
+    fn finish_turn(&mut self) {
+        self.deliver_mail();
+        self.context.flush_write();
+        self.context.links.flush();
+        while let Some((token, request)) = self.context.submitted.pop_front() {
+            self.actions.push_back(Action::Store { token, request });
+        }
+        for (&id, link) in &mut self.context.links.links {
+            while let Some(batch) = link.end.poll_batch() {
+                self.actions.push_back(Action::SendBatch { link: id, batch });
+            }
+            if link.backlog_bytes() > self.context.config.link_backlog_bytes_max {
+                self.actions.push_back(Action::DropLink { link: id });
+            }
+        }
+    }
+}
+
+/// A message of a batch, owned until the batch has been read.
+enum Input {
+    Hello(u16),
+    Open(SessionRef, OpenRequest),
+    Close(protocol::link::ConnectionKey),
+    Request(protocol::link::ConnectionKey, Vec<u8>),
+}
+
+impl Input {
+    fn open(open: &SessionOpen<'_>) -> Input {
+        let session = SessionRef { link: LinkId(0), connection: open.connection, user: open.user, device: open.device };
+        Input::Open(session, OpenRequest::from(open))
+    }
+}
+
+/// Beyond the bound an idle owner is forgotten: the next of a few candidates after the newcomer's place, so that no one
+/// is searched for. Owners with work under way are never forgotten, so the bound may be passed by those.
+fn make_room<K: Ord + Copy, V>(owners: &mut BTreeMap<K, V>, owners_max: usize, near: K, is_idle: fn(&V) -> bool) {
+    const CANDIDATES: usize = 8;
+    if owners.len() < owners_max {
+        return;
+    }
+    let after = owners.range(near..).chain(owners.range(..near));
+    let idle = after.take(CANDIDATES).find(|(_, owner)| is_idle(owner)).map(|(id, _)| *id);
+    if let Some(id) = idle {
+        owners.remove(&id);
+    }
+}
+
+fn user_page(context: &mut Context, session: SessionRef, request_id: u32, users: &[UserRow]) {
+    let frame = context.builder.server(|fbb| {
+        let users: Vec<_> = users
+            .iter()
+            .map(|user| {
+                let handle = fbb.create_string(&user.handle);
+                wire::User::create(fbb, &wire::UserArgs { id: user.id.0, handle: Some(handle) })
+            })
+            .collect();
+        let users = fbb.create_vector(&users);
+        let args = wire::UserPageArgs { request_id, users: Some(users) };
+        (ServerBody::UserPage, wire::UserPage::create(fbb, &args).as_union_value())
+    });
+    context.links.answer(session, frame);
+}

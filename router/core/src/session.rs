@@ -1,0 +1,71 @@
+//! A live session of a device in its user's owner: what was pushed and is not yet acked.
+
+use alloc::collections::VecDeque;
+
+use protocol::ids::{DeviceId, UserSeq};
+use storage_api::{EntryKey, UserEvent};
+
+/// Pushes go out in order from `pushed` on while the window has room; the rest stays in the log until acks come. A slow
+/// device thus costs a bounded amount and makes nobody wait.
+pub(crate) struct UserSession {
+    pub(crate) device: DeviceId,
+    /// The last event that was sent.
+    pub(crate) pushed: UserSeq,
+    /// A page of the log is being read for it.
+    pub(crate) is_reading: bool,
+    /// Oldest first: sent and not acked.
+    window: VecDeque<Sent>,
+    window_bytes: usize,
+}
+
+struct Sent {
+    user_seq: UserSeq,
+    size: usize,
+    /// An entry of somebody else, whose sender wants to know.
+    entry: Option<EntryKey>,
+}
+
+impl UserSession {
+    pub(crate) fn new(device: DeviceId, pushed: UserSeq) -> UserSession {
+        UserSession { device, pushed, is_reading: false, window: VecDeque::new(), window_bytes: 0 }
+    }
+
+    /// Room for another event; an empty window has room for any.
+    pub(crate) fn has_room(&self, events_max: usize, bytes_max: usize) -> bool {
+        self.window.is_empty() || (self.window.len() < events_max && self.window_bytes < bytes_max)
+    }
+
+    pub(crate) fn sent(&mut self, user_seq: UserSeq, event: &UserEvent, size: usize, own: protocol::ids::UserId) {
+        assert_eq!(user_seq, self.pushed.next(), "pushes go out in order");
+        let entry = match event {
+            UserEvent::Entry { key, sender } if *sender != own => Some(*key),
+            _ => None,
+        };
+        self.pushed = user_seq;
+        self.window_bytes += size;
+        self.window.push_back(Sent { user_seq, size, entry });
+    }
+
+    /// Takes what is acked out of the window; calls back with each entry that was in it.
+    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_entry: impl FnMut(UserSeq, EntryKey)) {
+        while let Some(sent) = self.window.pop_front_if(|sent| sent.user_seq <= up_to) {
+            self.window_bytes -= sent.size;
+            if let Some(key) = sent.entry {
+                with_entry(sent.user_seq, key);
+            }
+        }
+    }
+
+    /// The first event that is still in the window.
+    pub(crate) fn oldest_unacked(&self) -> Option<UserSeq> {
+        self.window.front().map(|sent| sent.user_seq)
+    }
+
+    /// The device asks for everything after `after` again.
+    pub(crate) fn rewind(&mut self, after: UserSeq) {
+        self.pushed = after;
+        while let Some(sent) = self.window.pop_back_if(|sent| sent.user_seq > after) {
+            self.window_bytes -= sent.size;
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The owner of one user: appends to the user's log, knows the sessions of its devices, and pushes to them what is
+//! durable, in order.
+
+mod log;
+mod push;
+mod session_open;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::codes::Code;
+use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserEpoch, UserId, UserSeq};
+use protocol::link::RouterMessage;
+use protocol::time::Instant;
+use protocol::wire::{self, ServerBody};
+use storage_api::{DeviceRow, Entry, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState};
+
+use crate::context::Context;
+use crate::links::PushTemplate;
+use crate::mail::{Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser};
+use crate::receipts::ReceiptGates;
+use crate::request::OpenRequest;
+use crate::session::UserSession;
+
+/// Events kept at hand for pushes; older ones are read from the log.
+const RECENT_EVENTS_MAX: usize = 256;
+
+/// A user that is being loaded or served.
+pub(crate) struct UserOwner {
+    inbox: VecDeque<ToUser>,
+    state: State,
+}
+
+enum State {
+    Loading,
+    Unknown,
+    Ready(alloc::boxed::Box<User>),
+}
+
+/// An event of late, with what it takes to push it.
+struct Recent {
+    user_seq: UserSeq,
+    event: UserEvent,
+    entry: Option<Arc<Entry>>,
+    push: Option<PushTemplate>,
+}
+
+struct User {
+    id: UserId,
+    handle: String,
+    user_epoch: UserEpoch,
+    head: UserSeq,
+    /// Everything up to here may be pushed.
+    durable_head: UserSeq,
+    devices: BTreeMap<DeviceId, DeviceRow>,
+    conversations: BTreeMap<ConversationId, UserConversationRow>,
+    sessions: BTreeMap<SessionRef, UserSession>,
+    recent: VecDeque<Recent>,
+    gates: ReceiptGates,
+    /// Conversations whose missing entries are being pulled, and up to where.
+    pulls: BTreeMap<ConversationId, Seq>,
+    /// Without one log: one write of the log at a time, the rest gathers here.
+    unwritten: Vec<(UserEvent, Vec<Ticket>)>,
+    is_writing: bool,
+    /// The furthest ack of any device whose receipts are on their way.
+    delivered: UserSeq,
+    /// An ack beyond the windows: the log is being read for its receipts.
+    ack_reading: Option<(DeviceId, UserSeq, Ticket)>,
+    cursor_saves: VecDeque<(DeviceId, UserSeq, Ticket)>,
+    next_flush: Option<Instant>,
+}
+
+impl UserOwner {
+    pub(crate) fn load(context: &mut Context, id: UserId) -> UserOwner {
+        context.ask(Request::LoadUser(id), Purpose::LoadUser(id));
+        UserOwner { inbox: VecDeque::new(), state: State::Loading }
+    }
+
+    /// Nothing would be lost if it were loaded again.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.state {
+            State::Loading => false,
+            State::Unknown => true,
+            State::Ready(user) => {
+                user.sessions.is_empty()
+                    && user.head == user.durable_head
+                    && user.gates.is_empty()
+                    && user.pulls.is_empty()
+                    && user.ack_reading.is_none()
+                    && user.cursor_saves.is_empty()
+            }
+        }
+    }
+
+    pub(crate) fn handle(&mut self, context: &mut Context, mail: ToUser) {
+        match &mut self.state {
+            State::Loading => self.inbox.push_back(mail),
+            State::Unknown => refuse_unknown(context, &mail),
+            State::Ready(user) => user.handle(context, mail),
+        }
+    }
+
+    pub(crate) fn loaded(&mut self, context: &mut Context, state: Option<UserState>) {
+        self.state = state.map_or(State::Unknown, |state| State::Ready(User::new(state).into()));
+        while let Some(mail) = self.inbox.pop_front() {
+            self.handle(context, mail);
+        }
+    }
+
+    fn ready(&mut self) -> Option<&mut User> {
+        match &mut self.state {
+            State::Ready(user) => Some(user),
+            State::Loading | State::Unknown => None,
+        }
+    }
+
+    pub(crate) fn log_durable(&mut self, context: &mut Context, user_seq: UserSeq) {
+        if let Some(user) = self.ready() {
+            user.log_durable(context, user_seq);
+        }
+    }
+
+    pub(crate) fn device_registered(
+        &mut self,
+        context: &mut Context,
+        session: SessionRef,
+        open: &OpenRequest,
+        device: DeviceRow,
+    ) {
+        if let Some(user) = self.ready() {
+            user.device_registered(context, session, open, device);
+        }
+    }
+
+    pub(crate) fn page_read(&mut self, context: &mut Context, session: SessionRef, page: &[LoggedEvent]) {
+        if let Some(user) = self.ready() {
+            user.page_read(context, session, page);
+        }
+    }
+
+    pub(crate) fn sync_read(
+        &mut self,
+        context: &mut Context,
+        session: SessionRef,
+        request_id: u32,
+        page: &[LoggedEvent],
+    ) {
+        if let Some(user) = self.ready() {
+            user.sync_page(context, session, request_id, page);
+        }
+    }
+
+    pub(crate) fn acked_log_read(&mut self, context: &mut Context, page: &[LoggedEvent]) {
+        if let Some(user) = self.ready() {
+            user.acked_log_read(context, page);
+        }
+    }
+
+    /// Credits have come back on a link.
+    pub(crate) fn pump(&mut self, context: &mut Context) {
+        if let Some(user) = self.ready() {
+            user.pump_all(context);
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context) {
+        if let Some(user) = self.ready() {
+            user.handle_timeout(context);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Ready(user) => [user.next_flush, user.gates.next_due()].into_iter().flatten().min(),
+            State::Loading | State::Unknown => None,
+        }
+    }
+}
+
+/// A token for a user that the store does not have.
+fn refuse_unknown(context: &mut Context, mail: &ToUser) {
+    if let ToUser::Open { session, .. } = mail {
+        let refused = RouterMessage::SessionRefused { connection: session.connection, code: Code::UserUnknown };
+        context.links.control(session.link, &refused);
+    }
+}
+
+impl User {
+    fn new(state: UserState) -> User {
+        let delivered = state.devices.iter().map(|device| device.cursor).max().unwrap_or_default();
+        User {
+            id: state.row.id,
+            handle: state.row.handle,
+            user_epoch: state.user_epoch,
+            head: state.head,
+            durable_head: state.head,
+            devices: state.devices.into_iter().map(|device| (device.id, device)).collect(),
+            conversations: state.conversations.into_iter().map(|row| (row.conversation, row)).collect(),
+            sessions: BTreeMap::new(),
+            recent: VecDeque::new(),
+            gates: ReceiptGates::default(),
+            pulls: BTreeMap::new(),
+            unwritten: Vec::new(),
+            is_writing: false,
+            delivered,
+            ack_reading: None,
+            cursor_saves: VecDeque::new(),
+            next_flush: None,
+        }
+    }
+
+    fn handle(&mut self, context: &mut Context, mail: ToUser) {
+        match mail {
+            ToUser::Open { session, open } => self.open(context, session, &open),
+            ToUser::Close(session) => {
+                self.sessions.remove(&session);
+            }
+            ToUser::Ack { session, user_seq } => self.ack(context, session, user_seq),
+            ToUser::Read { session, conversation, up_to } => self.read(context, session, conversation, up_to),
+            ToUser::Sync { session, request_id, after, bytes_max } => {
+                self.sync(context, session, request_id, after, bytes_max);
+            }
+            ToUser::Pointer { entry, push, prev } => self.pointer(context, entry, push, prev),
+            ToUser::Repeat { conversation, seq } => self.repeated(context, conversation, seq),
+            ToUser::Pulled { conversation, entries, up_to } => self.pulled(context, conversation, entries, up_to),
+            ToUser::Receipt { kind, receipt, ticket } => {
+                let interval = context.config.receipt_interval;
+                let passed = self.gates.offer(context.now.monotonic, interval, kind, receipt, ticket);
+                if let Some((kind, receipt, tickets)) = passed {
+                    self.append_receipt(context, kind, receipt, tickets);
+                }
+            }
+            ToUser::Typing { conversation, by, active } => self.typing(context, conversation, by, active),
+        }
+    }
+
+    fn handle_timeout(&mut self, context: &mut Context) {
+        let (now, interval) = (context.now.monotonic, context.config.receipt_interval);
+        while let Some((kind, receipt, tickets)) = self.gates.due(now, interval) {
+            self.append_receipt(context, kind, receipt, tickets);
+        }
+        if self.next_flush.is_some_and(|at| at <= now) {
+            self.next_flush = None;
+            self.save_cursors(context);
+        }
+    }
+
+    /// Saves what has set nothing in motion that is not durable yet.
+    fn save_cursors(&mut self, context: &mut Context) {
+        while let Some((device, user_seq, _)) =
+            self.cursor_saves.pop_front_if(|(_, _, ticket)| Arc::strong_count(ticket) == 1)
+        {
+            context.write(Mutation::DeviceCursor { user: self.id, device, user_seq }, None);
+        }
+        if !self.cursor_saves.is_empty() {
+            self.next_flush = Some(context.now.monotonic + context.config.flush_interval);
+        }
+    }
+
+    fn save_cursor_later(&mut self, context: &Context, device: DeviceId, user_seq: UserSeq, ticket: Ticket) {
+        match self.cursor_saves.back_mut() {
+            // The newest holds its own and, through its place in the line, all before it.
+            Some((last_device, last_seq, last)) if *last_device == device && Arc::strong_count(last) == 1 => {
+                (*last_seq, *last) = (user_seq, ticket);
+            }
+            _ => self.cursor_saves.push_back((device, user_seq, ticket)),
+        }
+        self.next_flush.get_or_insert(context.now.monotonic + context.config.flush_interval);
+    }
+
+    /// The reader's other devices learn of it through the log, the senders through the conversation.
+    fn read(&mut self, context: &mut Context, session: SessionRef, conversation: ConversationId, up_to: Seq) {
+        let Some(row) = self.conversations.get_mut(&conversation) else { return };
+        let up_to = up_to.min(row.held);
+        if session.device == DeviceId(0) || up_to <= row.read {
+            return;
+        }
+        // Counted from the newest entry down: never more than the true count, so unread is never too small.
+        let behind = row.held.0 - up_to.0;
+        row.read = up_to;
+        row.read_ordinal = row.read_ordinal.max(Ordinal(row.held_ordinal.0.saturating_sub(behind)));
+        let ordinal = row.read_ordinal;
+        context.write(Mutation::ReadCursor { user: self.id, conversation, seq: up_to, ordinal }, None);
+        self.append(context, UserEvent::SyncRead { conversation, up_to }, None, None, Vec::new());
+        let receipt = ToConversation::Receipt { kind: ReceiptKind::Read, user: self.id, up_to, ticket: None };
+        context.tell_conversation(conversation, receipt);
+    }
+
+    fn typing(&mut self, context: &mut Context, conversation: ConversationId, by: UserId, active: bool) {
+        if self.sessions.is_empty() {
+            return;
+        }
+        let frame: Arc<[u8]> = context
+            .builder
+            .server(|fbb| {
+                let conversation = conversation.into();
+                let args = wire::TypingArgs { conversation: Some(&conversation), user: by.0, active };
+                let typing = wire::Typing::create(fbb, &args).as_union_value();
+                let args = wire::EphemeralArgs { body_type: wire::EphemeralBody::Typing, body: Some(typing) };
+                (ServerBody::Ephemeral, wire::Ephemeral::create(fbb, &args).as_union_value())
+            })
+            .into();
+        for session in self.sessions.keys() {
+            if context.links.may_push(*session, frame.len()) {
+                context.links.push(*session, UserSeq(0), &frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The user's log: pointers become events, gaps are pulled, receipts are gathered; all of it durable before it is sent.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use protocol::event::{Receipt, nonzero};
+use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
+use protocol::wire::{ConversationKind, MembershipAction};
+use storage_api::{Entry, EntryBody, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
+
+use super::{RECENT_EVENTS_MAX, Recent, User};
+use crate::context::Context;
+use crate::links::PushTemplate;
+use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation};
+
+impl User {
+    pub(super) fn pointer(&mut self, context: &mut Context, entry: Arc<Entry>, push: PushTemplate, prev: Seq) {
+        let key = entry.key;
+        let held = self.held(key.conversation);
+        if key.seq <= held {
+            return self.confirm(context, key.conversation, held);
+        }
+        if let Some(target) = self.pulls.get_mut(&key.conversation) {
+            *target = (*target).max(key.seq);
+        } else if prev > held {
+            self.pull(context, key.conversation, key.seq);
+        } else {
+            self.append_entry(context, entry, Some(push));
+        }
+    }
+
+    pub(super) fn repeated(&mut self, context: &mut Context, conversation: ConversationId, seq: Seq) {
+        let held = self.held(conversation);
+        if seq <= held {
+            return self.confirm(context, conversation, held);
+        }
+        match self.pulls.get_mut(&conversation) {
+            Some(target) => *target = (*target).max(seq),
+            None => self.pull(context, conversation, seq),
+        }
+    }
+
+    pub(super) fn pulled(
+        &mut self,
+        context: &mut Context,
+        conversation: ConversationId,
+        entries: Vec<Arc<Entry>>,
+        up_to: Seq,
+    ) {
+        for entry in entries {
+            if entry.key.seq > self.held(conversation) {
+                context.counters.gap_pulls += 1;
+                self.append_entry(context, entry, None);
+            }
+        }
+        let Some(&target) = self.pulls.get(&conversation) else { return };
+        if up_to < target {
+            let mail = ToConversation::Pull { user: self.id, after: up_to };
+            return context.tell_conversation(conversation, mail);
+        }
+        self.pulls.remove(&conversation);
+    }
+
+    fn pull(&mut self, context: &mut Context, conversation: ConversationId, target: Seq) {
+        self.pulls.insert(conversation, target);
+        let after = self.held(conversation);
+        context.tell_conversation(conversation, ToConversation::Pull { user: self.id, after });
+    }
+
+    fn held(&self, conversation: ConversationId) -> Seq {
+        self.conversations.get(&conversation).map_or(Seq(0), |row| row.held)
+    }
+
+    /// Tells the conversation, unless the write that will tell it is still under way.
+    fn confirm(&self, context: &mut Context, conversation: ConversationId, held: Seq) {
+        if !context.traits.one_log && self.head == self.durable_head {
+            context.tell_conversation(conversation, ToConversation::Held { user: self.id, up_to: held });
+        }
+    }
+
+    fn append_entry(&mut self, context: &mut Context, entry: Arc<Entry>, push: Option<PushTemplate>) {
+        self.note(&entry);
+        // A void has no sender; it is logged so that what is held has no gap.
+        let sender = entry.identity().map_or(UserId(0), |identity| identity.sender);
+        let event = UserEvent::Entry { key: entry.key, sender };
+        self.append(context, event, Some(entry), push, Vec::new());
+    }
+
+    /// Keeps the list of conversations in step with the log.
+    fn note(&mut self, entry: &Entry) {
+        let conversation = entry.key.conversation;
+        let row = self.conversations.entry(conversation).or_insert_with(|| UserConversationRow {
+            conversation,
+            kind: ConversationKind::Unknown,
+            direct_peer: None,
+            title: Default::default(),
+            held: Seq(0),
+            held_ordinal: Ordinal(0),
+            read: Seq(0),
+            read_ordinal: Ordinal(0),
+        });
+        row.held = entry.key.seq;
+        row.held_ordinal = row.held_ordinal.max(entry.ordinal);
+        match &entry.body {
+            EntryBody::Message(message) => {
+                let view = message.view();
+                let (sender, peer) = (UserId(view.sender()), nonzero(view.direct_peer()).map(UserId));
+                if let Some(peer) = peer {
+                    row.kind = ConversationKind::Direct;
+                    row.direct_peer = Some(if peer == self.id { sender } else { peer });
+                }
+                if sender == self.id {
+                    row.read_ordinal = row.read_ordinal.max(Ordinal(0));
+                }
+            }
+            EntryBody::Membership(change) => {
+                row.kind = change.kind;
+                if matches!(change.action, MembershipAction::Created | MembershipAction::Added) {
+                    row.title.clone_from(&change.title);
+                }
+            }
+            EntryBody::Void => {}
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        context: &mut Context,
+        event: UserEvent,
+        entry: Option<Arc<Entry>>,
+        push: Option<PushTemplate>,
+        tickets: Vec<Ticket>,
+    ) {
+        self.head = self.head.next();
+        self.recent.push_back(Recent { user_seq: self.head, event, entry, push });
+        while self.recent.len() > RECENT_EVENTS_MAX
+            && self.recent.front().is_some_and(|recent| recent.user_seq <= self.durable_head)
+        {
+            self.recent.pop_front();
+        }
+        if context.traits.one_log {
+            let mutation = Mutation::UserEvents {
+                user: self.id,
+                first_user_seq: self.head,
+                epoch: context.config.epoch,
+                events: alloc::vec![event],
+            };
+            context.write(mutation, Some(Effect::UserLog(self.id, self.head, tickets)));
+        } else {
+            self.unwritten.push((event, tickets));
+            self.write_log(context);
+        }
+    }
+
+    /// One write at a time, so that the log never has a hole.
+    fn write_log(&mut self, context: &mut Context) {
+        if self.is_writing || self.unwritten.is_empty() {
+            return;
+        }
+        self.is_writing = true;
+        let first_user_seq = UserSeq(self.head.0 - self.unwritten.len() as u64 + 1);
+        let (events, tickets): (Vec<_>, Vec<_>) = core::mem::take(&mut self.unwritten).into_iter().unzip();
+        let mutation = Mutation::UserEvents { user: self.id, first_user_seq, epoch: context.config.epoch, events };
+        let tickets = tickets.into_iter().flatten().collect();
+        context.write(mutation, Some(Effect::UserLog(self.id, self.head, tickets)));
+    }
+
+    pub(super) fn log_durable(&mut self, context: &mut Context, user_seq: UserSeq) {
+        let before = self.durable_head;
+        self.durable_head = self.durable_head.max(user_seq);
+        if !context.traits.one_log {
+            self.is_writing = false;
+            let written = self.recent.iter().filter(|recent| recent.user_seq > before && recent.user_seq <= user_seq);
+            let mut held: BTreeMap<ConversationId, Seq> = BTreeMap::new();
+            for recent in written {
+                if let UserEvent::Entry { key, .. } = recent.event {
+                    held.insert(key.conversation, key.seq);
+                }
+            }
+            for (conversation, up_to) in held {
+                context.tell_conversation(conversation, ToConversation::Held { user: self.id, up_to });
+            }
+            self.write_log(context);
+        }
+        self.pump_all(context);
+    }
+
+    pub(super) fn append_receipt(
+        &mut self,
+        context: &mut Context,
+        kind: ReceiptKind,
+        receipt: Receipt,
+        tickets: Vec<Ticket>,
+    ) {
+        let event = match kind {
+            ReceiptKind::Delivered => UserEvent::Delivered(receipt),
+            ReceiptKind::Read => UserEvent::Read(receipt),
+        };
+        self.append(context, event, None, None, tickets);
+    }
+
+    /// A device has stored everything up to here: its senders may know, and its window has room.
+    pub(super) fn ack(&mut self, context: &mut Context, reference: SessionRef, user_seq: UserSeq) {
+        let Some(session) = self.sessions.get_mut(&reference) else { return };
+        let user_seq = user_seq.min(session.pushed);
+        let is_covered = session.oldest_unacked().is_some_and(|oldest| oldest <= self.delivered.next());
+        let delivered = self.delivered;
+        let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
+        session.acked(user_seq, |at, key| {
+            if at > delivered {
+                entries.insert(key.conversation, key.seq);
+            }
+        });
+        self.device_holds(context, reference.device, user_seq, is_covered.then_some(entries));
+        self.pump(context, reference);
+    }
+
+    /// `entries`: the last of each conversation in what is new, or `None` where the log must be asked.
+    pub(super) fn device_holds(
+        &mut self,
+        context: &mut Context,
+        device: DeviceId,
+        user_seq: UserSeq,
+        entries: Option<BTreeMap<ConversationId, Seq>>,
+    ) {
+        let Some(row) = self.devices.get_mut(&device) else { return };
+        if user_seq <= row.cursor {
+            return;
+        }
+        row.cursor = user_seq;
+        let ticket = Ticket::new(());
+        if user_seq > self.delivered {
+            match entries {
+                Some(entries) if self.ack_reading.is_none() => {
+                    self.delivered = user_seq;
+                    self.tell_delivered(context, entries, &ticket);
+                }
+                _ => self.read_acked_log(context, device, user_seq, &ticket),
+            }
+        }
+        self.save_cursor_later(context, device, user_seq, ticket);
+    }
+
+    fn tell_delivered(&self, context: &mut Context, entries: BTreeMap<ConversationId, Seq>, ticket: &Ticket) {
+        for (conversation, up_to) in entries {
+            let ticket = Some(Arc::clone(ticket));
+            let receipt = ToConversation::Receipt { kind: ReceiptKind::Delivered, user: self.id, up_to, ticket };
+            context.tell_conversation(conversation, receipt);
+        }
+    }
+
+    fn read_acked_log(&mut self, context: &mut Context, device: DeviceId, up_to: UserSeq, ticket: &Ticket) {
+        let is_reading = self.ack_reading.is_some();
+        self.ack_reading = Some((device, up_to, Arc::clone(ticket)));
+        if !is_reading {
+            self.ask_acked_log(context);
+        }
+    }
+
+    fn ask_acked_log(&self, context: &mut Context) {
+        let request =
+            Request::ReadUserLog { user: self.id, after: self.delivered, count_max: 1024, bytes_max: 1024 * 1024 };
+        context.ask(request, Purpose::AckedLog(self.id));
+    }
+
+    pub(super) fn acked_log_read(&mut self, context: &mut Context, page: &[LoggedEvent]) {
+        let Some((device, up_to, ticket)) = self.ack_reading.take() else { return };
+        let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
+        for logged in page.iter().filter(|logged| logged.user_seq <= up_to) {
+            if let UserEvent::Entry { key, sender } = logged.event
+                && sender != self.id
+            {
+                entries.insert(key.conversation, key.seq);
+            }
+        }
+        self.tell_delivered(context, entries, &ticket);
+        let read_up_to = page.last().map_or(up_to, |logged| logged.user_seq);
+        self.delivered = self.delivered.max(read_up_to.min(up_to));
+        if self.delivered < up_to {
+            self.ack_reading = Some((device, up_to, ticket));
+            self.ask_acked_log(context);
+        }
+    }
+}

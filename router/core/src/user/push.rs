@@ -1,0 +1,176 @@
+//! From the user's log to its devices: in order, within each device's window.
+
+use alloc::vec::Vec;
+
+use protocol::encode::{event_size_max, events};
+use protocol::event::Event;
+use protocol::ids::{DeviceId, UserSeq};
+use protocol::limits;
+use protocol::wire::{self, ServerBody};
+use storage_api::{Entry, LoggedEvent, Request, UserEvent};
+
+use super::User;
+use crate::context::Context;
+use crate::mail::{Purpose, SessionRef};
+
+impl User {
+    pub(super) fn pump_all(&mut self, context: &mut Context) {
+        let sessions: Vec<SessionRef> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.pump(context, session);
+        }
+    }
+
+    /// Sends what is durable and not yet sent while the window and the link have room.
+    pub(super) fn pump(&mut self, context: &mut Context, reference: SessionRef) {
+        let (events_max, bytes_max) = (context.config.push_window_events, context.config.push_window_bytes);
+        let Some(session) = self.sessions.get_mut(&reference) else { return };
+        while session.pushed < self.durable_head && !session.is_reading && session.has_room(events_max, bytes_max) {
+            let user_seq = session.pushed.next();
+            let recent = self
+                .recent
+                .front()
+                .and_then(|first| self.recent.get(usize::try_from(user_seq.0.checked_sub(first.user_seq.0)?).ok()?));
+            let Some(recent) = recent else {
+                session.is_reading = true;
+                let request = Request::ReadUserLog {
+                    user: self.id,
+                    after: session.pushed,
+                    count_max: events_max,
+                    bytes_max: limits::PAGE_SIZE_MAX,
+                };
+                return context.ask(request, Purpose::Push(reference));
+            };
+            let is_own = recent
+                .entry
+                .as_ref()
+                .and_then(|entry| entry.identity())
+                .is_some_and(|identity| identity.sender == self.id && identity.device == session.device);
+            if let Some(push) = recent.push.as_ref().filter(|_| !is_own) {
+                if !context.links.may_push(reference, push.frame.len()) {
+                    return;
+                }
+                context.links.push_shared(reference, user_seq, push);
+                session.sent(user_seq, &recent.event, push.frame.len(), self.id);
+            } else {
+                let event = render(self.id, session.device, &recent.event, recent.entry.as_deref());
+                let size = event_size_max(&event);
+                if !context.links.may_push(reference, size + 256) {
+                    return;
+                }
+                let frame = context.builder.push(user_seq, &[event]);
+                context.links.push(reference, user_seq, frame);
+                session.sent(user_seq, &recent.event, size, self.id);
+            }
+        }
+    }
+
+    /// A page of the log, read because it is no longer at hand.
+    pub(super) fn page_read(&mut self, context: &mut Context, reference: SessionRef, page: &[LoggedEvent]) {
+        let durable_head = self.durable_head;
+        let Some(session) = self.sessions.get_mut(&reference) else { return };
+        session.is_reading = false;
+        let first = session.pushed.next();
+        let (rendered, size) = fill_page(self.id, session.device, first, durable_head, page);
+        if rendered.is_empty() || !context.links.may_push(reference, size) {
+            return;
+        }
+        for (logged, event) in in_order(page, first).zip(&rendered) {
+            session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
+        }
+        let frame = context.builder.push(first, &rendered);
+        context.links.push(reference, session.pushed, frame);
+        self.pump(context, reference);
+    }
+
+    /// The device asks for everything after `after` again.
+    pub(super) fn sync(
+        &mut self,
+        context: &mut Context,
+        reference: SessionRef,
+        request_id: u32,
+        after: UserSeq,
+        bytes_max: usize,
+    ) {
+        let durable_head = self.durable_head;
+        let Some(session) = self.sessions.get_mut(&reference) else { return };
+        session.rewind(after.min(durable_head));
+        session.is_reading = true;
+        let request = Request::ReadUserLog {
+            user: self.id,
+            after: session.pushed,
+            count_max: context.config.push_window_events,
+            bytes_max,
+        };
+        context.ask(request, Purpose::SyncPage { session: reference, request_id });
+    }
+
+    pub(super) fn sync_page(
+        &mut self,
+        context: &mut Context,
+        reference: SessionRef,
+        request_id: u32,
+        page: &[LoggedEvent],
+    ) {
+        let durable_head = self.durable_head;
+        let Some(session) = self.sessions.get_mut(&reference) else { return };
+        session.is_reading = false;
+        let first = session.pushed.next();
+        let (rendered, _) = fill_page(self.id, session.device, first, durable_head, page);
+        for (logged, event) in in_order(page, first).zip(&rendered) {
+            session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
+        }
+        let has_more = session.pushed < durable_head;
+        let frame = context.builder.server(|fbb| {
+            let events = events(fbb, &rendered);
+            let args = wire::SyncPageArgs {
+                request_id,
+                first_user_seq: first.0,
+                events: Some(events),
+                has_more,
+                user_head: durable_head.0,
+            };
+            (ServerBody::SyncPage, wire::SyncPage::create(fbb, &args).as_union_value())
+        });
+        context.links.push(reference, session.pushed, frame);
+        self.pump(context, reference);
+    }
+}
+
+/// The events of a page from `first` on: an answer that was asked for before a rewind has none.
+fn in_order(page: &[LoggedEvent], first: UserSeq) -> impl Iterator<Item = &LoggedEvent> {
+    let matches = page.first().is_some_and(|logged| logged.user_seq == first);
+    page.iter().filter(move |_| matches)
+}
+
+/// As many whole events as fit a page, at least one, none that is not durable.
+fn fill_page(
+    user: protocol::ids::UserId,
+    device: DeviceId,
+    first: UserSeq,
+    durable_head: UserSeq,
+    page: &[LoggedEvent],
+) -> (Vec<Event>, usize) {
+    let mut rendered = Vec::new();
+    let mut size = 0;
+    for logged in in_order(page, first).take_while(|logged| logged.user_seq <= durable_head) {
+        let event = render(user, device, &logged.event, logged.entry.as_deref());
+        let event_size = event_size_max(&event);
+        if size + event_size > limits::PAGE_SIZE_MAX && !rendered.is_empty() {
+            break;
+        }
+        size += event_size;
+        rendered.push(event);
+    }
+    (rendered, size)
+}
+
+/// As this device sees it. An entry that no longer exists is void.
+fn render(user: protocol::ids::UserId, device: DeviceId, event: &UserEvent, entry: Option<&Entry>) -> Event {
+    match *event {
+        UserEvent::Entry { .. } => entry.map_or(Event::Void(None), |entry| entry.event_for(user, device)),
+        UserEvent::Delivered(receipt) => Event::Delivered(receipt),
+        UserEvent::Read(receipt) => Event::Read(receipt),
+        UserEvent::SyncRead { conversation, up_to } => Event::SyncRead { conversation, up_to },
+    }
+}

@@ -1,0 +1,140 @@
+//! A session begins: which device it is, whether it goes on after its cursor, and what it is sent first.
+
+use alloc::vec::Vec;
+
+use protocol::codes::Code;
+use protocol::ids::{DeviceId, UserSeq};
+use protocol::link::{RouterMessage, SessionOpened};
+use protocol::wire::{self, ServerBody};
+use storage_api::{DeviceRow, Request};
+
+use super::User;
+use crate::context::Context;
+use crate::mail::{Purpose, SessionRef};
+use crate::request::OpenRequest;
+use crate::session::UserSession;
+
+/// Conversations in one Snapshot: the newest; the rest is found through history.
+const SNAPSHOT_CONVERSATIONS_MAX: usize = 100;
+
+impl User {
+    pub(super) fn open(&mut self, context: &mut Context, session: SessionRef, open: &OpenRequest) {
+        if open.transient {
+            return self.opened(context, session, open, true);
+        }
+        if session.device == DeviceId(0) {
+            let Some(install_id) = open.install_id else { return refuse(context, session, Code::DeviceUnknown) };
+            let request = Request::RegisterDevice { user: self.id, install_id, name: open.device_name.clone() };
+            return context.ask(request, Purpose::Device { session, open: open.clone() });
+        }
+        match self.devices.get(&session.device) {
+            None => refuse(context, session, Code::DeviceUnknown),
+            Some(device) if device.revoked || device.generation != open.device_generation => {
+                refuse(context, session, Code::DeviceRevoked);
+            }
+            Some(_) => self.attach(context, session, open),
+        }
+    }
+
+    pub(super) fn device_registered(
+        &mut self,
+        context: &mut Context,
+        session: SessionRef,
+        open: &OpenRequest,
+        device: DeviceRow,
+    ) {
+        // The connection may have closed in the meantime.
+        if context.links.session(session.link, session.connection) != Some(session) {
+            return;
+        }
+        self.devices.entry(device.id).or_insert(device);
+        let session = SessionRef { device: device.id, ..session };
+        context.links.rename(session);
+        self.attach(context, session, open);
+    }
+
+    fn attach(&mut self, context: &mut Context, session: SessionRef, open: &OpenRequest) {
+        let older: Vec<SessionRef> =
+            self.sessions.keys().filter(|other| other.device == session.device).copied().collect();
+        for other in older {
+            self.sessions.remove(&other);
+            if (other.link, other.connection) != (session.link, session.connection) {
+                refuse(context, other, Code::Replaced);
+            }
+        }
+        let is_resumable = open.store_incarnation == context.traits.incarnation
+            && open.user_epoch == self.user_epoch
+            && open.user_cursor <= self.durable_head;
+        if open.again && !is_resumable {
+            return refuse(context, session, Code::RouterUnavailable);
+        }
+        let pushed = if is_resumable { open.user_cursor } else { self.durable_head };
+        self.sessions.insert(session, UserSession::new(session.device, pushed));
+        self.opened(context, session, open, is_resumable);
+        if is_resumable {
+            context.counters.resumes += 1;
+            if !open.again {
+                self.device_holds(context, session.device, open.user_cursor, None);
+            }
+        } else {
+            context.counters.snapshots += 1;
+            self.snapshot(context, session);
+        }
+        self.pump(context, session);
+    }
+
+    fn opened(&self, context: &mut Context, session: SessionRef, open: &OpenRequest, resumed: bool) {
+        let device_generation =
+            self.devices.get(&session.device).map_or(open.device_generation, |device| device.generation);
+        let opened = SessionOpened {
+            connection: session.connection,
+            user: self.id,
+            handle: &self.handle,
+            device: session.device,
+            device_generation,
+            resumed,
+            user_epoch: self.user_epoch,
+            user_head: self.durable_head,
+        };
+        context.links.control(session.link, &RouterMessage::SessionOpened(opened));
+    }
+
+    fn snapshot(&self, context: &mut Context, session: SessionRef) {
+        let user_seq: UserSeq = self.durable_head;
+        let frame = context.builder.server(|fbb| {
+            let conversations: Vec<_> = self
+                .conversations
+                .values()
+                .take(SNAPSHOT_CONVERSATIONS_MAX)
+                .map(|row| {
+                    let title = fbb.create_string(&row.title);
+                    let conversation = row.conversation.into();
+                    let args = wire::ConversationSummaryArgs {
+                        conversation: Some(&conversation),
+                        kind: row.kind,
+                        direct_peer: row.direct_peer.map_or(0, |peer| peer.0),
+                        title: Some(title),
+                        head_seq: row.held.0,
+                        head_ordinal: row.held_ordinal.0,
+                        read_seq: row.read.0,
+                        read_ordinal: row.read_ordinal.0,
+                    };
+                    wire::ConversationSummary::create(fbb, &args)
+                })
+                .collect();
+            let conversations = fbb.create_vector(&conversations);
+            let args = wire::SnapshotArgs {
+                user_seq: user_seq.0,
+                user_epoch: self.user_epoch.0,
+                conversations: Some(conversations),
+                has_more: self.conversations.len() > SNAPSHOT_CONVERSATIONS_MAX,
+            };
+            (ServerBody::Snapshot, wire::Snapshot::create(fbb, &args).as_union_value())
+        });
+        context.links.push(session, user_seq, frame);
+    }
+}
+
+fn refuse(context: &mut Context, session: SessionRef, code: Code) {
+    context.links.control(session.link, &RouterMessage::SessionRefused { connection: session.connection, code });
+}
