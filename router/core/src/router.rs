@@ -300,13 +300,25 @@ impl Router {
             Purpose::Step(id) => self.with_conversation(id, |owner, context| owner.step_failed(context)),
             Purpose::History { conversation, session, request_id } => {
                 self.with_conversation(conversation, |owner, _| owner.read_failed());
-                self.context.refuse_frame(session, wire::ClientBody::HistoryGet, None, request_id, protocol::codes::Code::TryAgain);
+                self.context.refuse_frame(
+                    session,
+                    wire::ClientBody::HistoryGet,
+                    None,
+                    request_id,
+                    protocol::codes::Code::TryAgain,
+                );
             }
             Purpose::Pull { conversation, .. } => {
                 self.with_conversation(conversation, |owner, _| owner.read_failed());
             }
             Purpose::Lookup { session, request_id } => {
-                self.context.refuse_frame(session, wire::ClientBody::UserLookup, None, request_id, protocol::codes::Code::TryAgain);
+                self.context.refuse_frame(
+                    session,
+                    wire::ClientBody::UserLookup,
+                    None,
+                    request_id,
+                    protocol::codes::Code::TryAgain,
+                );
             }
             Purpose::Push(session) | Purpose::SyncPage { session, .. } | Purpose::Device { session, .. } => {
                 let refused = RouterMessage::SessionRefused { connection: session.connection, code: InternalError };

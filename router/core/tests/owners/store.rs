@@ -1,0 +1,172 @@
+//! A store of maps: what was written is there at once, and what follows from entries is derived anew at each question.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::event::nonzero;
+use protocol::ids::{ConversationId, DeviceId, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
+use protocol::wire::{ConversationKind, MembershipAction, Role};
+use storage_api::{
+    ConversationRow, DeviceRow, Entry, EntryBody, LoggedEvent, MemberRow, Mutation, Request, Response, Span,
+    UserConversationRow, UserEvent, UserRow, UserState,
+};
+
+pub(crate) const ALICE: UserId = UserId(1 << 48 | 1);
+pub(crate) const BOB: UserId = UserId(1 << 48 | 2);
+pub(crate) const CAROL: UserId = UserId(1 << 48 | 3);
+
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) entries: BTreeMap<ConversationId, BTreeMap<Seq, Arc<Entry>>>,
+    pub(crate) logs: BTreeMap<UserId, BTreeMap<UserSeq, UserEvent>>,
+    fanned: BTreeMap<ConversationId, Seq>,
+    devices: BTreeMap<UserId, Vec<DeviceRow>>,
+}
+
+impl Store {
+    pub(crate) fn answer(&mut self, request: &Request) -> Response {
+        match request {
+            Request::Write(mutations) => {
+                mutations.iter().for_each(|mutation| self.apply(mutation));
+                Response::Written
+            }
+            Request::LoadConversation(id) => Response::Conversation(self.conversation(*id)),
+            Request::LoadUser(id) => Response::User(self.user(*id)),
+            Request::ReadEntries { conversation, from, to, newest_first, count_max, .. } => {
+                let range = self.entries[conversation].range(*from..=*to).map(|(_, entry)| Arc::clone(entry));
+                let mut entries: Vec<_> = if *newest_first {
+                    range.rev().take(*count_max).collect()
+                } else {
+                    range.take(*count_max).collect()
+                };
+                entries.sort_by_key(|entry| entry.key);
+                Response::Entries(entries)
+            }
+            Request::ReadUserLog { user, after, count_max, .. } => {
+                let log = self.logs.entry(*user).or_default().range(after.next()..).take(*count_max);
+                let page = log.map(|(user_seq, event)| LoggedEvent {
+                    user_seq: *user_seq,
+                    event: *event,
+                    entry: match event {
+                        UserEvent::Entry { key, .. } => self.entries[&key.conversation].get(&key.seq).cloned(),
+                        _ => None,
+                    },
+                });
+                Response::UserLog(page.collect())
+            }
+            Request::FindIdentity { conversation, identity } => {
+                let mut entries = self.entries.get(conversation).into_iter().flat_map(|entries| entries.values());
+                Response::Found(entries.find(|entry| entry.identity() == Some(*identity)).cloned())
+            }
+            Request::LookupUsers { realm, ids, .. } => {
+                assert_eq!(*realm, Realm(1));
+                let known = ids.iter().filter(|id| [ALICE, BOB, CAROL].contains(id));
+                Response::Users(known.map(|id| UserRow { id: *id, handle: id.to_string() }).collect())
+            }
+            Request::EnsureUser { .. } => unreachable!("no owner creates users"),
+            Request::RegisterDevice { user, .. } => {
+                let devices = self.devices.entry(*user).or_default();
+                let device = DeviceRow::new(DeviceId(user.0 << 8 | (devices.len() as u64 + 1)));
+                devices.push(device);
+                Response::Device(device)
+            }
+            Request::ListUnfanned => Response::Conversations(self.entries.keys().copied().collect()),
+        }
+    }
+
+    fn apply(&mut self, mutation: &Mutation) {
+        match mutation {
+            Mutation::Entry(entry) => {
+                self.entries.entry(entry.key.conversation).or_default().insert(entry.key.seq, Arc::clone(entry));
+            }
+            Mutation::UserEvents { user, first_user_seq, events, .. } => {
+                let log = self.logs.entry(*user).or_default();
+                assert_eq!(log.len() as u64 + 1, first_user_seq.0, "a user's log is written without holes");
+                for (index, event) in events.iter().enumerate() {
+                    log.insert(UserSeq(first_user_seq.0 + index as u64), *event);
+                }
+            }
+            Mutation::DeviceCursor { user, device, user_seq } => {
+                let row = self.devices.get_mut(user).expect("known").iter_mut().find(|row| row.id == *device);
+                row.expect("known").cursor = *user_seq;
+            }
+            Mutation::ReadCursor { .. } => {}
+            Mutation::Fanned { conversation, seq } => {
+                self.fanned.insert(*conversation, *seq);
+            }
+        }
+    }
+
+    fn conversation(&self, id: ConversationId) -> Option<ConversationRow> {
+        let entries = self.entries.get(&id)?;
+        let (head, last) = entries.last_key_value()?;
+        let mut kind = ConversationKind::Unknown;
+        let mut members: BTreeMap<UserId, MemberRow> = BTreeMap::new();
+        for entry in entries.values() {
+            match &entry.body {
+                EntryBody::Message(message) => {
+                    let view = message.view();
+                    let Some(peer) = nonzero(view.direct_peer()).map(UserId) else { continue };
+                    kind = ConversationKind::Direct;
+                    for user in [UserId(view.sender()), peer] {
+                        let spans = vec![Span { join: Seq(1), left: None }];
+                        members.insert(user, MemberRow { user, role: Role::Member, spans });
+                    }
+                }
+                EntryBody::Membership(change) => {
+                    kind = change.kind;
+                    for &user in &change.users {
+                        let row = members.entry(user).or_insert(MemberRow { user, role: Role::Member, spans: vec![] });
+                        match change.action {
+                            MembershipAction::Created | MembershipAction::Added => {
+                                row.role = if user == change.actor { Role::Owner } else { Role::Member };
+                                row.spans.push(Span { join: entry.key.seq, left: None });
+                            }
+                            _ => row.spans.last_mut().expect("was in it").left = Some(entry.key.seq),
+                        }
+                    }
+                }
+                EntryBody::Void => {}
+            }
+        }
+        Some(ConversationRow {
+            kind,
+            title: String::new(),
+            head: *head,
+            head_ordinal: last.ordinal,
+            holes: (1..head.0).map(Seq).filter(|seq| !entries.contains_key(seq)).collect(),
+            members: members.into_values().collect(),
+            receipts: Vec::new(),
+            fanned: self.fanned.get(&id).copied().unwrap_or_default(),
+        })
+    }
+
+    fn user(&self, id: UserId) -> Option<UserState> {
+        if ![ALICE, BOB, CAROL].contains(&id) {
+            return None;
+        }
+        let log = self.logs.get(&id);
+        let mut conversations: BTreeMap<ConversationId, UserConversationRow> = BTreeMap::new();
+        for event in log.into_iter().flat_map(|log| log.values()) {
+            let UserEvent::Entry { key, .. } = event else { continue };
+            let row = UserConversationRow {
+                conversation: key.conversation,
+                kind: ConversationKind::Direct,
+                direct_peer: None,
+                title: String::new(),
+                held: key.seq,
+                held_ordinal: Ordinal(key.seq.0),
+                read: Seq(0),
+                read_ordinal: Ordinal(0),
+            };
+            conversations.insert(key.conversation, row);
+        }
+        Some(UserState {
+            row: UserRow { id, handle: id.to_string() },
+            user_epoch: UserEpoch(1),
+            head: UserSeq(log.map_or(0, |log| log.len() as u64)),
+            devices: self.devices.get(&id).cloned().unwrap_or_default(),
+            conversations: conversations.into_values().collect(),
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! A router, a store and one gateway's end of a link, joined in memory. The store answers when the test says so.
+
+use std::time::Duration;
+
+use protocol::encode::FrameBuilder;
+use protocol::event::Event;
+use protocol::frame;
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterMessage, SessionOpen};
+use protocol::time::{Instant, Now, WallTime};
+use protocol::wire::{self, ClientBody, Durability, ServerBody};
+use router_core::{Action, LinkId, Router, RouterConfig};
+use storage_api::{Request, StoreToken, StoreTraits};
+
+use crate::store::Store;
+
+pub(crate) const WALL: WallTime = WallTime(1_790_000_000_000);
+const LINK: LinkId = LinkId(1);
+
+/// What a connection was sent, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Acked(ClientMsgId, Seq),
+    OpDone(ConversationId, Seq),
+    OpRefused(u16),
+    Refused(u16),
+    Message(UserSeq, Seq),
+    Echo(UserSeq, Seq),
+    Member(UserSeq, Seq),
+    Delivered(Seq),
+    Read(Seq),
+    Other(ServerBody),
+}
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) router: Router,
+    pub(crate) asked: Vec<(StoreToken, Request)>,
+    config: RouterConfig,
+    one_log: bool,
+    gateway: LinkEnd,
+    got: Vec<(ConnectionKey, Got)>,
+    now: Now,
+    devices: std::collections::BTreeMap<UserId, protocol::ids::DeviceId>,
+}
+
+impl World {
+    pub(crate) fn new(one_log: bool, config: RouterConfig) -> World {
+        let mut world = World {
+            store: Store::default(),
+            router: Router::new(config, traits(one_log)),
+            asked: Vec::new(),
+            config,
+            one_log,
+            gateway: LinkEnd::default(),
+            got: Vec::new(),
+            now: Now { monotonic: Instant(1), wall: WALL },
+            devices: Default::default(),
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        self.router.handle_start(self.now);
+        self.router.handle_link_up(self.now, LINK);
+        let hello = GatewayHello { version: LINK_VERSION, gateway_id: 1, shard_index: 0, gateway_incarnation: 1 };
+        self.send(GatewayMessage::Hello(hello));
+    }
+
+    /// The process dies; the requests under way are the test's to apply or to forget.
+    pub(crate) fn crash(&mut self) {
+        self.asked.clear();
+        self.gateway.reset();
+        self.got.clear();
+        self.router = Router::new(self.config, traits(self.one_log));
+        self.start();
+    }
+
+    pub(crate) fn open(&mut self, connection: u64, user: UserId, cursor: UserSeq) {
+        let device = self.devices.get(&user).copied();
+        self.send(GatewayMessage::SessionOpen(SessionOpen {
+            connection: ConnectionKey(connection),
+            user,
+            device: device.unwrap_or_default(),
+            device_generation: DeviceGeneration(u32::from(device.is_some())),
+            install_id: Some(ClientMsgId([7; 16])),
+            device_name: "test",
+            transient: false,
+            store_incarnation: StoreIncarnation(u64::from(device.is_some())),
+            user_epoch: UserEpoch(u64::from(device.is_some())),
+            user_cursor: cursor,
+            again: false,
+        }));
+        self.settle();
+    }
+
+    pub(crate) fn message(
+        &mut self,
+        connection: u64,
+        to: (ConversationId, Option<UserId>),
+        id: ClientMsgId,
+        attempt: u16,
+    ) {
+        let frame = FrameBuilder::default()
+            .client(None, |fbb| {
+                let body = fbb.create_vector(b"hello");
+                let (conversation, client_msg_id) = (to.0.into(), id.into());
+                let args = wire::MessageSendArgs {
+                    conversation: Some(&conversation),
+                    direct_peer: to.1.map_or(0, |peer| peer.0),
+                    client_msg_id: Some(&client_msg_id),
+                    attempt,
+                    body: Some(body),
+                    ..Default::default()
+                };
+                (ClientBody::MessageSend, wire::MessageSend::create(fbb, &args).as_union_value())
+            })
+            .to_vec();
+        self.request(connection, &frame);
+    }
+
+    pub(crate) fn request(&mut self, connection: u64, frame: &[u8]) {
+        self.send(GatewayMessage::ClientRequest { connection: ConnectionKey(connection), frame });
+    }
+
+    fn send(&mut self, message: GatewayMessage<'_>) {
+        self.gateway.send_to_router(&message).expect("the window is open");
+        while let Some(batch) = self.gateway.poll_batch() {
+            self.router.handle_link_batch(self.now, LINK, &batch).expect("the gateway's end is true");
+        }
+        self.collect();
+    }
+
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        self.now.monotonic = self.now.monotonic + duration;
+        self.now.wall = self.now.wall.plus(duration);
+        self.router.handle_timeout(self.now);
+        self.settle();
+    }
+
+    /// Answers everything that is asked, in order, until nothing is.
+    pub(crate) fn settle(&mut self) {
+        self.collect();
+        while !self.asked.is_empty() {
+            self.answer(0);
+        }
+    }
+
+    pub(crate) fn answer(&mut self, index: usize) {
+        let (token, request) = self.asked.remove(index);
+        let response = self.store.answer(&request);
+        self.router.handle_store(self.now, token, Ok(response));
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(action) = self.router.poll_action() {
+            match action {
+                Action::Store { token, request } => self.asked.push((token, request)),
+                Action::DropLink { .. } => panic!("the test takes what it is sent"),
+                Action::SendBatch { batch, .. } => {
+                    let (got, devices) = (&mut self.got, &mut self.devices);
+                    let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
+                        RouterMessage::SessionOpened(opened) => {
+                            devices.insert(opened.user, opened.device);
+                        }
+                        RouterMessage::Deliver { connection, frame, .. } => read(got, connection, frame),
+                        RouterMessage::Fanout(fanout) => {
+                            for (connection, user_seq) in fanout.targets.iter() {
+                                let mut frame = fanout.frame.to_vec();
+                                let at = fanout.user_seq_offset;
+                                frame[at..at + 8].copy_from_slice(&user_seq.0.to_le_bytes());
+                                read(got, connection, &frame);
+                            }
+                        }
+                        RouterMessage::Hello(_) | RouterMessage::SessionRefused { .. } => {}
+                    });
+                    handled.expect("the router's end is true");
+                }
+            }
+        }
+    }
+
+    /// What a connection got since the last question.
+    pub(crate) fn got(&mut self, connection: u64) -> Vec<Got> {
+        let (mine, rest) = self.got.drain(..).partition(|(key, _)| *key == ConnectionKey(connection));
+        self.got = rest;
+        let mine: Vec<(ConnectionKey, Got)> = mine;
+        mine.into_iter().map(|(_, got)| got).collect()
+    }
+}
+
+fn traits(one_log: bool) -> StoreTraits {
+    StoreTraits { one_log, durability: Durability::Memory, incarnation: StoreIncarnation(1) }
+}
+
+fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &[u8]) {
+    let frame = frame::server_frame(bytes).expect("a router sends valid frames");
+    match frame.body_type() {
+        ServerBody::MessageAck => {
+            let ack = frame.body_as_message_ack().expect("an ack");
+            got.push((connection, Got::Acked(ack.client_msg_id().into(), Seq(ack.seq()))));
+        }
+        ServerBody::OpAck => {
+            let ack = frame.body_as_op_ack().expect("an ack");
+            got.push((
+                connection,
+                match ack.conversation() {
+                    Some(conversation) => Got::OpDone(conversation.into(), Seq(ack.seq())),
+                    None => Got::OpRefused(ack.code()),
+                },
+            ));
+        }
+        ServerBody::Error => got.push((connection, Got::Refused(frame.body_as_error().expect("an error").code()))),
+        ServerBody::Push => {
+            let push = frame.body_as_push().expect("a push");
+            for (index, event) in push.events().iter().flatten().enumerate() {
+                let user_seq = UserSeq(push.first_user_seq() + index as u64);
+                let event = match Event::decode(event).expect("a router sends valid events") {
+                    Event::MessageNew(message) => Got::Message(user_seq, Seq(message.view().seq())),
+                    Event::Echo { seq, .. } => Got::Echo(user_seq, seq),
+                    Event::MemberChanged(change) => Got::Member(user_seq, change.seq),
+                    Event::Delivered(receipt) => Got::Delivered(receipt.up_to),
+                    Event::Read(receipt) => Got::Read(receipt.up_to),
+                    _ => continue,
+                };
+                got.push((connection, event));
+            }
+        }
+        other => got.push((connection, Got::Other(other))),
+    }
+}
