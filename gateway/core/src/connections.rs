@@ -240,7 +240,7 @@ impl Connections {
         self.output.push(Action::Send { connection: id, frame });
     }
 
-    /// Reads on, beginning with the frame that was left with the driver, if there is one: that is heard of it at once.
+    /// A frame that was left with the driver comes at once, so the silence of a connection that was held ends with this.
     pub(crate) fn release(&mut self, id: ConnectionId) {
         let Some(connection) = self.slab.get_mut(id).filter(|it| it.is_held && !it.is_closed()) else { return };
         connection.is_held = false;
