@@ -5,7 +5,6 @@
 
 extern crate alloc;
 
-pub mod client;
 pub mod codes;
 pub mod encode;
 pub mod event;
