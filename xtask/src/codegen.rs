@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Outcome, flatc, process, repo};
+use crate::{Outcome, flatc, process, repo, schema};
 
 const USAGE: &str = "usage: cargo xtask codegen [--check | --land VERSION]";
 
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Outcome> {
 }
 
 /// The folder of today's schemas.
-pub(crate) fn schema_folder() -> PathBuf {
+fn schema_folder() -> PathBuf {
     repo::root().join("protocol/schema")
 }
 
@@ -82,7 +82,7 @@ fn generated_source() -> Result<Option<String>> {
 }
 
 fn compile(flatc: &Path, schemas: &Path, scratch: &Path) -> Result<String> {
-    let includes: String = schema_files(schemas)?.iter().map(|name| format!("include \"{name}\";\n")).collect();
+    let includes: String = schema::file_names(schemas)?.iter().map(|name| format!("include \"{name}\";\n")).collect();
     let all = scratch.join("all.fbs");
     fs::write(&all, includes)?;
 
@@ -97,22 +97,6 @@ fn compile(flatc: &Path, schemas: &Path, scratch: &Path) -> Result<String> {
     fs::read_to_string(&generated).with_context(|| format!("flatc wrote no {}", generated.display()))
 }
 
-/// The names of the schemas in `folder`, sorted.
-pub(crate) fn schema_files(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".fbs") {
-            names.push(name);
-        }
-    }
-    names.sort();
-    if names.is_empty() {
-        bail!("no schema in {}", folder.display());
-    }
-    Ok(names)
-}
-
 /// Keeps a copy of today's schemas, against which every later one is checked.
 fn land(version: &str) -> Result<Outcome> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -124,7 +108,10 @@ fn land(version: &str) -> Result<Outcome> {
     if landed.exists() {
         bail!("{} exists, and a landed schema never changes", landed.display());
     }
-    let names = schema_files(&schemas)?;
+    if schema::run(&[])? == Outcome::Broken {
+        return Ok(Outcome::Broken);
+    }
+    let names = schema::file_names(&schemas)?;
     fs::create_dir_all(&landed)?;
     for name in &names {
         fs::copy(schemas.join(name), landed.join(name))?;

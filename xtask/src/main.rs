@@ -7,8 +7,11 @@
 
 mod codegen;
 mod flatc;
+mod fuzz;
 mod process;
 mod repo;
+mod schema;
+mod sim;
 mod test;
 mod tidy;
 
@@ -36,11 +39,12 @@ struct Verb {
 }
 
 const VERBS: &[Verb] = &[
-    Verb { name: "test", usage: "test", what: "every check there is; what CI runs", run: test::run },
+    Verb { name: "test", usage: "test", what: "every check there is", run: test::run },
+    Verb { name: "ci", usage: "ci", what: "what CI runs: `test`", run: test::run },
     Verb {
         name: "tidy",
-        usage: "tidy",
-        what: "imports, purity, text: what the compiler does not check",
+        usage: "tidy [--ratchet]",
+        what: "the rules no compiler checks: imports, purity, style; shrink the list of long files",
         run: tidy::run,
     },
     Verb {
@@ -48,6 +52,24 @@ const VERBS: &[Verb] = &[
         usage: "codegen [--check | --land VERSION]",
         what: "Rust from protocol/schema/*.fbs; is it fresh; keep a copy of a released schema",
         run: codegen::run,
+    },
+    Verb {
+        name: "schema",
+        usage: "schema",
+        what: "do the schemas of today fit every landed version of them",
+        run: schema::run,
+    },
+    Verb {
+        name: "sim",
+        usage: "sim (--seeds N | --seed S) [--break PART]",
+        what: "the whole system in one thread, against random faults; `sim help` says more",
+        run: sim::run,
+    },
+    Verb {
+        name: "fuzz",
+        usage: "fuzz TARGET --seconds S",
+        what: "one fuzz target of tests/fuzz, for a while",
+        run: fuzz::run,
     },
 ];
 
@@ -79,6 +101,6 @@ fn main() -> ExitCode {
 fn print_help() {
     println!("cargo xtask VERB\n");
     for verb in VERBS {
-        println!("  {:<36} {}", verb.usage, verb.what);
+        println!("  {:<44} {}", verb.usage, verb.what);
     }
 }

@@ -1,21 +1,33 @@
-//! `cargo xtask tidy`: what the compiler does not check. One rule a file; each names file, line and rule.
+//! `cargo xtask tidy`: the rules of this house that no compiler checks. One file per rule; each looks at the whole
+//! [`Tree`] and adds a [`Violation`] for every breach it finds.
 
+mod dependencies;
 mod imports;
+mod leaks;
+mod lints;
+mod opening;
+mod placeholders;
 mod purity;
 mod rust_code;
 mod size;
-mod text;
+mod tree;
+mod unsafe_code;
+mod unwraps;
+mod whitespace;
+mod width;
+mod workspace;
 
 use std::fmt;
-use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{Outcome, repo};
+use crate::Outcome;
+use tree::Tree;
 
-/// One broken rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One breach of one rule.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Violation {
+    /// Relative to the root of the checkout.
     file: String,
     /// From 1.
     line: usize,
@@ -24,27 +36,55 @@ struct Violation {
 }
 
 impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}: {}", self.file, self.line, self.rule, self.message)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}: {}", self.file, self.line, self.rule, self.message)
     }
 }
 
+/// A rule adds what it finds.
+type Rule = fn(&Tree, &mut Vec<Violation>);
+
+const RULES: &[Rule] = &[
+    imports::check,
+    dependencies::check,
+    lints::check,
+    unsafe_code::check,
+    purity::check,
+    opening::check,
+    unwraps::check,
+    placeholders::check,
+    width::check,
+    size::check,
+    leaks::check,
+    whitespace::check,
+];
+
 /// The verb.
 pub(crate) fn run(arguments: &[String]) -> Result<Outcome> {
-    if !arguments.is_empty() {
-        bail!("usage: cargo xtask tidy");
+    let tree = Tree::read()?;
+    match arguments {
+        [] => Ok(report(&violations(&tree))),
+        [flag] if flag == "--ratchet" => size::tighten(&tree),
+        _ => bail!("usage: cargo xtask tidy [--ratchet]"),
     }
-    let mut violations = imports::check(&imports::workspace_crates()?);
-    let ratchet = size::ratchet();
-    for file in repo::files()? {
-        let bytes = fs::read(repo::root().join(&file)).with_context(|| format!("cannot read {file}"))?;
-        let Ok(content) = String::from_utf8(bytes) else { continue };
-        violations.extend(text::check(&file, &content));
-        violations.extend(purity::check(&file, &content));
-        violations.extend(size::check(&file, &content, &ratchet));
+}
+
+fn violations(tree: &Tree) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for rule in RULES {
+        rule(tree, &mut found);
     }
-    for violation in &violations {
-        eprintln!("{violation}");
+    found.sort();
+    found
+}
+
+fn report(violations: &[Violation]) -> Outcome {
+    for violation in violations {
+        println!("{violation}");
     }
-    Ok(if violations.is_empty() { Outcome::Clean } else { Outcome::Broken })
+    if violations.is_empty() {
+        return Outcome::Clean;
+    }
+    println!("tidy: {} violations", violations.len());
+    Outcome::Broken
 }

@@ -1,161 +1,149 @@
-//! Who may import whom: the table of ARCHITECTURE.md, over what cargo itself says of the workspace.
+//! Rule `import`: which crate of this house may depend on which. The table of ARCHITECTURE.md, kept by the build.
+//!
+//! A dev-dependency may be any crate that something may import, so that a test can bring what stands above its subject.
 
-use std::process::Command;
+use super::{Tree, Violation};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+/// What a crate may import in normal and build dependencies.
+enum May {
+    /// These folders; `tier/*` stands for every crate of a tier.
+    Only(&'static [&'static str]),
+    /// Every crate of a lower level.
+    Below,
+    /// Everything.
+    Anything,
+}
 
-use super::Violation;
-use crate::{process, repo};
+use May::{Anything, Below, Only};
 
-/// Folder of a crate, and the folders of the crates it may import; a trailing `/` stands for all below.
-const TABLE: &[(&str, &[&str])] = &[
-    ("protocol/wire", &[]),
-    ("protocol", &["protocol/wire"]),
-    ("gateway/core", &["protocol"]),
-    ("gateway/ring", &[]),
-    ("gateway/transport", &["protocol"]),
-    ("storage/api", &["protocol"]),
-    ("router/core", &["storage/api", "protocol"]),
-    ("storage/log", &["storage/api", "protocol"]),
-    ("storage/embedded", &["storage/log", "storage/api", "protocol"]),
-    ("storage/scylla", &["storage/api", "protocol"]),
-    ("storage/redis", &["storage/api", "protocol"]),
-    ("gateway/server", &["gateway/", "protocol"]),
-    ("router/server", &["router/core", "storage/", "protocol"]),
-    ("client", &["protocol", "gateway/transport"]),
-    ("bench/", &["protocol", "gateway/", "storage/", "router/", "client"]),
-    ("tuning", &["protocol", "gateway/", "storage/", "router/", "client"]),
-    ("ringpost", &["protocol", "gateway/", "storage/", "router/", "client", "bench/", "tuning"]),
-    ("tests/", &["protocol", "gateway/", "storage/", "router/", "client", "bench/", "tuning", "ringpost"]),
-    ("xtask", &[]),
+/// Every crate there is or is planned to be: folder or `tier/*`, level, what it may import.
+const TABLE: &[(&str, u8, May)] = &[
+    ("protocol/wire", 0, Only(&[])),
+    ("protocol", 0, Only(&["protocol/wire"])),
+    ("gateway/core", 1, Only(&["protocol"])),
+    ("gateway/ring", 1, Only(&[])),
+    ("gateway/transport", 1, Only(&["protocol"])),
+    ("storage/api", 1, Only(&["protocol"])),
+    ("router/core", 2, Only(&["storage/api", "protocol"])),
+    ("storage/log", 2, Only(&["storage/api", "protocol"])),
+    ("storage/embedded", 2, Only(&["storage/log", "storage/api", "protocol"])),
+    ("storage/scylla", 2, Only(&["storage/api", "protocol"])),
+    ("storage/redis", 2, Only(&["storage/api", "protocol"])),
+    ("gateway/server", 3, Only(&["gateway/*", "protocol"])),
+    ("router/server", 3, Only(&["router/core", "storage/*", "protocol"])),
+    ("client", 3, Only(&["gateway/transport", "protocol"])),
+    ("bench/*", 4, Below),
+    ("tuning", 4, Below),
+    ("ringpost", 5, Below),
+    ("tests/*", 5, Anything),
+    ("xtask", 5, Anything),
 ];
 
-/// A library, and the folders of the only crates that may import it.
-const LIBRARIES: &[(&str, &[&str])] = &[
-    ("io-uring", &["gateway/ring"]),
-    ("libc", &["gateway/ring"]),
-    ("rustix", &["gateway/server", "router/server", "storage/log", "bench/", "tests/"]),
-    ("tokio", &["router/server", "storage/scylla", "storage/redis", "client", "ringpost", "tests/"]),
-    ("axum", &["router/server", "ringpost"]),
-    ("scylla", &["storage/scylla"]),
-    ("redis", &["storage/redis"]),
-    ("monoio", &["gateway/server"]),
-    ("glommio", &["bench/"]),
-];
+/// Crates that nothing outside of tests imports, not even in `[dev-dependencies]`.
+const TOP_LEVEL: u8 = 5;
 
-/// A crate of the workspace with what it imports, tests aside.
-pub(super) struct Crate {
-    /// From the root of the checkout.
-    folder: String,
-    dependencies: Vec<Dependency>,
+/// Whether `folder` is `pattern`, or lies in its tier.
+pub(super) fn matches(pattern: &str, folder: &str) -> bool {
+    match pattern.strip_suffix("/*") {
+        Some(tier) => folder.strip_prefix(tier).is_some_and(|rest| rest.starts_with('/')),
+        None => pattern == folder,
+    }
 }
 
-/// One import.
-struct Dependency {
-    name: String,
-    /// The folder of a crate of the workspace; `None` for a library.
-    folder: Option<String>,
-}
-
-/// Asks cargo.
-pub(super) fn workspace_crates() -> Result<Vec<Crate>> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(repo::root()).args(["metadata", "--no-deps", "--format-version", "1", "--offline"]);
-    let metadata: Value = serde_json::from_str(&process::output_of(&mut cargo)?)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
-    packages.iter().map(crate_of).collect()
-}
-
-fn crate_of(package: &Value) -> Result<Crate> {
-    let manifest = package["manifest_path"].as_str().context("a package without a manifest")?;
-    let dependencies = package["dependencies"].as_array().context("a package without dependencies")?;
-    Ok(Crate {
-        folder: folder_in_checkout(manifest.trim_end_matches("/Cargo.toml"))?,
-        dependencies: dependencies
-            .iter()
-            .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
-            .map(|dependency| {
-                Ok(Dependency {
-                    name: dependency["name"].as_str().context("a dependency without a name")?.to_owned(),
-                    folder: dependency["path"].as_str().map(folder_in_checkout).transpose()?,
-                })
-            })
-            .collect::<Result<_>>()?,
-    })
-}
-
-fn folder_in_checkout(path: &str) -> Result<String> {
-    let root = repo::root();
-    let relative = std::path::Path::new(path).strip_prefix(&root).context("a crate outside the checkout")?;
-    Ok(relative.to_string_lossy().into_owned())
-}
-
-/// Every edge that the tables do not allow, and every crate that they do not know.
-pub(super) fn check(crates: &[Crate]) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    for package in crates {
-        let mut report = |message: String| {
-            let file = format!("{}/Cargo.toml", package.folder);
-            violations.push(Violation { file, line: 1, rule: "imports", message });
+/// The rule.
+pub(super) fn check(tree: &Tree, found: &mut Vec<Violation>) {
+    for importer in &tree.workspace.crates {
+        let mut report = |line, message| {
+            found.push(Violation { file: importer.manifest_path(), line, rule: "import", message });
         };
-        let Some((_, allowed)) = TABLE.iter().find(|(folder, _)| covers(folder, &package.folder)) else {
-            report("this crate is not in the import table (xtask/src/tidy/imports.rs and ARCHITECTURE.md)".into());
+        let Some((_, level, may)) = row(&importer.folder) else {
+            report(1, format!("{} is not in the import table (xtask/src/tidy/imports.rs)", importer.folder));
             continue;
         };
-        for dependency in &package.dependencies {
-            if let Some(folder) = &dependency.folder {
-                if !allowed.iter().any(|pattern| covers(pattern, folder)) {
-                    report(format!("{} may not import {folder}", package.folder));
-                }
-            } else if let Some((name, importers)) = LIBRARIES.iter().find(|(name, _)| *name == dependency.name)
-                && !importers.iter().any(|pattern| covers(pattern, &package.folder))
-            {
-                report(format!("only {} may import the library {name}", importers.join(", ")));
+        for dependency in &importer.dependencies {
+            let Some(imported) = &dependency.folder else { continue };
+            let imported_level = row(imported).map_or(TOP_LEVEL, |(_, level, _)| *level);
+            let is_allowed = match may {
+                Anything => true,
+                _ if dependency.is_dev => imported_level < TOP_LEVEL,
+                Below => imported_level < *level,
+                Only(patterns) => patterns.iter().any(|pattern| matches(pattern, imported)),
+            };
+            if !is_allowed {
+                report(importer.line_of(dependency), format!("{} may not import {imported}", importer.folder));
             }
         }
     }
-    violations
 }
 
-fn covers(pattern: &str, folder: &str) -> bool {
-    if pattern.ends_with('/') { folder.starts_with(pattern) } else { folder == pattern }
+fn row(folder: &str) -> Option<&'static (&'static str, u8, May)> {
+    TABLE.iter().find(|(pattern, _, _)| matches(pattern, folder))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::workspace::fake;
 
-    fn one(folder: &str, imports: &[(&str, Option<&str>)]) -> Vec<Crate> {
-        let dependency = |(name, folder): &(&str, Option<&str>)| Dependency {
-            name: (*name).to_owned(),
-            folder: folder.map(str::to_owned),
-        };
-        vec![Crate { folder: folder.to_owned(), dependencies: imports.iter().map(dependency).collect() }]
-    }
-
-    fn messages(crates: &[Crate]) -> Vec<String> {
-        check(crates).iter().map(ToString::to_string).collect()
+    fn found(crates: &[(&str, &[&str])]) -> Vec<String> {
+        let mut found = Vec::new();
+        check(&fake(crates), &mut found);
+        found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn the_gateway_may_not_import_the_store() {
-        let crates = one("gateway/server", &[("protocol", Some("protocol")), ("storage-api", Some("storage/api"))]);
-        assert_eq!(
-            messages(&crates),
-            ["gateway/server/Cargo.toml:1: imports: gateway/server may not import storage/api"]
-        );
+    fn an_edge_outside_the_table_is_named_with_its_line() {
+        let crates: &[(&str, &[&str])] = &[("gateway/core", &["protocol", "storage/api"]), ("protocol", &[])];
+        assert_eq!(found(crates), ["gateway/core/Cargo.toml:3: import: gateway/core may not import storage/api"]);
     }
 
     #[test]
-    fn a_runtime_stays_where_it_belongs() {
-        assert_eq!(messages(&one("router/server", &[("tokio", None)])), [""; 0]);
-        assert_eq!(messages(&one("router/core", &[("tokio", None)])).len(), 1);
-        assert_eq!(messages(&one("gateway/core", &[("libc", None)])).len(), 1);
+    fn every_edge_of_the_table_is_allowed() {
+        let crates: &[(&str, &[&str])] = &[
+            ("gateway/server", &["gateway/core", "gateway/ring", "protocol"]),
+            ("router/server", &["router/core", "storage/embedded", "storage/api"]),
+            ("bench/load", &["router/server", "client"]),
+            ("ringpost", &["bench/load", "protocol", "tuning"]),
+            ("tests/sim", &["gateway/core", "tests/model"]),
+            ("protocol", &[]),
+        ];
+        assert_eq!(found(crates), [""; 0]);
     }
 
     #[test]
-    fn a_crate_that_the_table_does_not_know_is_named() {
-        assert_eq!(messages(&one("gateway/extra", &[])).len(), 1);
+    fn back_ends_and_benches_do_not_import_each_other() {
+        assert_eq!(found(&[("storage/scylla", &["storage/log"])]).len(), 1);
+        assert_eq!(found(&[("bench/load", &["bench/baseline"])]).len(), 1);
+    }
+
+    #[test]
+    fn a_test_may_bring_what_stands_above_its_subject() {
+        assert_eq!(found(&[("gateway/server", &["dev:client/", "dev:router/server"])]), [""; 0]);
+        assert_eq!(found(&[("gateway/server", &["dev:tests/sim"])]).len(), 1);
+    }
+
+    #[test]
+    fn nothing_imports_the_top() {
+        assert_eq!(found(&[("xtask", &[]), ("ringpost", &["xtask"])]).len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_crate_is_an_error() {
+        let message = "tools/x/Cargo.toml:1: import: tools/x is not in the import table (xtask/src/tidy/imports.rs)";
+        assert_eq!(found(&[("tools/x", &[])]), [message]);
+    }
+
+    #[test]
+    fn the_table_keeps_the_gateway_from_routers_and_stores() {
+        for (folder, level, may) in TABLE {
+            let Only(patterns) = may else { continue };
+            for pattern in *patterns {
+                let is_gateway = folder.starts_with("gateway/");
+                assert!(!is_gateway || !pattern.starts_with("router") && !pattern.starts_with("storage"), "{folder}");
+                let lower = TABLE.iter().filter(|(imported, _, _)| matches(pattern, imported));
+                assert!(lower.clone().count() > 0, "{folder} imports {pattern}, which is not in the table");
+                assert!(pattern.ends_with("/*") || lower.clone().all(|row| row.1 <= *level), "{folder} {pattern}");
+            }
+        }
     }
 }

@@ -1,68 +1,56 @@
-//! What a folder may not contain: `std` in pure crates, `unsafe` outside the two crates that exist for it, a crate
-//! that does not take the lints of the workspace.
+//! Rule `purity`: a pure crate is `#![no_std]` and names std in its tests only, so that it cannot open, wait, spawn,
+//! print or read a clock. That no dependency of it can is proved by `tests/no_std`.
 
-use super::Violation;
-use super::rust_code::{RustCode, has_word};
+use super::rust_code::has_word;
+use super::{Tree, Violation};
 
-/// Crates without clock, I/O and randomness: they take time and seeds as arguments.
-const PURE: &[&str] =
-    &["protocol/src/", "protocol/wire/src/", "gateway/core/src/", "storage/api/src/", "router/core/src/"];
-const MAY_BE_UNSAFE: &[&str] = &["gateway/ring/", "protocol/wire/"];
+const PURE: &[&str] = &["protocol", "protocol/wire", "gateway/core", "storage/api", "router/core"];
 
-/// The rules for one file.
-pub(super) fn check(file: &str, content: &str) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    let mut report = |line: usize, message: &str| {
-        violations.push(Violation { file: file.to_owned(), line, rule: "purity", message: message.to_owned() });
-    };
-    let is_unsafe_crate = MAY_BE_UNSAFE.iter().any(|folder| file.starts_with(folder));
-    if file.ends_with("Cargo.toml") && content.contains("[package]") && !is_unsafe_crate && !content.contains("[lints]")
-    {
-        report(1, "a crate takes the lints of the workspace: `[lints] workspace = true`");
-    }
-    if !file.ends_with(".rs") {
-        return violations;
-    }
-    let code = RustCode::new(content);
-    let is_pure = PURE.iter().any(|folder| file.starts_with(folder));
-    if is_pure && file.ends_with("src/lib.rs") && !content.contains("#![no_std]") {
-        report(1, "a pure crate is `#![no_std]`");
-    }
-    let is_test_file = file.ends_with("/tests.rs") || file.contains("/tests/");
-    for (line, text) in code.product_lines() {
-        if is_pure && !is_test_file && (has_word(text, "std")) {
-            report(line, "a pure crate does not use `std`: time, randomness and I/O are arguments");
+/// The rule.
+pub(super) fn check(tree: &Tree, found: &mut Vec<Violation>) {
+    for (file, rust) in tree.rust_files().filter(|(file, _)| !file.is_test) {
+        let Some(name) = PURE.iter().find(|name| file.is_in(&format!("{name}/src"))) else { continue };
+        let mut report = |line, message| {
+            found.push(Violation { file: file.path.clone(), line, rule: "purity", message });
+        };
+        let is_root = file.path == format!("{name}/src/lib.rs");
+        if is_root && !rust.lines().any(|(_, code)| code.trim() == "#![no_std]") {
+            report(1, format!("{name} is a pure crate and needs `#![no_std]`"));
+        }
+        for (line, _) in rust.product_lines().filter(|(_, code)| has_word(code, "std")) {
+            report(line, format!("{name} is a pure crate and may name `std` only in tests"));
         }
     }
-    for (line, text) in code.lines() {
-        if !is_unsafe_crate && has_word(text, "unsafe") {
-            report(line, "`unsafe` stays in gateway/ring and protocol/wire");
-        }
-    }
-    violations
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn std_is_named_in_a_pure_crate_and_allowed_in_its_tests() {
-        let content =
-            "//! x\nuse core::fmt;\nuse std::time::Instant;\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n";
-        let found = check("router/core/src/clock.rs", content);
-        assert_eq!(found.iter().map(|violation| violation.line).collect::<Vec<_>>(), [3]);
-        assert_eq!(check("router/server/src/clock.rs", content), []);
+    fn lines_found(path: &str, text: &str) -> Vec<usize> {
+        let mut found = Vec::new();
+        check(&Tree::of_files(&[(path, text)]), &mut found);
+        assert!(found.iter().all(|violation| violation.rule == "purity" && violation.file == path));
+        found.iter().map(|violation| violation.line).collect()
     }
 
     #[test]
-    fn unsafe_code_is_named_wherever_it_stands_but_not_in_a_comment() {
-        assert_eq!(check("client/src/a.rs", "// unsafe\nunsafe { x() }\n").len(), 1);
-        assert_eq!(check("gateway/ring/src/a.rs", "unsafe { x() }\n"), []);
+    fn std_in_a_pure_crate_is_found() {
+        assert_eq!(lines_found("router/core/src/owner.rs", "//! Owner.\nuse std::time::Instant;\n"), [2]);
+        assert_eq!(lines_found("protocol/src/a/b.rs", "extern crate std;\n"), [1]);
     }
 
     #[test]
-    fn a_crate_without_the_lints_is_named() {
-        assert_eq!(check("client/Cargo.toml", "[package]\nname = \"client\"\n").len(), 1);
+    fn a_root_without_no_std_is_found() {
+        assert_eq!(lines_found("gateway/core/src/lib.rs", "//! Shard.\nmod shard;\n"), [1]);
+        assert_eq!(lines_found("gateway/core/src/lib.rs", "//! Shard.\n#![no_std]\nextern crate alloc;\n"), [0; 0]);
+    }
+
+    #[test]
+    fn tests_and_other_crates_may_use_std() {
+        let text = "//! Owner.\n#[cfg(test)]\nmod tests {\n    use std::vec;\n}\n";
+        assert_eq!(lines_found("router/core/src/owner.rs", text), [0; 0]);
+        assert_eq!(lines_found("router/core/tests/owner.rs", "use std::vec;\n"), [0; 0]);
+        assert_eq!(lines_found("storage/log/src/disk.rs", "use std::fs;\n"), [0; 0]);
     }
 }
