@@ -85,6 +85,6 @@ fn report(violations: &[Violation]) -> Outcome {
     if violations.is_empty() {
         return Outcome::Clean;
     }
-    println!("tidy: {} violations", violations.len());
+    println!("tidy: violations found: {}", violations.len());
     Outcome::Broken
 }

@@ -1,1 +1,27 @@
-//! The whole system in one thread: network, disk, clock and crashes simulated.
+//! The whole system in one thread: network, store, clocks and crashes simulated, everything else as it ships.
+//!
+//! [`campaign`] runs seeds, [`world`] is one of them; [`checker`] says what they prove.
+
+pub mod agenda;
+pub mod campaign;
+pub mod checker;
+pub mod client_host;
+pub mod clock;
+pub mod fault;
+pub mod gateway_host;
+pub mod ledger;
+pub mod network;
+pub mod outcome;
+pub mod prng;
+pub mod process;
+pub mod promise;
+pub mod router_host;
+pub mod script;
+pub mod sighting;
+#[allow(missing_docs, reason = "it goes when the client session comes")]
+pub mod stand_in;
+pub mod store;
+pub mod stored;
+pub mod trace;
+pub mod witness;
+pub mod world;

@@ -1,0 +1,75 @@
+//! Reads on their way to the disk, and the verification of what comes back.
+
+use std::collections::BTreeMap;
+
+use crate::chain::OperationIds;
+use crate::disk::{DiskError, FileName, Operation, OperationId, Outcome};
+use crate::error::{Corruption, Damage, Newer, NewerFeature, ReadError};
+use crate::limits::READS_IN_FLIGHT_MAX;
+use crate::log::ReadToken;
+use crate::position::Place;
+use crate::record::{BadRecord, StoredRecord};
+
+struct Wanted {
+    token: ReadToken,
+    place: Place,
+    key: Box<[u8]>,
+}
+
+/// At most [`READS_IN_FLIGHT_MAX`] reads.
+#[derive(Default)]
+pub(crate) struct Reads {
+    wanted_by_id: BTreeMap<OperationId, Wanted>,
+}
+
+impl Reads {
+    pub(crate) fn is_full(&self) -> bool {
+        self.wanted_by_id.len() >= READS_IN_FLIGHT_MAX
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        ids: &mut OperationIds,
+        token: ReadToken,
+        place: Place,
+        key: &[u8],
+    ) -> (OperationId, Operation) {
+        let id = ids.next();
+        self.wanted_by_id.insert(id, Wanted { token, place, key: key.into() });
+        let Place { segment, offset, length } = place;
+        (id, Operation::Read { file: FileName::Segment(segment), offset, length })
+    }
+
+    pub(crate) fn awaits(&self, id: OperationId) -> bool {
+        self.wanted_by_id.contains_key(&id)
+    }
+
+    pub(crate) fn handle(
+        &mut self,
+        id: OperationId,
+        result: Result<Outcome, DiskError>,
+    ) -> (ReadToken, Result<StoredRecord, ReadError>) {
+        let Wanted { token, place, key } = self.wanted_by_id.remove(&id).expect("the caller asked for it");
+        let verified = match result {
+            Ok(Outcome::Read(bytes)) => verify_wanted(place, &key, bytes),
+            Ok(other) => panic!("a read was answered with {other:?}"),
+            Err(error) => Err(ReadError::Disk(error)),
+        };
+        (token, verified)
+    }
+}
+
+fn verify_wanted(place: Place, key: &[u8], bytes: Vec<u8>) -> Result<StoredRecord, ReadError> {
+    let (file, offset) = (FileName::Segment(place.segment), place.offset);
+    let corrupt = |damage| ReadError::Corrupt(Corruption { file, offset, damage });
+    let record = StoredRecord::from_bytes(bytes).map_err(|bad| match bad {
+        BadRecord::Short | BadRecord::Checksum => corrupt(Damage::Record),
+        BadRecord::UnknownClass(number) => {
+            ReadError::Newer(Newer { file, offset, feature: NewerFeature::RecordClass(number) })
+        }
+    })?;
+    if record.view().key != key {
+        return Err(corrupt(Damage::WrongKey));
+    }
+    Ok(record)
+}

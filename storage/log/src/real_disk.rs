@@ -1,0 +1,136 @@
+//! A folder on a real disk, with three threads of its own: one for commits, one for reads, one for the rest.
+//!
+//! So no commit waits for a segment that is being prepared, and no read for a commit. A commit is a write into space that
+//! was allocated *and written* before, and one fdatasync; space that is only allocated would cost each commit a journal
+//! entry, which takes about twice as long.
+//!
+//! Dropping it finishes what was submitted, joins the threads and releases the folder.
+
+mod folder;
+mod perform;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::disk::{Completion, Disk, FileName, Operation, OperationId};
+use crate::limits::READS_IN_FLIGHT_MAX;
+pub use folder::FolderError;
+use perform::Performer;
+
+/// Operations that wait for one thread. Only reads come in numbers; the rest is a handful.
+const QUEUE_MAX: usize = READS_IN_FLIGHT_MAX + 16;
+/// Completions that wait for the owner: everything that can be in flight, so that no thread waits for it.
+const COMPLETIONS_MAX: usize = 3 * (QUEUE_MAX + 1);
+
+type Notify = Arc<dyn Fn() + Send + Sync>;
+
+/// One thread with its queue.
+struct Lane {
+    operations: Option<SyncSender<(OperationId, Operation)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A folder on a real disk.
+pub struct RealDisk {
+    folder: PathBuf,
+    commits: Lane,
+    reads: Lane,
+    chores: Lane,
+    completions: Receiver<Completion>,
+    _lock: File,
+}
+
+impl RealDisk {
+    /// Makes the folder if it is missing, and locks it. `notify` is called on the disk's threads after a completion can
+    /// be polled; it should do no more than wake the owner, and must not wait for it.
+    ///
+    /// # Errors
+    /// The folder is in use or cannot be used.
+    pub fn open(folder: &Path, notify: impl Fn() + Send + Sync + 'static) -> Result<Self, FolderError> {
+        folder::make(folder)?;
+        let lock = folder::lock(folder)?;
+        let notify: Notify = Arc::new(notify);
+        let (done, completions) = sync_channel(COMPLETIONS_MAX);
+        let lane = |name: &str| {
+            Lane::start(name, Performer::new(folder.to_owned()), done.clone(), Arc::clone(&notify))
+                .map_err(|error| FolderError::Io { path: folder.to_owned(), error })
+        };
+        Ok(Self {
+            commits: lane("log-commit")?,
+            reads: lane("log-read")?,
+            chores: lane("log-chore")?,
+            folder: folder.to_owned(),
+            completions,
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Disk for RealDisk {
+    fn submit(&mut self, id: OperationId, operation: Operation) {
+        let lane = match &operation {
+            Operation::Read { .. } => &self.reads,
+            Operation::Write { file: FileName::Segment(_), .. } | Operation::Sync { file: FileName::Segment(_) } => {
+                &self.commits
+            }
+            _ => &self.chores,
+        };
+        let operations = lane.operations.as_ref().expect("it is taken only when the disk is dropped");
+        let sent = operations.try_send((id, operation));
+        assert!(sent.is_ok(), "the log keeps fewer operations in flight than a lane holds, and lanes do not end");
+    }
+
+    fn poll_completion(&mut self) -> Option<Completion> {
+        self.completions.try_recv().ok()
+    }
+}
+
+impl Drop for RealDisk {
+    fn drop(&mut self) {
+        for lane in [&mut self.commits, &mut self.reads, &mut self.chores] {
+            lane.operations = None;
+            if let Some(thread) = lane.thread.take() {
+                assert!(thread.join().is_ok() || std::thread::panicking(), "a disk thread has panicked");
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn start(name: &str, performer: Performer, done: SyncSender<Completion>, notify: Notify) -> std::io::Result<Self> {
+        let (operations, queue) = sync_channel(QUEUE_MAX);
+        let thread =
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(performer, &queue, &done, &notify))?;
+        Ok(Self { operations: Some(operations), thread: Some(thread) })
+    }
+}
+
+fn run(
+    mut performer: Performer,
+    queue: &Receiver<(OperationId, Operation)>,
+    done: &SyncSender<Completion>,
+    notify: &Notify,
+) {
+    let mut next = queue.recv().ok();
+    while let Some((id, operation)) = next {
+        let is_write = matches!(operation, Operation::Write { .. });
+        let result = performer.perform(operation);
+        let sent = done.try_send(Completion { id, result });
+        assert!(sent.is_ok(), "there is room for everything that can be in flight, and the owner joins this thread");
+        next = queue.try_recv().ok();
+        // A write is followed by its sync: one wake-up does for both.
+        if !(is_write && next.is_some()) {
+            notify();
+        }
+        next = next.or_else(|| queue.recv().ok());
+    }
+}

@@ -1,0 +1,297 @@
+//! Compares what clients saw with what storage holds, promise by promise. It shares no code with the owners: who may see
+//! what, what is missing and what is double it works out by itself from the sequences.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::ids::{ConversationId, Ordinal, Seq, UserId, UserSeq};
+
+use crate::ledger::{DeviceIndex, Ledger, Stream};
+use crate::promise::{Broken, Promise};
+use crate::sighting::{Content, Name, Place, StreamEvent};
+use crate::store::Store;
+use crate::stored::{self, Stored};
+
+/// What the checker looks at when everything has come to rest.
+pub struct Evidence<'a> {
+    /// What clients saw.
+    pub ledger: &'a Ledger,
+    /// What storage holds.
+    pub stored: &'a Stored,
+    /// Where each device says that it is.
+    pub cursors: &'a BTreeMap<DeviceIndex, UserSeq>,
+    /// What each user got who asked for the whole history of a conversation.
+    pub histories: &'a BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
+}
+
+/// At the moment a client is told that something is durable.
+pub fn check_ack(store: &mut dyn Store, name: Name, place: Place) -> Result<(), Broken> {
+    let content = stored::content_at(store, place.0, place.1);
+    if content.as_ref().and_then(Content::name) == Some(name) {
+        return Ok(());
+    }
+    Err(Broken::new(Promise::P1, format!("{name:?} is acknowledged at {place:?}, where storage holds {content:?}")))
+}
+
+/// At the moment a client is given an event of its stream.
+pub fn check_event(store: &mut dyn Store, user: UserId, user_seq: UserSeq, event: &StreamEvent) -> Result<(), Broken> {
+    let stored = stored::event_at(store, user, user_seq);
+    if stored.as_ref().is_some_and(|stored| stored.agrees_with(event)) {
+        return Ok(());
+    }
+    let what = format!("user {user} is given {event:?} at user_seq {user_seq}, where storage holds {stored:?}");
+    Err(Broken::new(Promise::P3, what))
+}
+
+impl Evidence<'_> {
+    /// The first promise found broken. The one about strangers comes first, since whoever is let in where it does not
+    /// belong breaks others too.
+    pub fn check(&self) -> Result<(), Broken> {
+        self.check_strangers()?;
+        self.check_doubles()?;
+        self.check_acked()?;
+        self.check_sequences()?;
+        self.check_streams()?;
+        self.check_everybody_has_everything()?;
+        self.check_ticks()?;
+        self.check_histories()
+    }
+
+    fn check_strangers(&self) -> Result<(), Broken> {
+        for (user, (conversation, seq)) in &self.ledger.sightings {
+            let stints = self.stored.stints(*conversation, *user);
+            if !stints.iter().any(|stint| stint.contains(seq)) {
+                let what = format!("user {user} saw {conversation}/{seq} and was in that conversation for {stints:?}");
+                return Err(Broken::new(Promise::P6, what));
+            }
+        }
+        let ticks = self.ledger.streams.values().flat_map(|stream| {
+            Ticks::of(&stream.events).conversations().map(|conversation| (stream.user, conversation))
+        });
+        for (user, conversation) in self.ledger.glimpses.iter().copied().chain(ticks) {
+            if self.stored.stints(conversation, user).is_empty() {
+                let what = format!("user {user} noticed {conversation} and was never in it");
+                return Err(Broken::new(Promise::P6, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_doubles(&self) -> Result<(), Broken> {
+        let in_storage = self.stored.conversations.iter().flat_map(|(conversation, sequence)| {
+            sequence.iter().map(|(seq, (_, content))| ((*conversation, *seq), content))
+        });
+        check_names_are_unique("storage", in_storage)?;
+        for stream in self.ledger.streams.values() {
+            let entries = stream.events.iter().filter_map(|event| match event {
+                StreamEvent::Entry(place, content) => Some((*place, content)),
+                _ => None,
+            });
+            check_names_are_unique(&format!("the stream of device {}", stream.device), entries)?;
+        }
+        Ok(())
+    }
+
+    fn check_acked(&self) -> Result<(), Broken> {
+        for (name, (conversation, seq)) in &self.ledger.acked {
+            let content = self.stored.content(*conversation, *seq);
+            let is_kept = match (content, self.ledger.sent.get(name)) {
+                (Some(Content::Message { name: stored, body }), Some((_, sent))) => {
+                    stored == name && body.as_ref() == Some(sent)
+                }
+                (Some(other), None) => other.name() == Some(*name),
+                _ => false,
+            };
+            if !is_kept {
+                let what =
+                    format!("{name:?} was acknowledged at {conversation}/{seq}, where storage holds {content:?}");
+                return Err(Broken::new(Promise::P1, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sequences(&self) -> Result<(), Broken> {
+        for (conversation, sequence) in &self.stored.conversations {
+            let mut last_ordinal = Ordinal(0);
+            for ((seq, (ordinal, content)), expected) in sequence.iter().zip(1..) {
+                if seq.0 != expected {
+                    return Err(Broken::new(Promise::P3, format!("{conversation} has nothing at {expected}")));
+                }
+                let rises = if matches!(content, Content::Message { .. }) { 1 } else { 0 };
+                if ordinal.0 < last_ordinal.0 + rises {
+                    let what = format!("{conversation}/{seq} has ordinal {ordinal} after {last_ordinal}");
+                    return Err(Broken::new(Promise::P3, what));
+                }
+                last_ordinal = *ordinal;
+            }
+        }
+        for ((conversation, seq), seen) in &self.ledger.seen {
+            let stored = self.stored.content(*conversation, *seq);
+            if !stored.is_some_and(|stored| stored.agrees_with(seen)) {
+                let what = format!("{conversation}/{seq} was seen as {seen:?}, and storage holds {stored:?}");
+                return Err(Broken::new(Promise::P3, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_streams(&self) -> Result<(), Broken> {
+        for (index, cursor) in self.cursors {
+            let Some(stream) = self.ledger.streams.get(index) else { continue };
+            if *cursor > stream.end() {
+                let what =
+                    format!("device {} is at {cursor} and was given nothing after {}", stream.device, stream.end());
+                return Err(Broken::new(Promise::P5, what));
+            }
+            let log = self.stored.logs.get(&stream.user).map_or(&[][..], Vec::as_slice);
+            for (user_seq, event) in stream.places() {
+                let stored = log.get(user_seq.0 as usize - 1);
+                if !stored.is_some_and(|stored| stored.agrees_with(event)) {
+                    let device = stream.device;
+                    let what = format!("device {device} was given {event:?} at {user_seq}, storage holds {stored:?}");
+                    return Err(Broken::new(Promise::P5, what));
+                }
+            }
+            check_order(stream)?;
+        }
+        Ok(())
+    }
+
+    fn check_everybody_has_everything(&self) -> Result<(), Broken> {
+        for (user, log) in &self.stored.logs {
+            let logged: BTreeSet<Place> = log.iter().filter_map(StreamEvent::place).collect();
+            for conversation in self.stored.conversations.keys() {
+                for (seq, _) in self.stored.visible(*conversation, *user) {
+                    if !logged.contains(&(*conversation, seq)) {
+                        let what = format!("{conversation}/{seq} is not in the log of user {user}, a member");
+                        return Err(Broken::new(Promise::P4, what));
+                    }
+                }
+            }
+            let mut devices = self.ledger.streams.values().filter(|stream| stream.user == *user);
+            if let Some(stream) = devices.find(|stream| stream.end().0 != log.len() as u64) {
+                let what = format!("device {} was given up to {} of {}", stream.device, stream.end(), log.len());
+                return Err(Broken::new(Promise::P4, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ticks(&self) -> Result<(), Broken> {
+        for (sender, log) in &self.stored.logs {
+            let ticks = Ticks::of(log);
+            for (conversation, sequence) in &self.stored.conversations {
+                let Some(sender_since) = self.stored.member_since(*conversation, *sender) else { continue };
+                for reader in self.stored.logs.keys().filter(|reader| *reader != sender) {
+                    let Some(reader_since) = self.stored.member_since(*conversation, *reader) else { continue };
+                    let in_common = sequence.range(sender_since.max(reader_since)..);
+                    let sent: Vec<Seq> = in_common
+                        .filter(|(_, (_, content))| is_message_of(content, *sender))
+                        .map(|(seq, _)| *seq)
+                        .collect();
+                    let read_to = self.ledger.read.get(&(*reader, *conversation)).copied().unwrap_or_default();
+                    let last_read = sent.iter().filter(|seq| **seq <= read_to).max();
+                    let key = (*conversation, *reader);
+                    let is_told = |told: &Heights, seq: Option<&Seq>| seq <= told.get(&key);
+                    let (delivered, read) = (is_told(&ticks.delivered, sent.last()), is_told(&ticks.read, last_read));
+                    if !(delivered && read) {
+                        let what = format!(
+                            "user {sender} lacks a tick of user {reader} in {conversation}: told of delivered {:?} and \
+                             read {:?}, sent {:?}, of which read {last_read:?}",
+                            ticks.delivered.get(&key),
+                            ticks.read.get(&key),
+                            sent.last(),
+                        );
+                        return Err(Broken::new(Promise::P4, what));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_histories(&self) -> Result<(), Broken> {
+        for user in self.stored.logs.keys() {
+            for conversation in self.stored.conversations.keys() {
+                let history = self.histories.get(&(*user, *conversation)).map_or(&[][..], Vec::as_slice);
+                if !history.is_sorted_by(|(one, _), (other, _)| one < other) {
+                    let what = format!("the history of {conversation} for user {user} is out of order");
+                    return Err(Broken::new(Promise::P3, what));
+                }
+                let shown: BTreeMap<Seq, &Content> = history.iter().map(|(seq, content)| (*seq, content)).collect();
+                for (seq, content) in self.stored.visible(*conversation, *user) {
+                    if !shown.get(&seq).is_some_and(|shown| shown.agrees_with(content)) {
+                        let what = format!("{conversation}/{seq} is not in the history that user {user} got");
+                        return Err(Broken::new(Promise::P4, what));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the ticks of others go.
+type Heights = BTreeMap<(ConversationId, UserId), Seq>;
+
+#[derive(Default)]
+struct Ticks {
+    delivered: Heights,
+    read: Heights,
+}
+
+impl Ticks {
+    fn of(log: &[StreamEvent]) -> Ticks {
+        let mut ticks = Ticks::default();
+        for event in log {
+            let (heights, receipt) = match event {
+                StreamEvent::Delivered(receipt) => (&mut ticks.delivered, receipt),
+                StreamEvent::Read(receipt) => (&mut ticks.read, receipt),
+                _ => continue,
+            };
+            let height = heights.entry((receipt.conversation, receipt.by)).or_default();
+            *height = (*height).max(receipt.up_to);
+        }
+        ticks
+    }
+
+    fn conversations(self) -> impl Iterator<Item = ConversationId> {
+        self.delivered.into_keys().chain(self.read.into_keys()).map(|(conversation, _)| conversation)
+    }
+}
+
+fn is_message_of(content: &Content, user: UserId) -> bool {
+    matches!(content, Content::Message { name, .. } if name.sender == user)
+}
+
+fn check_names_are_unique<'a>(whose: &str, entries: impl Iterator<Item = (Place, &'a Content)>) -> Result<(), Broken> {
+    let mut places: BTreeMap<(ConversationId, Name), Place> = BTreeMap::new();
+    for (place, content) in entries {
+        let Some(name) = content.name() else { continue };
+        let first = *places.entry((place.0, name)).or_insert(place);
+        if first != place {
+            let what = format!("{name:?} is at {first:?} and at {place:?} in {whose}");
+            return Err(Broken::new(Promise::P2, what));
+        }
+    }
+    Ok(())
+}
+
+/// What a device sees for the first time of a conversation is always later than all it has seen of it.
+fn check_order(stream: &Stream) -> Result<(), Broken> {
+    let mut seen: BTreeMap<ConversationId, Vec<Seq>> = BTreeMap::new();
+    for (user_seq, event) in stream.places() {
+        let StreamEvent::Entry((conversation, seq), _) = event else { continue };
+        let seqs = seen.entry(*conversation).or_default();
+        if seqs.last().is_none_or(|last| last < seq) {
+            seqs.push(*seq);
+        } else if seqs.binary_search(seq).is_err() {
+            let what = format!("device {} got {conversation}/{seq} at {user_seq}, after later ones", stream.device);
+            return Err(Broken::new(Promise::P3, what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

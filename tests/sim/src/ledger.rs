@@ -1,0 +1,130 @@
+//! What clients were told and what they saw, written down as it happened. It knows nothing of servers or storage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
+
+use crate::promise::{Broken, Promise};
+use crate::sighting::{Body, Content, Name, Place, StreamEvent};
+
+/// How many streams there can be: one for each device, by its number in the simulation.
+pub type DeviceIndex = usize;
+
+/// What one device was given in order of user_seq.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    /// Whose.
+    pub user: UserId,
+    /// Which device; 0 until it is registered.
+    pub device: DeviceId,
+    /// The stream begins after this.
+    pub base: UserSeq,
+    /// From `base + 1` on.
+    pub events: Vec<StreamEvent>,
+}
+
+impl Stream {
+    /// The last place it was given.
+    pub fn end(&self) -> UserSeq {
+        UserSeq(self.base.0 + self.events.len() as u64)
+    }
+
+    /// With their places.
+    pub fn places(&self) -> impl Iterator<Item = (UserSeq, &StreamEvent)> {
+        (self.base.0 + 1..).map(UserSeq).zip(&self.events)
+    }
+}
+
+/// Everything that clients know.
+#[derive(Default)]
+pub struct Ledger {
+    /// The one group, once it is made.
+    pub group: Option<ConversationId>,
+    /// What was asked to be sent: where, and the body.
+    pub sent: BTreeMap<Name, (ConversationId, Body)>,
+    /// What was acknowledged, and where it was said to be.
+    pub acked: BTreeMap<Name, Place>,
+    /// What was at a place when it was seen first.
+    pub seen: BTreeMap<Place, Content>,
+    /// Who has seen what, on whichever way.
+    pub sightings: BTreeSet<(UserId, Place)>,
+    /// Who has noticed which conversations.
+    pub glimpses: BTreeSet<(UserId, ConversationId)>,
+    /// By device.
+    pub streams: BTreeMap<DeviceIndex, Stream>,
+    /// How far a user has read, by what its devices said.
+    pub read: BTreeMap<(UserId, ConversationId), Seq>,
+    /// What a user got who last asked for the whole history of a conversation.
+    pub histories: BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
+}
+
+impl Ledger {
+    /// The app asks its client to send this.
+    pub fn send(&mut self, name: Name, conversation: ConversationId, body: Body) {
+        self.sent.insert(name, (conversation, body));
+    }
+
+    /// The client is told that it is durable and where.
+    pub fn ack(&mut self, name: Name, place: Place) -> Result<(), Broken> {
+        match self.acked.insert(name, place) {
+            Some(earlier) if earlier != place => {
+                let what = format!("{name:?} was acknowledged at {earlier:?} and then at {place:?}");
+                Err(Broken::new(Promise::P2, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Something was shown to a user: in a push, a page, or a history.
+    pub fn see(&mut self, user: UserId, place: Place, content: &Content) -> Result<(), Broken> {
+        self.sightings.insert((user, place));
+        let known = self.seen.entry(place).or_insert_with(|| content.clone());
+        if !known.agrees_with(content) {
+            return Err(Broken::new(Promise::P3, format!("{place:?} was {known:?} and then {content:?}")));
+        }
+        if let (Content::Message { body, .. }, Content::Message { body: Some(new), .. }) = (known, content) {
+            body.get_or_insert(*new);
+        }
+        Ok(())
+    }
+
+    /// The device's stream goes on after this place, whatever was before.
+    pub fn rebase(&mut self, index: DeviceIndex, base: UserSeq) {
+        let stream = self.streams.entry(index).or_default();
+        (stream.base, stream.events) = (base, Vec::new());
+    }
+
+    /// The device takes an event of its stream.
+    pub fn apply(&mut self, index: DeviceIndex, user_seq: UserSeq, event: StreamEvent) -> Result<(), Broken> {
+        let stream = self.streams.entry(index).or_default();
+        let at = || format!("device {} of user {} at user_seq {user_seq}", stream.device, stream.user);
+        let Some(offset) = user_seq.0.checked_sub(stream.base.0 + 1) else {
+            return Err(Broken::new(Promise::P3, format!("{} is given what came before its beginning", at())));
+        };
+        match stream.events.get(offset as usize) {
+            Some(earlier) if !earlier.agrees_with(&event) => {
+                Err(Broken::new(Promise::P3, format!("{} was given {earlier:?} and then {event:?}", at())))
+            }
+            Some(_) => Ok(()),
+            None if offset as usize == stream.events.len() => {
+                stream.events.push(event);
+                Ok(())
+            }
+            None => Err(Broken::new(Promise::P5, format!("{} was given nothing since {}", at(), stream.end()))),
+        }
+    }
+
+    /// Everywhere that anybody knows of.
+    pub fn conversations(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        let sent = self.sent.values().map(|(conversation, _)| *conversation);
+        let acked = self.acked.values().map(|(conversation, _)| *conversation);
+        let seen = self.seen.keys().map(|(conversation, _)| *conversation);
+        sent.chain(acked).chain(seen)
+    }
+
+    /// The user has opened a conversation up to here.
+    pub fn mark_read(&mut self, user: UserId, place: Place) {
+        let read = self.read.entry((user, place.0)).or_default();
+        *read = (*read).max(place.1);
+    }
+}

@@ -1,0 +1,152 @@
+//! Who takes part, and what people do and what goes wrong when: all of it drawn from the seed before anything happens.
+
+use std::time::Duration;
+
+use protocol::ids::UserId;
+use protocol::time::Instant;
+
+use crate::agenda::Agenda;
+use crate::fault::Fault;
+use crate::prng::Prng;
+
+/// Gateways with one shard each; a user's home is one of them.
+pub const GATEWAYS_COUNT: usize = 2;
+/// The users with devices, and one who is in no conversation.
+pub const HANDLES: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
+/// By device: whose it is, as an index into [`HANDLES`].
+pub const DEVICES: [usize; 6] = [0, 0, 1, 1, 2, 3];
+/// By transient session: whose it is.
+pub const TRANSIENTS: [usize; 6] = [0, 1, 2, 3, 4, 4];
+/// Messages that people want to send.
+pub const SENDS_COUNT: usize = 300;
+/// Faults of one seed.
+pub const FAULTS_COUNT: usize = 5;
+
+/// Until then everybody arrives and the group is made.
+const BEGINNING: Duration = Duration::from_secs(4);
+/// Then people do what they do and things go wrong, for so long.
+const TROUBLE: Duration = Duration::from_secs(40);
+
+/// Where something is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Between these two.
+    Direct(UserId, UserId),
+    /// The one group.
+    Group,
+}
+
+/// What a person does with an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Makes the group of these, and of oneself.
+    CreateGroup([UserId; 2]),
+    /// Sends a message of so many bytes.
+    Say(Room, usize),
+    /// Opens what has come.
+    Read(Room),
+    /// Begins or stops typing.
+    Type(Room, bool),
+    /// Scrolls through everything there is.
+    ReadHistory(Room),
+    /// Takes a user into the group.
+    Add(UserId),
+    /// Takes a user out of it.
+    Remove(UserId),
+    /// Leaves it.
+    Leave,
+}
+
+/// Something that is to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The person of this client does something.
+    Order(usize, Order),
+    /// Something goes wrong.
+    Fault(Fault),
+    /// Nothing goes wrong any more.
+    Calm,
+}
+
+/// Draws everything that happens.
+pub struct Script<'a> {
+    prng: &'a mut Prng,
+    users: &'a [UserId],
+    steps: Agenda<Step>,
+}
+
+impl<'a> Script<'a> {
+    /// `users` are those of [`HANDLES`].
+    pub fn draw(prng: &'a mut Prng, users: &'a [UserId]) -> Agenda<Step> {
+        let mut script = Script { prng, users, steps: Agenda::default() };
+        script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, Order::CreateGroup([users[1], users[2]])));
+        script.steps.note(Instant(0) + BEGINNING + TROUBLE, Step::Calm);
+        (0..SENDS_COUNT).for_each(|_| script.say());
+        (0..120).for_each(|_| script.follow());
+        (0..16).for_each(|_| script.change_members());
+        (0..FAULTS_COUNT).for_each(|_| {
+            let fault = Fault::draw(script.prng);
+            script.note(Step::Fault(fault));
+        });
+        script.steps
+    }
+
+    fn note(&mut self, step: Step) {
+        let at = Instant(0) + BEGINNING + self.prng.between(Duration::ZERO, TROUBLE);
+        self.steps.note(at, step);
+    }
+
+    /// A client that is a device, or now and then a transient session.
+    fn client(&mut self) -> usize {
+        if self.prng.chance(100) {
+            DEVICES.len() + self.prng.index(TRANSIENTS.len())
+        } else {
+            self.prng.index(DEVICES.len())
+        }
+    }
+
+    fn room(&mut self, client: usize) -> Room {
+        let user = user_of(client);
+        if self.prng.chance(500) { Room::Group } else { Room::Direct(self.users[user], self.users[peer_of(user)]) }
+    }
+
+    fn say(&mut self) {
+        let client = self.client();
+        let room = self.room(client);
+        let size = if self.prng.chance(20) { 30_000 } else { 1 + self.prng.index(200) };
+        self.note(Step::Order(client, Order::Say(room, size)));
+    }
+
+    fn follow(&mut self) {
+        let client = self.client();
+        let room = self.room(client);
+        let order = match self.prng.below(8) {
+            0..4 => Order::Read(room),
+            4..6 => Order::Type(room, self.prng.chance(500)),
+            6 => Order::ReadHistory(room),
+            _ => Order::ReadHistory(Room::Direct(self.users[0], self.users[1])),
+        };
+        self.note(Step::Order(client, order));
+    }
+
+    /// The maker of the group takes others in and out; others leave.
+    fn change_members(&mut self) {
+        let user = 1 + self.prng.index(3);
+        let step = match self.prng.below(5) {
+            0 | 1 => Step::Order(self.prng.index(2), Order::Add(self.users[user])),
+            2 | 3 => Step::Order(self.prng.index(2), Order::Remove(self.users[user])),
+            _ => Step::Order([2, 4, 5][user - 1], Order::Leave),
+        };
+        self.note(step);
+    }
+}
+
+/// Whose a client is, as an index into [`HANDLES`].
+pub fn user_of(client: usize) -> usize {
+    DEVICES.iter().chain(&TRANSIENTS).copied().nth(client).expect("there are no more clients")
+}
+
+/// With whom a user talks in private: Alice with Bob, Carol with Dave. Eve would like to talk with Alice, and may.
+pub fn peer_of(user: usize) -> usize {
+    [1, 0, 3, 2, 0][user]
+}

@@ -1,0 +1,305 @@
+//! What goes wrong: each fault strikes something that is there, or comes again a little later.
+
+use std::time::Duration;
+
+use protocol::encode::FrameBuilder;
+use protocol::ids::UserId;
+
+use super::{Event, World};
+use crate::fault::Fault;
+use crate::network::{Cut, End, Happening, WireId};
+use crate::process::{Input, ProcessId};
+use crate::script::{DEVICES, GATEWAYS_COUNT, Order, Step};
+use crate::store::Weather;
+
+/// A fault that finds nothing to strike comes again after this.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Who watches over a link tells both ends that it is dead after this, at the latest.
+const LINK_WATCH: Duration = Duration::from_secs(5);
+
+impl World {
+    pub(super) fn strike(&mut self, fault: Fault) {
+        if self.is_calm {
+            return;
+        }
+        self.trace.note(self.at, format_args!("fault: {fault:?}"));
+        let has_struck = match fault {
+            Fault::GatewayKilled | Fault::GatewayGone => self.strike_gateway(fault),
+            Fault::RouterKilled => self.strike_router(),
+            Fault::ClientKilled | Fault::ClientReplaced => self.strike_client(fault),
+            Fault::ConnectionReset => self.cut_connection(fault, Cut::Reset),
+            Fault::ConnectionHalfOpen => {
+                let end = *self.prng.pick(&[End::Dialer, End::Listener]);
+                self.cut_connection(fault, Cut::HalfOpen(end))
+            }
+            Fault::ConnectionSilent => self.cut_connection(fault, Cut::Silent),
+            Fault::ConnectionStalled => self.stall_connection(),
+            Fault::LinkReset | Fault::LinkHalfOpen | Fault::LinkStalled => self.strike_link(fault),
+            Fault::ClockStepped => self.step_clock(),
+            Fault::Paused | Fault::PausedBeforeClock => self.pause(fault),
+            Fault::StoreSlow | Fault::StoreRefusing | Fault::StoreUncertain => self.spoil_weather(fault),
+            Fault::SentTwice => self.make_client_resend(),
+            Fault::RowLost | Fault::RowLate | Fault::MemberGone => unreachable!("{fault:?} follows from others"),
+        };
+        if has_struck {
+            self.faults.fire(fault);
+        } else {
+            self.agenda.note(self.at + AGAIN_AFTER, Event::Script(Step::Fault(fault)));
+        }
+    }
+
+    /// No more faults; what they have left behind ends by itself.
+    pub(super) fn calm_down(&mut self) {
+        self.trace.note(self.at, format_args!("no more faults"));
+        self.is_calm = true;
+        self.clear_up();
+    }
+
+    pub(super) fn clear_up(&mut self) {
+        self.store.set_weather(Weather::FAIR);
+    }
+
+    pub(super) fn note_pauses(&mut self, pause_mattered: bool, naps: bool) {
+        if pause_mattered {
+            self.faults.matter(Fault::Paused);
+        }
+        if naps {
+            self.faults.matter(Fault::PausedBeforeClock);
+        }
+    }
+
+    /// Somebody is about to do something with a client.
+    pub(super) fn watch_order(&mut self, client: usize, order: Order) {
+        let body = self.process(ProcessId::Client(client));
+        if matches!(order, Order::Say(..)) && std::mem::take(&mut body.has_new_clock) {
+            self.faults.matter(Fault::ClockStepped);
+        }
+        if matches!(order, Order::Remove(_) | Order::Leave) {
+            let unacked = self.clients.iter().any(|client| client.unacked_in_group() > 0);
+            self.faults.fire(Fault::MemberGone);
+            if unacked {
+                self.faults.matter(Fault::MemberGone);
+            }
+        }
+    }
+
+    fn is_up(&self, process: ProcessId) -> bool {
+        self.processes.get(&process).is_some_and(|body| body.is_up)
+    }
+
+    fn strike_gateway(&mut self, fault: Fault) -> bool {
+        let process = ProcessId::Gateway(self.prng.index(GATEWAYS_COUNT));
+        if !self.is_up(process) {
+            return false;
+        }
+        if self.under_way(process) > 0 {
+            self.faults.matter(fault);
+        }
+        self.kill(process, fault == Fault::GatewayGone);
+        self.start_within(process, Duration::from_secs(4));
+        true
+    }
+
+    fn strike_router(&mut self) -> bool {
+        if !self.is_up(ProcessId::Router) {
+            return false;
+        }
+        if self.store.requests_under_way() > 0 {
+            self.faults.matter(Fault::RouterKilled);
+        }
+        self.work.add_router(self.router.counters());
+        self.store.crash(self.at);
+        self.kill(ProcessId::Router, false);
+        self.start_within(ProcessId::Router, Duration::from_secs(3));
+        true
+    }
+
+    fn strike_client(&mut self, fault: Fault) -> bool {
+        let index = self.prng.index(DEVICES.len());
+        let process = ProcessId::Client(index);
+        let has_unsaved = self.clients[index].has_something_to_lose();
+        let is_online = self.clients[index].is_online();
+        if !self.is_up(process) || (fault == Fault::ClientReplaced && !is_online) {
+            return false;
+        }
+        if fault == Fault::ClientKilled {
+            if has_unsaved {
+                self.faults.matter(fault);
+            }
+            self.kill(process, false);
+            self.start_within(process, Duration::from_secs(5));
+            return true;
+        }
+        // The new life is heard of before the end of the old one is.
+        self.abandon(process);
+        let is_served = self.network.wires_of(process).iter().any(|(wire, _)| self.network.is_whole(*wire));
+        if is_served {
+            self.faults.matter(fault);
+        }
+        self.start_within(process, Duration::from_millis(100));
+        true
+    }
+
+    fn kill(&mut self, process: ProcessId, machine_too: bool) {
+        self.trace.note(self.at, format_args!("{process:?} dies"));
+        for (wire, end) in self.network.wires_of(process) {
+            if machine_too {
+                self.network.vanish(wire, end);
+            } else {
+                self.network.close(self.at, wire, end);
+            }
+        }
+        self.bury(process);
+    }
+
+    /// The process dies, and the other ends of its wires are not told before they send something.
+    fn abandon(&mut self, process: ProcessId) {
+        self.trace.note(self.at, format_args!("{process:?} dies without a word"));
+        for (wire, end) in self.network.wires_of(process) {
+            self.network.abandon(wire, end);
+        }
+        self.bury(process);
+    }
+
+    fn bury(&mut self, process: ProcessId) {
+        let body = self.process(process);
+        (body.is_up, body.life) = (false, body.life + 1);
+        body.inbox.clear();
+        self.listeners.remove(&process);
+    }
+
+    fn start_within(&mut self, process: ProcessId, delay_max: Duration) {
+        let at = self.at + self.prng.between(Duration::from_millis(1), delay_max);
+        self.agenda.note(at, Event::Start(process));
+    }
+
+    /// Things on their way from and to a process.
+    fn under_way(&self, process: ProcessId) -> usize {
+        self.network.wires_of(process).iter().map(|(wire, _)| self.network.under_way(*wire)).sum()
+    }
+
+    fn connection(&mut self) -> Option<WireId> {
+        let of_clients = |(_, dialer, _): &(WireId, ProcessId, ProcessId)| matches!(dialer, ProcessId::Client(_));
+        let wires: Vec<WireId> = self.network.wires().filter(of_clients).map(|(wire, ..)| wire).collect();
+        (!wires.is_empty()).then(|| *self.prng.pick(&wires))
+    }
+
+    fn cut_connection(&mut self, fault: Fault, cut: Cut) -> bool {
+        let Some(wire) = self.connection() else { return false };
+        self.network.cut(self.at, wire, cut, fault);
+        true
+    }
+
+    fn stall_connection(&mut self) -> bool {
+        let Some(wire) = self.connection() else { return false };
+        let until = self.at + self.prng.between(Duration::from_millis(100), Duration::from_secs(8));
+        self.network.stall(wire, until, Fault::ConnectionStalled);
+        true
+    }
+
+    fn strike_link(&mut self, fault: Fault) -> bool {
+        let links: Vec<WireId> = self
+            .network
+            .wires()
+            .filter(|(_, _, listener)| *listener == ProcessId::Router)
+            .map(|(wire, ..)| wire)
+            .collect();
+        if links.is_empty() {
+            return false;
+        }
+        let wire = *self.prng.pick(&links);
+        match fault {
+            Fault::LinkReset => self.network.cut(self.at, wire, Cut::Reset, fault),
+            Fault::LinkHalfOpen => {
+                let end = *self.prng.pick(&[End::Dialer, End::Listener]);
+                self.network.cut(self.at, wire, Cut::HalfOpen(end), fault);
+                let told_at = self.at + self.prng.between(Duration::from_secs(1), LINK_WATCH);
+                self.network.tell(told_at, wire);
+            }
+            _ => {
+                let until = self.at + self.prng.between(Duration::from_millis(100), LINK_WATCH);
+                self.network.stall(wire, until, fault);
+            }
+        }
+        true
+    }
+
+    fn step_clock(&mut self) -> bool {
+        const MINUTE_MS: i64 = 60_000;
+        let step_ms = *self.prng.pick(&[MINUTE_MS, 5 * MINUTE_MS, 60 * MINUTE_MS, 3 * 24 * 60 * MINUTE_MS]);
+        let step_ms = if self.prng.chance(500) { step_ms } else { -step_ms };
+        let client = ProcessId::Client(self.prng.index(DEVICES.len()));
+        let body = self.process(client);
+        body.clock.wall_ahead_ms += step_ms;
+        body.has_new_clock = true;
+        true
+    }
+
+    fn pause(&mut self, fault: Fault) -> bool {
+        let processes: Vec<ProcessId> = self.processes.keys().copied().filter(|process| self.is_up(*process)).collect();
+        let process = if self.prng.chance(400) { ProcessId::Router } else { *self.prng.pick(&processes) };
+        if !self.is_up(process) {
+            return false;
+        }
+        let pause = self.prng.between(Duration::from_millis(50), Duration::from_secs(6));
+        let until = self.at + pause;
+        let body = self.process(process);
+        if fault == Fault::Paused {
+            (body.paused_until, body.is_paused) = (until, true);
+        } else {
+            body.nap = Some(pause);
+        }
+        true
+    }
+
+    fn spoil_weather(&mut self, fault: Fault) -> bool {
+        let weather = match fault {
+            Fault::StoreSlow => {
+                let latency_max = self.prng.between(Duration::from_millis(50), Duration::from_millis(800));
+                Weather { latency_max, ..Weather::FAIR }
+            }
+            Fault::StoreUncertain if !self.store.traits().one_log => {
+                Weather { unknown_per_mille: 300, ..Weather::FAIR }
+            }
+            // One log always knows; it may be closed for a while.
+            _ => Weather { unavailable_per_mille: 300, ..Weather::FAIR },
+        };
+        self.store.set_weather(weather);
+        let until = self.at + self.prng.between(Duration::from_secs(1), Duration::from_secs(6));
+        self.agenda.note(until, Event::ClearUp);
+        true
+    }
+
+    /// The client is told that what it has sent may be lost, and it is not.
+    fn make_client_resend(&mut self) -> bool {
+        let is_candidate = |index: &usize| self.clients[*index].is_online() && self.clients[*index].unacked_count() > 0;
+        let candidates: Vec<usize> = (0..DEVICES.len()).filter(is_candidate).collect();
+        if candidates.is_empty() {
+            return false;
+        }
+        let index = *self.prng.pick(&candidates);
+        let Some(wire) = self.clients[index].wire() else { return false };
+        let frame = FrameBuilder::default().resend().to_vec();
+        self.faults.matter(Fault::SentTwice);
+        self.arrive(ProcessId::Client(index), Input::Wire(wire, Happening::Received(frame)));
+        true
+    }
+
+    /// What the store has suffered, at the end.
+    pub(super) fn take_toll(&mut self) {
+        let toll = self.store.toll();
+        let matter =
+            |faults: &mut crate::fault::FaultTable, fault, count: u64| (0..count).for_each(|_| faults.matter(fault));
+        matter(&mut self.faults, Fault::StoreSlow, toll.slowed);
+        matter(&mut self.faults, Fault::StoreRefusing, toll.refused);
+        matter(&mut self.faults, Fault::StoreUncertain, toll.unknown);
+        for (fault, count) in [(Fault::RowLost, toll.lost), (Fault::RowLate, toll.late)] {
+            (0..count).for_each(|_| self.faults.fire_and_matter_if(fault, true));
+        }
+    }
+
+    /// Whose client it is.
+    pub(super) fn user_of(&self, client: usize) -> UserId {
+        self.users[crate::script::user_of(client)]
+    }
+}
