@@ -15,7 +15,9 @@ use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
 use protocol::time::WallTime;
 use protocol::wire::ConversationKind;
-use storage_api::{ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Mutation, Request, Response};
+use storage_api::{
+    ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response,
+};
 
 use crate::context::Context;
 use crate::dedup::DedupWindow;
@@ -43,6 +45,7 @@ struct Waiter {
 
 struct InFlight {
     entry: Arc<Entry>,
+    identity: Identity,
     waiters: Vec<Waiter>,
     is_durable: bool,
 }

@@ -68,7 +68,8 @@ struct User {
     delivered: UserSeq,
     /// An ack beyond the windows: the log is being read for its receipts.
     ack_reading: Option<(DeviceId, UserSeq, Ticket)>,
-    cursor_saves: VecDeque<(DeviceId, UserSeq, Ticket)>,
+    /// Oldest first: saved once what they have set in motion is durable.
+    cursor_saves: VecDeque<(Mutation, Ticket)>,
     next_flush: Option<Instant>,
 }
 
@@ -249,24 +250,16 @@ impl User {
 
     /// Saves what has set nothing in motion that is not durable yet.
     fn save_cursors(&mut self, context: &mut Context) {
-        while let Some((device, user_seq, _)) =
-            self.cursor_saves.pop_front_if(|(_, _, ticket)| Arc::strong_count(ticket) == 1)
-        {
-            context.write(Mutation::DeviceCursor { user: self.id, device, user_seq }, None);
+        while let Some((cursor, _)) = self.cursor_saves.pop_front_if(|(_, ticket)| Arc::strong_count(ticket) == 1) {
+            context.write(cursor, None);
         }
         if !self.cursor_saves.is_empty() {
             self.next_flush = Some(context.now.monotonic + context.config.flush_interval);
         }
     }
 
-    fn save_cursor_later(&mut self, context: &Context, device: DeviceId, user_seq: UserSeq, ticket: Ticket) {
-        match self.cursor_saves.back_mut() {
-            // The newest holds its own and, through its place in the line, all before it.
-            Some((last_device, last_seq, last)) if *last_device == device && Arc::strong_count(last) == 1 => {
-                (*last_seq, *last) = (user_seq, ticket);
-            }
-            _ => self.cursor_saves.push_back((device, user_seq, ticket)),
-        }
+    fn save_cursor_later(&mut self, context: &Context, cursor: Mutation, ticket: Ticket) {
+        self.cursor_saves.push_back((cursor, ticket));
         self.next_flush.get_or_insert(context.now.monotonic + context.config.flush_interval);
     }
 
@@ -282,10 +275,21 @@ impl User {
         row.read = up_to;
         row.read_ordinal = row.read_ordinal.max(Ordinal(row.held_ordinal.0.saturating_sub(behind)));
         let ordinal = row.read_ordinal;
-        context.write(Mutation::ReadCursor { user: self.id, conversation, seq: up_to, ordinal }, None);
-        self.append(context, UserEvent::SyncRead { conversation, up_to }, None, None, Vec::new());
-        let receipt = ToConversation::Receipt { kind: ReceiptKind::Read, user: self.id, up_to, ticket: None };
+        let ticket = Ticket::new(());
+        self.append(context, UserEvent::SyncRead { conversation, up_to }, None, None, alloc::vec![Arc::clone(&ticket)]);
+        let receipt = ToConversation::Receipt {
+            kind: ReceiptKind::Read,
+            user: self.id,
+            up_to,
+            ticket: Some(Arc::clone(&ticket)),
+        };
         context.tell_conversation(conversation, receipt);
+        // Saved last: a cursor that is saved is not reported again, so what it stands for must be durable before.
+        self.save_cursor_later(
+            context,
+            Mutation::ReadCursor { user: self.id, conversation, seq: up_to, ordinal },
+            ticket,
+        );
     }
 
     fn typing(&mut self, context: &mut Context, conversation: ConversationId, by: UserId, active: bool) {

@@ -28,23 +28,25 @@ impl Conversation {
         attempt: u16,
     ) {
         let identity = Identity { sender: session.user, device: session.device, client_id };
-        match self.dedup.look_up(identity, attempt) {
-            Known::At(seq, time) => {
-                context.counters.dedup_hits += 1;
-                let waiter = Waiter { session, client_id, is_operation: request.is_operation() };
-                match self.in_flight.iter_mut().find(|in_flight| in_flight.entry.key.seq == seq) {
-                    Some(in_flight) => in_flight.waiters.push(waiter),
-                    None => self.ack(context, waiter, seq, time),
-                }
-            }
-            Known::New => self.prepare(context, session, request),
-            Known::AskStore => {
-                context.counters.dedup_lookups += 1;
-                let question = Request::FindIdentity { conversation: self.id, identity };
-                self.step = Some(Step::Dedup(session, request));
-                context.ask(question, Purpose::Step(self.id));
-            }
+        let waiter = Waiter { session, client_id, is_operation: request.is_operation() };
+        let known = self.dedup.look_up(identity, attempt);
+        if known == Known::New {
+            return self.prepare(context, session, request);
         }
+        // Whatever the window has forgotten: what is in flight is known here, and to the store only by chance.
+        if let Some(in_flight) = self.in_flight.iter_mut().find(|entry| entry.identity == identity) {
+            context.counters.dedup_hits += 1;
+            in_flight.waiters.push(waiter);
+            return;
+        }
+        if let Known::At(seq, time) = known {
+            context.counters.dedup_hits += 1;
+            return self.ack(context, waiter, seq, time);
+        }
+        context.counters.dedup_lookups += 1;
+        let question = Request::FindIdentity { conversation: self.id, identity };
+        self.step = Some(Step::Dedup(session, request));
+        context.ask(question, Purpose::Step(self.id));
     }
 
     /// What the store says is a hint: it counts if the entry is the very one and has been served.
@@ -245,7 +247,7 @@ impl Conversation {
         if context.traits.one_log {
             self.fan_out(context, &entry);
         }
-        self.in_flight.push_back(InFlight { entry, waiters: alloc::vec![waiter], is_durable: false });
+        self.in_flight.push_back(InFlight { entry, identity, waiters: alloc::vec![waiter], is_durable: false });
     }
 
     pub(super) fn ack(&self, context: &mut Context, waiter: Waiter, seq: Seq, time: WallTime) {

@@ -239,7 +239,7 @@ impl User {
                 _ => self.read_acked_log(context, device, user_seq, &ticket),
             }
         }
-        self.save_cursor_later(context, device, user_seq, ticket);
+        self.save_cursor_later(context, Mutation::DeviceCursor { user: self.id, device, user_seq }, ticket);
     }
 
     fn tell_delivered(&self, context: &mut Context, entries: BTreeMap<ConversationId, Seq>, ticket: &Ticket) {
