@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use protocol::ids::SessionId;
 use protocol::limits::{FRAME_PREFIX_SIZE, FRAME_SIZE_MAX, HANDSHAKE_TIMEOUT};
 
 /// See each field. [`Default`] is for the only shard of the only gateway.
@@ -58,18 +57,4 @@ impl ShardConfig {
         let send_queue_range = (FRAME_SIZE_MAX + FRAME_PREFIX_SIZE) as u32..=1 << 30;
         assert!(send_queue_range.contains(&self.send_queue_bytes_max), "one frame fits, and the sum fits 32 bits");
     }
-
-    /// The id of the nth session of this shard: the lives of all shards of all gateways count from points that lie far
-    /// apart.
-    pub(crate) fn session_id(&self, sessions_before: u64) -> SessionId {
-        let place = self.gateway_id << 16 | u64::from(self.shard_index);
-        SessionId(mix(self.gateway_incarnation ^ mix(place)).wrapping_add(sessions_before))
-    }
-}
-
-/// The finalizer of splitmix64: every bit of the input moves about half of the output.
-fn mix(value: u64) -> u64 {
-    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ value >> 31
 }

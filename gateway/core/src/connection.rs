@@ -2,7 +2,7 @@
 
 use core::mem::size_of;
 
-use protocol::ids::{DeviceGeneration, DeviceId, UserEpoch, UserId, UserSeq};
+use protocol::ids::{DeviceGeneration, DeviceId, SessionId, UserEpoch, UserId, UserSeq};
 use protocol::link::ConnectionKey;
 use protocol::server::{Phase, ServerSession};
 use protocol::time::{Instant, WallTime};
@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) device_generation: DeviceGeneration,
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
+    /// Of the router, from its Welcome on.
+    pub(crate) session_id: SessionId,
     pub(crate) user_epoch: UserEpoch,
     /// The end of the user's log, as far as is known here.
     pub(crate) user_head: UserSeq,
@@ -66,7 +68,7 @@ pub(crate) struct Connection {
 
 // At a million connections a byte here is a megabyte, and this is the whole of an idle one: it owns no heap, no timer
 // and no buffer. Its share of the map of sessions, some 40 bytes, comes on top.
-const _: () = assert!(size_of::<Slot<Connection>>() <= 112);
+const _: () = assert!(size_of::<Slot<Connection>>() <= 120);
 
 impl Connection {
     pub(crate) fn new(now: Instant, arrival: Arrival) -> Connection {
@@ -79,6 +81,7 @@ impl Connection {
             device_generation: DeviceGeneration(0),
             user: UserId(0),
             device: DeviceId(0),
+            session_id: SessionId(0),
             user_epoch: UserEpoch(0),
             user_head: UserSeq(0),
             user_seq_written: UserSeq(0),

@@ -145,12 +145,13 @@ impl Connections {
         let handshake = self.handshakes.remove(connection.arrival).expect("it has no Welcome yet");
         let hello = handshake.hello.expect("its Hello has come");
         connection.device = opened.device;
+        connection.session_id = opened.session;
         connection.device_generation = opened.device_generation;
         connection.user_seq_written = if opened.resumed { hello.user_cursor } else { UserSeq(0) };
         connection.session.handle_opened();
         let welcome = Welcome {
             version: connection.session.version(),
-            session: self.config.session_id(self.counters.sessions_opened),
+            session: opened.session,
             user: connection.user,
             user_handle: opened.handle,
             device: opened.device,

@@ -206,7 +206,7 @@ impl RouterLink {
                 store_incarnation: hello.store_incarnation,
                 user_epoch: hello.user_epoch,
                 user_cursor: hello.user_cursor,
-                again: false,
+                session: None,
             }
         };
         send_free(&mut self.end, &GatewayMessage::SessionOpen(open));
@@ -242,7 +242,7 @@ fn open_again(
         store_incarnation,
         user_epoch: connection.user_epoch,
         user_cursor: connection.user_seq_written,
-        again: true,
+        session: Some(connection.session_id),
     }
 }
 

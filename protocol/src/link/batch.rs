@@ -12,8 +12,9 @@ use super::message::{
 };
 use super::{BATCH_MESSAGES_MAX, BATCH_SIZE_MAX, LinkError};
 use crate::codes::Code;
+use crate::event::nonzero;
 use crate::frame;
-use crate::ids::{DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use crate::ids::{DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 
 /// A verified batch.
 pub(super) struct Batch<'a>(flatbuffers::Vector<'a, ForwardsUOffset<schema::LinkMessage<'a>>>);
@@ -67,7 +68,7 @@ fn decode(message: schema::LinkMessage<'_>) -> Option<Incoming<'_>> {
                 store_incarnation: StoreIncarnation(open.store_incarnation()),
                 user_epoch: UserEpoch(open.user_epoch()),
                 user_cursor: UserSeq(open.user_cursor()),
-                again: open.again(),
+                session: nonzero(open.session_id()).map(SessionId),
             }))
         }
         LinkBody::SessionClose => Incoming::Gateway(GatewayMessage::SessionClose(ConnectionKey(
@@ -100,6 +101,7 @@ fn decode_from_router(message: schema::LinkMessage<'_>) -> Option<Incoming<'_>> 
             let opened = message.body_as_session_opened()?;
             RouterMessage::SessionOpened(SessionOpened {
                 connection: ConnectionKey(opened.connection()),
+                session: SessionId(opened.session_id()),
                 user: UserId(opened.user()),
                 handle: opened.handle().unwrap_or_default(),
                 device: DeviceId(opened.device_id()),
@@ -269,7 +271,7 @@ fn session_open(fbb: &mut FlatBufferBuilder<'static>, open: &SessionOpen<'_>) ->
         store_incarnation: open.store_incarnation.0,
         user_epoch: open.user_epoch.0,
         user_cursor: open.user_cursor.0,
-        again: open.again,
+        session_id: open.session.map_or(0, |session| session.0),
     };
     schema::SessionOpen::create(fbb, &args).as_union_value()
 }
@@ -278,6 +280,7 @@ fn session_opened(fbb: &mut FlatBufferBuilder<'static>, opened: &SessionOpened<'
     let handle = fbb.create_string(opened.handle);
     let args = schema::SessionOpenedArgs {
         connection: opened.connection.0,
+        session_id: opened.session.0,
         user: opened.user.0,
         handle: Some(handle),
         device_id: opened.device.0,

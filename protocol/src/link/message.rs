@@ -4,7 +4,7 @@ use wire::Durability;
 use wire::link as schema;
 
 use crate::codes::Code;
-use crate::ids::{ClientMsgId, DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use crate::ids::{ClientMsgId, DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 
 /// Names a connection on one link: the gateway's slot and its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,10 +57,11 @@ pub struct SessionOpen<'a> {
     pub store_incarnation: StoreIncarnation,
     /// From which rebuild of the user's log the cursor is.
     pub user_epoch: UserEpoch,
-    /// Everything up to here is on the device; with `again`: was written to its socket.
+    /// Everything up to here is on the device; with a `session`: was written to its socket.
     pub user_cursor: UserSeq,
-    /// After a link break: the client has its Welcome already.
-    pub again: bool,
+    /// After a link break: the id under which the client has its Welcome. Of two sessions of a device the higher one is
+    /// the newer.
+    pub session: Option<SessionId>,
 }
 
 /// A session that is served from now on.
@@ -68,6 +69,8 @@ pub struct SessionOpen<'a> {
 pub struct SessionOpened<'a> {
     /// Which.
     pub connection: ConnectionKey,
+    /// Given by the router at the first open, and kept over breaks. Rises.
+    pub session: SessionId,
     /// Whose.
     pub user: UserId,
     /// The user's name.

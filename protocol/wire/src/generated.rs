@@ -8847,7 +8847,7 @@ pub mod ringpost {
             pub const VT_STORE_INCARNATION: ::flatbuffers::VOffsetT = 18;
             pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 20;
             pub const VT_USER_CURSOR: ::flatbuffers::VOffsetT = 22;
-            pub const VT_AGAIN: ::flatbuffers::VOffsetT = 24;
+            pub const VT_SESSION_ID: ::flatbuffers::VOffsetT = 24;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -8859,6 +8859,7 @@ pub mod ringpost {
                 args: &'args SessionOpenArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<SessionOpen<'bldr>> {
                 let mut builder = SessionOpenBuilder::new(_fbb);
+                builder.add_session_id(args.session_id);
                 builder.add_user_cursor(args.user_cursor);
                 builder.add_user_epoch(args.user_epoch);
                 builder.add_store_incarnation(args.store_incarnation);
@@ -8872,7 +8873,6 @@ pub mod ringpost {
                     builder.add_install_id(x);
                 }
                 builder.add_device_generation(args.device_generation);
-                builder.add_again(args.again);
                 builder.add_transient(args.transient);
                 builder.finish()
             }
@@ -8948,11 +8948,11 @@ pub mod ringpost {
                 unsafe { self._tab.get::<u64>(SessionOpen::VT_USER_CURSOR, Some(0)).unwrap() }
             }
             #[inline]
-            pub fn again(&self) -> bool {
+            pub fn session_id(&self) -> u64 {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<bool>(SessionOpen::VT_AGAIN, Some(false)).unwrap() }
+                unsafe { self._tab.get::<u64>(SessionOpen::VT_SESSION_ID, Some(0)).unwrap() }
             }
         }
 
@@ -8973,7 +8973,7 @@ pub mod ringpost {
                     .visit_field::<u64>("store_incarnation", Self::VT_STORE_INCARNATION, false)?
                     .visit_field::<u64>("user_epoch", Self::VT_USER_EPOCH, false)?
                     .visit_field::<u64>("user_cursor", Self::VT_USER_CURSOR, false)?
-                    .visit_field::<bool>("again", Self::VT_AGAIN, false)?
+                    .visit_field::<u64>("session_id", Self::VT_SESSION_ID, false)?
                     .finish();
                 Ok(())
             }
@@ -8989,7 +8989,7 @@ pub mod ringpost {
             pub store_incarnation: u64,
             pub user_epoch: u64,
             pub user_cursor: u64,
-            pub again: bool,
+            pub session_id: u64,
         }
         impl<'a> Default for SessionOpenArgs<'a> {
             #[inline]
@@ -9005,7 +9005,7 @@ pub mod ringpost {
                     store_incarnation: 0,
                     user_epoch: 0,
                     user_cursor: 0,
-                    again: false,
+                    session_id: 0,
                 }
             }
         }
@@ -9056,8 +9056,8 @@ pub mod ringpost {
                 self.fbb_.push_slot::<u64>(SessionOpen::VT_USER_CURSOR, user_cursor, 0);
             }
             #[inline]
-            pub fn add_again(&mut self, again: bool) {
-                self.fbb_.push_slot::<bool>(SessionOpen::VT_AGAIN, again, false);
+            pub fn add_session_id(&mut self, session_id: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpen::VT_SESSION_ID, session_id, 0);
             }
             #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionOpenBuilder<'a, 'b, A> {
@@ -9084,7 +9084,7 @@ pub mod ringpost {
                 ds.field("store_incarnation", &self.store_incarnation());
                 ds.field("user_epoch", &self.user_epoch());
                 ds.field("user_cursor", &self.user_cursor());
-                ds.field("again", &self.again());
+                ds.field("session_id", &self.session_id());
                 ds.finish()
             }
         }
@@ -9470,13 +9470,14 @@ pub mod ringpost {
 
         impl<'a> SessionOpened<'a> {
             pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
-            pub const VT_USER: ::flatbuffers::VOffsetT = 6;
-            pub const VT_HANDLE: ::flatbuffers::VOffsetT = 8;
-            pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 10;
-            pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 12;
-            pub const VT_RESUMED: ::flatbuffers::VOffsetT = 14;
-            pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 16;
-            pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 18;
+            pub const VT_SESSION_ID: ::flatbuffers::VOffsetT = 6;
+            pub const VT_USER: ::flatbuffers::VOffsetT = 8;
+            pub const VT_HANDLE: ::flatbuffers::VOffsetT = 10;
+            pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 12;
+            pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 14;
+            pub const VT_RESUMED: ::flatbuffers::VOffsetT = 16;
+            pub const VT_USER_EPOCH: ::flatbuffers::VOffsetT = 18;
+            pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 20;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -9492,6 +9493,7 @@ pub mod ringpost {
                 builder.add_user_epoch(args.user_epoch);
                 builder.add_device_id(args.device_id);
                 builder.add_user(args.user);
+                builder.add_session_id(args.session_id);
                 builder.add_connection(args.connection);
                 builder.add_device_generation(args.device_generation);
                 if let Some(x) = args.handle {
@@ -9507,6 +9509,13 @@ pub mod ringpost {
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u64>(SessionOpened::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn session_id(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(SessionOpened::VT_SESSION_ID, Some(0)).unwrap() }
             }
             #[inline]
             pub fn user(&self) -> u64 {
@@ -9567,6 +9576,7 @@ pub mod ringpost {
             ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                 v.visit_table(pos)?
                     .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u64>("session_id", Self::VT_SESSION_ID, false)?
                     .visit_field::<u64>("user", Self::VT_USER, false)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("handle", Self::VT_HANDLE, false)?
                     .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
@@ -9580,6 +9590,7 @@ pub mod ringpost {
         }
         pub struct SessionOpenedArgs<'a> {
             pub connection: u64,
+            pub session_id: u64,
             pub user: u64,
             pub handle: Option<::flatbuffers::WIPOffset<&'a str>>,
             pub device_id: u64,
@@ -9593,6 +9604,7 @@ pub mod ringpost {
             fn default() -> Self {
                 SessionOpenedArgs {
                     connection: 0,
+                    session_id: 0,
                     user: 0,
                     handle: None,
                     device_id: 0,
@@ -9612,6 +9624,10 @@ pub mod ringpost {
             #[inline]
             pub fn add_connection(&mut self, connection: u64) {
                 self.fbb_.push_slot::<u64>(SessionOpened::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_session_id(&mut self, session_id: u64) {
+                self.fbb_.push_slot::<u64>(SessionOpened::VT_SESSION_ID, session_id, 0);
             }
             #[inline]
             pub fn add_user(&mut self, user: u64) {
@@ -9657,6 +9673,7 @@ pub mod ringpost {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("SessionOpened");
                 ds.field("connection", &self.connection());
+                ds.field("session_id", &self.session_id());
                 ds.field("user", &self.user());
                 ds.field("handle", &self.handle());
                 ds.field("device_id", &self.device_id());

@@ -77,7 +77,9 @@ pub struct RouterCounters {
     pub gap_pulls: u64,
     /// Pointers sent again after a start.
     pub pointers_repeated: u64,
-    /// Places that were filled with voids.
+    /// Conversations whose tail was written anew after a former owner.
+    pub takeovers: u64,
+    /// Places that a takeover filled with voids.
     pub holes_voided: u64,
     /// Requests refused.
     pub refused: u64,

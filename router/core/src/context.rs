@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
-use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId, UserSeq};
 use protocol::time::Now;
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
 use storage_api::{Mutation, Request, StoreToken, StoreTraits};
@@ -26,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) builder: FrameBuilder,
     pub(crate) mail: VecDeque<Mail>,
     pub(crate) disk_low: bool,
+    sessions_opened: u64,
     /// Requests for the shell to hand to the store.
     pub(crate) submitted: VecDeque<(StoreToken, Request)>,
     /// With one log: the write of this turn.
@@ -45,6 +46,7 @@ impl Context {
             builder: FrameBuilder::default(),
             mail: VecDeque::new(),
             disk_low: false,
+            sessions_opened: 0,
             submitted: VecDeque::new(),
             write: Vec::new(),
             effects: Vec::new(),
@@ -57,6 +59,12 @@ impl Context {
 
     pub(crate) fn tell_user(&mut self, user: UserId, mail: ToUser) {
         self.mail.push_back(Mail::User(user, mail));
+    }
+
+    /// Rises over the lives of a router, since the epoch does.
+    pub(crate) fn new_session_id(&mut self) -> SessionId {
+        self.sessions_opened += 1;
+        SessionId(self.config.epoch.0 << 40 | self.sessions_opened)
     }
 
     pub(crate) fn ask(&mut self, request: Request, purpose: Purpose) {

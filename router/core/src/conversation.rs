@@ -5,6 +5,7 @@
 
 mod admit;
 mod answer;
+mod takeover;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -15,9 +16,7 @@ use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
 use protocol::time::WallTime;
 use protocol::wire::ConversationKind;
-use storage_api::{
-    ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response,
-};
+use storage_api::{ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, Identity, Mutation, Request, Response};
 
 use crate::context::Context;
 use crate::dedup::DedupWindow;
@@ -31,7 +30,9 @@ pub(crate) struct ConversationOwner {
     inbox: VecDeque<ToConversation>,
     /// Pages that the store is reading for somebody.
     reads: usize,
-    /// `None` while it is being loaded.
+    /// Entries of a takeover that are not durable yet, while there is one.
+    takeover_left: usize,
+    /// `None` while it is being loaded or taken over.
     conversation: Option<Conversation>,
 }
 
@@ -56,8 +57,6 @@ enum Step {
     Dedup(SessionRef, ConversationRequest),
     /// Whether these users exist.
     Users(SessionRef, ConversationRequest, usize),
-    /// How many places of a former owner are still being voided.
-    Holes(usize),
 }
 
 struct Conversation {
@@ -86,7 +85,7 @@ struct Conversation {
 impl ConversationOwner {
     pub(crate) fn load(context: &mut Context, id: ConversationId) -> ConversationOwner {
         context.ask(Request::LoadConversation(id), Purpose::LoadConversation(id));
-        ConversationOwner { id, inbox: VecDeque::new(), reads: 0, conversation: None }
+        ConversationOwner { id, inbox: VecDeque::new(), reads: 0, takeover_left: 0, conversation: None }
     }
 
     /// Nothing would be lost if it were loaded again.
@@ -109,8 +108,37 @@ impl ConversationOwner {
     }
 
     pub(crate) fn loaded(&mut self, context: &mut Context, row: Option<ConversationRow>) {
-        let mut conversation = Conversation::new(self.id, row.as_ref());
-        conversation.fill_holes(context, row.map(|row| row.holes).unwrap_or_default());
+        match row {
+            Some(row) if !context.traits.one_log && row.head_epoch < context.config.epoch => {
+                let request = Request::ReadEntries {
+                    conversation: self.id,
+                    from: takeover::first_read(row.head),
+                    to: row.head,
+                    newest_first: false,
+                    count_max: takeover::PLACES_READ,
+                    bytes_max: usize::MAX,
+                };
+                context.ask(request, Purpose::TakeOver { conversation: self.id, head: row.head });
+            }
+            row => self.serve(context, row.as_ref()),
+        }
+    }
+
+    /// Writes the tail anew under this ownership; when all of it is durable the conversation is loaded once more.
+    pub(crate) fn take_over(&mut self, context: &mut Context, head: Seq, found: &[Arc<Entry>]) {
+        let plan = takeover::plan(self.id, head, found, context.config.epoch);
+        context.counters.takeovers += 1;
+        context.counters.holes_voided += plan.voids;
+        self.takeover_left = plan.entries.len();
+        for entry in plan.entries {
+            let effect = Effect::Entry(self.id, entry.key.seq);
+            context.write(Mutation::Entry(entry), Some(effect));
+        }
+    }
+
+    fn serve(&mut self, context: &mut Context, row: Option<&ConversationRow>) {
+        let mut conversation = Conversation::new(self.id, row);
+        conversation.repeat_pointers(context);
         self.conversation = Some(conversation);
         self.work(context);
     }
@@ -148,9 +176,14 @@ impl ConversationOwner {
     }
 
     pub(crate) fn entry_durable(&mut self, context: &mut Context, seq: Seq) {
-        let conversation = self.conversation.as_mut().expect("only a loaded conversation writes");
-        conversation.entry_durable(context, seq);
-        self.work(context);
+        if let Some(conversation) = &mut self.conversation {
+            conversation.entry_durable(context, seq);
+            return self.work(context);
+        }
+        self.takeover_left -= 1;
+        if self.takeover_left == 0 {
+            context.ask(Request::LoadConversation(self.id), Purpose::LoadConversation(self.id));
+        }
     }
 
     pub(crate) fn history_read(
@@ -223,21 +256,6 @@ impl Conversation {
         self.kind != ConversationKind::Unknown
     }
 
-    /// Places that a former owner gave and never wrote become voids before anything is served.
-    fn fill_holes(&mut self, context: &mut Context, holes: Vec<Seq>) {
-        if holes.is_empty() {
-            self.repeat_pointers(context);
-            return;
-        }
-        self.step = Some(Step::Holes(holes.len()));
-        for seq in holes {
-            context.counters.holes_voided += 1;
-            let key = EntryKey { conversation: self.id, seq };
-            let void = Entry { key, epoch: context.config.epoch, ordinal: Ordinal(0), body: EntryBody::Void };
-            context.write(Mutation::Entry(Arc::new(void)), Some(Effect::Entry(self.id, seq)));
-        }
-    }
-
     /// What a former owner may not have told: each member pulls what its log lacks.
     fn repeat_pointers(&mut self, context: &mut Context) {
         if context.traits.one_log || !self.exists() || self.fanned >= self.durable_head {
@@ -298,14 +316,6 @@ impl Conversation {
     }
 
     fn entry_durable(&mut self, context: &mut Context, seq: Seq) {
-        if let Some(Step::Holes(left)) = &mut self.step {
-            *left -= 1;
-            if *left == 0 {
-                self.step = None;
-                self.repeat_pointers(context);
-            }
-            return;
-        }
         let first = self.in_flight.front().expect("an entry is in flight until it is durable").entry.key.seq;
         let index = (seq.0 - first.0) as usize;
         self.in_flight[index].is_durable = true;

@@ -116,6 +116,10 @@ pub(crate) enum Purpose {
     Start,
     Write(Vec<Effect>),
     LoadConversation(ConversationId),
+    TakeOver {
+        conversation: ConversationId,
+        head: Seq,
+    },
     /// The request at the head of the conversation's inbox waits for it.
     Step(ConversationId),
     History {

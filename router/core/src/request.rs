@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use protocol::codes::Code;
 use protocol::event::{Message, nonzero};
 use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, Ordinal, Realm, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, Ordinal, Realm, Seq, SessionId, StoreIncarnation, UserEpoch, UserId,
+    UserSeq,
 };
 use protocol::limits;
 use protocol::link::SessionOpen;
@@ -25,7 +26,8 @@ pub(crate) struct OpenRequest {
     pub(crate) store_incarnation: StoreIncarnation,
     pub(crate) user_epoch: UserEpoch,
     pub(crate) user_cursor: UserSeq,
-    pub(crate) again: bool,
+    /// After a link break: the id it had.
+    pub(crate) session: Option<SessionId>,
 }
 
 impl From<&SessionOpen<'_>> for OpenRequest {
@@ -38,7 +40,7 @@ impl From<&SessionOpen<'_>> for OpenRequest {
             store_incarnation: open.store_incarnation,
             user_epoch: open.user_epoch,
             user_cursor: open.user_cursor,
-            again: open.again,
+            session: open.session,
         }
     }
 }

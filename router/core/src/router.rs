@@ -258,6 +258,9 @@ impl Router {
             (Purpose::LoadConversation(id), Response::Conversation(row)) => {
                 self.with_conversation(id, |owner, context| owner.loaded(context, row));
             }
+            (Purpose::TakeOver { conversation, head }, Response::Entries(found)) => {
+                self.with_conversation(conversation, |owner, context| owner.take_over(context, head, &found));
+            }
             (Purpose::Step(id), response @ (Response::Found(_) | Response::Users(_))) => {
                 self.with_conversation(id, |owner, context| owner.stepped(context, response));
             }

@@ -2,12 +2,14 @@
 
 use alloc::collections::VecDeque;
 
-use protocol::ids::{DeviceId, UserSeq};
+use protocol::ids::{DeviceId, SessionId, UserSeq};
 use storage_api::{EntryKey, UserEvent};
 
 /// Pushes go out in order from `pushed` on while the window has room; the rest stays in the log until acks come. A slow
 /// device thus costs a bounded amount and makes nobody wait.
 pub(crate) struct UserSession {
+    /// The higher of two of one device is the newer.
+    pub(crate) id: SessionId,
     pub(crate) device: DeviceId,
     /// The last event that was sent.
     pub(crate) pushed: UserSeq,
@@ -26,8 +28,8 @@ struct Sent {
 }
 
 impl UserSession {
-    pub(crate) fn new(device: DeviceId, pushed: UserSeq) -> UserSession {
-        UserSession { device, pushed, is_reading: false, window: VecDeque::new(), window_bytes: 0 }
+    pub(crate) fn new(id: SessionId, device: DeviceId, pushed: UserSeq) -> UserSession {
+        UserSession { id, device, pushed, is_reading: false, window: VecDeque::new(), window_bytes: 0 }
     }
 
     /// Room for another event; an empty window has room for any.

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::ids::{
-    ConversationId, DeviceGeneration, DeviceId, Ordinal, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
+    ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
 };
 use protocol::wire::{ConversationKind, Durability, Role};
 
@@ -63,8 +63,8 @@ pub struct ConversationRow {
     pub head: Seq,
     /// The count at `head`.
     pub head_ordinal: Ordinal,
-    /// Places at or below `head` that no row has: the tail of an owner that died with writes under way.
-    pub holes: Vec<Seq>,
+    /// The highest epoch of a row at `head`: of which ownership the tail is.
+    pub head_epoch: Epoch,
     /// Everybody who is or was in it.
     pub members: Vec<MemberRow>,
     /// How far they have read.

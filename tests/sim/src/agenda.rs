@@ -39,19 +39,14 @@ impl<T> Agenda<T> {
         if self.next_at()? <= now { self.pop() } else { None }
     }
 
+    /// What is to come, in order.
+    pub fn things(&self) -> impl Iterator<Item = &T> {
+        self.things.values()
+    }
+
     /// Takes everything out, in order.
     pub fn drain(&mut self) -> Vec<(Instant, T)> {
         std::iter::from_fn(|| self.pop()).collect()
-    }
-
-    /// How many are to come.
-    pub fn len(&self) -> usize {
-        self.things.len()
-    }
-
-    /// Whether nothing is to come.
-    pub fn is_empty(&self) -> bool {
-        self.things.is_empty()
     }
 }
 

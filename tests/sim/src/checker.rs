@@ -43,16 +43,22 @@ pub fn check_event(store: &mut dyn Store, user: UserId, user_seq: UserSeq, event
 }
 
 impl Evidence<'_> {
-    /// The first promise found broken. The one about strangers comes first, since whoever is let in where it does not
-    /// belong breaks others too.
-    pub fn check(&self) -> Result<(), Broken> {
+    /// When everything is at rest: the first promise found broken. The one about strangers comes first, since whoever is
+    /// let in where it does not belong breaks others too.
+    pub fn check_rest(&self) -> Result<(), Broken> {
         self.check_strangers()?;
         self.check_doubles()?;
         self.check_acked()?;
         self.check_sequences()?;
         self.check_streams()?;
         self.check_everybody_has_everything()?;
-        self.check_ticks()?;
+        self.check_ticks(Tick::Delivered)
+    }
+
+    /// After everybody has opened everything once more and asked for every history: all of it.
+    pub fn check(&self) -> Result<(), Broken> {
+        self.check_rest()?;
+        self.check_ticks(Tick::Read)?;
         self.check_histories()
     }
 
@@ -65,7 +71,8 @@ impl Evidence<'_> {
             }
         }
         let ticks = self.ledger.streams.values().flat_map(|stream| {
-            Ticks::of(&stream.events).conversations().map(|conversation| (stream.user, conversation))
+            let heights = [Tick::Delivered, Tick::Read].map(|tick| heights(&stream.events, tick));
+            heights.into_iter().flat_map(BTreeMap::into_keys).map(|(conversation, _)| (stream.user, conversation))
         });
         for (user, conversation) in self.ledger.glimpses.iter().copied().chain(ticks) {
             if self.stored.stints(conversation, user).is_empty() {
@@ -117,7 +124,10 @@ impl Evidence<'_> {
                 if seq.0 != expected {
                     return Err(Broken::new(Promise::P3, format!("{conversation} has nothing at {expected}")));
                 }
-                let rises = if matches!(content, Content::Message { .. }) { 1 } else { 0 };
+                if *content == Content::Void {
+                    continue;
+                }
+                let rises = u64::from(matches!(content, Content::Message { .. }));
                 if ordinal.0 < last_ordinal.0 + rises {
                     let what = format!("{conversation}/{seq} has ordinal {ordinal} after {last_ordinal}");
                     return Err(Broken::new(Promise::P3, what));
@@ -177,30 +187,26 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    fn check_ticks(&self) -> Result<(), Broken> {
+    /// Whoever is in a conversation together with a sender has told it how far they are in what it sent.
+    fn check_ticks(&self, tick: Tick) -> Result<(), Broken> {
         for (sender, log) in &self.stored.logs {
-            let ticks = Ticks::of(log);
+            let told = heights(log, tick);
             for (conversation, sequence) in &self.stored.conversations {
                 let Some(sender_since) = self.stored.member_since(*conversation, *sender) else { continue };
                 for reader in self.stored.logs.keys().filter(|reader| *reader != sender) {
                     let Some(reader_since) = self.stored.member_since(*conversation, *reader) else { continue };
-                    let in_common = sequence.range(sender_since.max(reader_since)..);
-                    let sent: Vec<Seq> = in_common
-                        .filter(|(_, (_, content))| is_message_of(content, *sender))
-                        .map(|(seq, _)| *seq)
-                        .collect();
-                    let read_to = self.ledger.read.get(&(*reader, *conversation)).copied().unwrap_or_default();
-                    let last_read = sent.iter().filter(|seq| **seq <= read_to).max();
                     let key = (*conversation, *reader);
-                    let is_told = |told: &Heights, seq: Option<&Seq>| seq <= told.get(&key);
-                    let (delivered, read) = (is_told(&ticks.delivered, sent.last()), is_told(&ticks.read, last_read));
-                    if !(delivered && read) {
+                    let up_to = match tick {
+                        Tick::Delivered => Seq(u64::MAX),
+                        Tick::Read => self.ledger.read.get(&(*reader, *conversation)).copied().unwrap_or_default(),
+                    };
+                    let in_common = sequence.range(sender_since.max(reader_since)..);
+                    let sent = in_common.filter(|(_, (_, content))| is_message_of(content, *sender));
+                    let due = sent.map(|(seq, _)| seq).filter(|seq| **seq <= up_to).max();
+                    if due > told.get(&key) {
+                        let told = told.get(&key);
                         let what = format!(
-                            "user {sender} lacks a tick of user {reader} in {conversation}: told of delivered {:?} and \
-                             read {:?}, sent {:?}, of which read {last_read:?}",
-                            ticks.delivered.get(&key),
-                            ticks.read.get(&key),
-                            sent.last(),
+                            "user {sender} sent {conversation}/{due:?}, and of user {reader} is told {tick:?} {told:?}"
                         );
                         return Err(Broken::new(Promise::P4, what));
                     }
@@ -231,33 +237,25 @@ impl Evidence<'_> {
     }
 }
 
-/// How far the ticks of others go.
-type Heights = BTreeMap<(ConversationId, UserId), Seq>;
-
-#[derive(Default)]
-struct Ticks {
-    delivered: Heights,
-    read: Heights,
+/// What a sender learns of its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tick {
+    Delivered,
+    Read,
 }
 
-impl Ticks {
-    fn of(log: &[StreamEvent]) -> Ticks {
-        let mut ticks = Ticks::default();
-        for event in log {
-            let (heights, receipt) = match event {
-                StreamEvent::Delivered(receipt) => (&mut ticks.delivered, receipt),
-                StreamEvent::Read(receipt) => (&mut ticks.read, receipt),
-                _ => continue,
-            };
-            let height = heights.entry((receipt.conversation, receipt.by)).or_default();
-            *height = (*height).max(receipt.up_to);
-        }
-        ticks
+/// How far the others are in each conversation, by what a user was told.
+fn heights(events: &[StreamEvent], tick: Tick) -> BTreeMap<(ConversationId, UserId), Seq> {
+    let mut heights = BTreeMap::new();
+    for event in events {
+        let receipt = match (event, tick) {
+            (StreamEvent::Delivered(receipt), Tick::Delivered) | (StreamEvent::Read(receipt), Tick::Read) => receipt,
+            _ => continue,
+        };
+        let height = heights.entry((receipt.conversation, receipt.by)).or_default();
+        *height = receipt.up_to.max(*height);
     }
-
-    fn conversations(self) -> impl Iterator<Item = ConversationId> {
-        self.delivered.into_keys().chain(self.read.into_keys()).map(|(conversation, _)| conversation)
-    }
+    heights
 }
 
 fn is_message_of(content: &Content, user: UserId) -> bool {
@@ -277,17 +275,25 @@ fn check_names_are_unique<'a>(whose: &str, entries: impl Iterator<Item = (Place,
     Ok(())
 }
 
-/// What a device sees for the first time of a conversation is always later than all it has seen of it.
+/// What a device sees for the first time of a conversation is always later than all it has seen of it, and only what it
+/// sees again is called a repeat.
 fn check_order(stream: &Stream) -> Result<(), Broken> {
     let mut seen: BTreeMap<ConversationId, Vec<Seq>> = BTreeMap::new();
     for (user_seq, event) in stream.places() {
         let StreamEvent::Entry((conversation, seq), _) = event else { continue };
         let seqs = seen.entry(*conversation).or_default();
-        if seqs.last().is_none_or(|last| last < seq) {
-            seqs.push(*seq);
-        } else if seqs.binary_search(seq).is_err() {
-            let what = format!("device {} got {conversation}/{seq} at {user_seq}, after later ones", stream.device);
+        let is_repeat = seqs.binary_search(seq).is_ok();
+        let device = stream.device;
+        if !is_repeat && seqs.last().is_some_and(|last| last > seq) {
+            let what = format!("device {device} got {conversation}/{seq} at {user_seq}, after later ones");
             return Err(Broken::new(Promise::P3, what));
+        }
+        if is_repeat != stream.repeats.contains(&user_seq) {
+            let what = format!("device {device} got {conversation}/{seq} at {user_seq} and took it for the other kind");
+            return Err(Broken::new(Promise::P3, what));
+        }
+        if !is_repeat {
+            seqs.push(*seq);
         }
     }
     Ok(())

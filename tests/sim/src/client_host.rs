@@ -1,86 +1,108 @@
 //! A client process: one session, the app around it with what it has on disk, and the person who uses it.
+//!
+//! What an app has shown it never forgets; what its session has is what is on disk. A write is on disk some time after
+//! it was asked for, in order; a death keeps some first part of what was under way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use protocol::client::{
+    Action, Answer, Change, ChangeNumber, ClientEvent, ClientSession, ClientState, CommandError, ConnectionState,
+    Draft, HistoryRange, MemberDraft, RequestId, Snapshot,
+};
 use protocol::event::Event;
-use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, UserEpoch, UserId, UserSeq};
 use protocol::time::{Instant, Now, WallTime};
-use protocol::wire::MembershipAction;
+use protocol::wire::{MembershipAction, Role};
 
 use crate::gateway_host::access_token;
 use crate::network::{End, Happening, WireId};
 use crate::prng::Prng;
 use crate::process::{Input, ProcessId, Surroundings};
+use crate::promise::{Broken, Promise};
 use crate::script::{GATEWAYS_COUNT, Order, Room};
 use crate::sighting::{Body, Content, Name, StreamEvent};
-use crate::stand_in::{Saved, StandIn, Told, What};
 use crate::witness::{self, Watched};
+
+/// What was asked for is on disk after this time at the latest.
+const DISK_LATENCY_MAX: Duration = Duration::from_millis(10);
+/// An app takes its time with what it is told.
+const APP_LATENCY_MAX: Duration = Duration::from_millis(60);
+/// A person tries again after this what an app does not take.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// A history that is being scrolled through, from the newest entry down.
 struct Scroll {
     conversation: ConversationId,
     /// `None`: to be asked for.
-    request_id: Option<u32>,
-    before: Seq,
+    request_id: Option<RequestId>,
+    before: Option<Seq>,
     entries: BTreeMap<Seq, Content>,
 }
 
 /// All lives of one installation.
 pub struct ClientHost {
     index: usize,
-    user: UserId,
+    watched: Watched,
     home: usize,
     is_transient: bool,
-    session: StandIn,
-    disk: Saved,
-    random: u64,
+    session: ClientSession,
+    disk: ClientState,
+    /// Under way to the disk.
+    writes: VecDeque<(ChangeNumber, Change)>,
+    /// From which log the last Hello claimed to have something.
+    claimed: UserEpoch,
     wire: Option<WireId>,
     /// The newest entry that was shown, by conversation.
     shown: BTreeMap<ConversationId, Seq>,
+    /// Messages for the group that are not answered.
+    unacked_in_group: BTreeSet<ClientMsgId>,
     scrolls: VecDeque<Scroll>,
 }
 
 impl ClientHost {
     /// Not installed yet. `home` is the user's gateway.
     pub fn new(index: usize, home: usize, user: UserId, is_transient: bool, prng: &mut Prng) -> ClientHost {
-        let install_id = ClientMsgId::new(WallTime(1), prng.draw_u128());
-        let disk = Saved { install_id: (!is_transient).then_some(install_id), ..Saved::default() };
+        let disk = ClientState::new(ClientMsgId::new(WallTime(1), prng.draw_u128()));
         ClientHost {
             index,
-            user,
-            home: home % GATEWAYS_COUNT,
+            watched: Watched { user, device: DeviceId(0) },
+            home,
             is_transient,
-            session: StandIn::new(disk.clone(), is_transient, access_token(user), 0),
+            session: session(&disk, is_transient, prng),
             disk,
-            random: prng.draw(),
+            writes: VecDeque::new(),
+            claimed: UserEpoch(0),
             wire: None,
             shown: BTreeMap::new(),
+            unacked_in_group: BTreeSet::new(),
             scrolls: VecDeque::new(),
         }
     }
 
     /// A new life, from what is on disk.
-    pub fn start(&mut self) {
-        self.random = self.random.wrapping_add(1);
-        self.session = StandIn::new(self.disk.clone(), self.is_transient, access_token(self.user), self.random);
+    pub fn start(&mut self, prng: &mut Prng) {
+        let kept_count = prng.index(self.writes.len() + 1);
+        self.writes.drain(..).take(kept_count).for_each(|(_, change)| self.disk.apply(&change));
+        self.session = session(&self.disk, self.is_transient, prng);
         self.wire = None;
+        self.unacked_in_group.clear();
         self.scrolls.clear();
     }
 
     /// When its timer is due.
     pub fn next_at(&self) -> Option<Instant> {
-        self.session.next_at()
+        self.session.poll_timeout()
     }
 
     /// Where the device is.
     pub fn cursor(&self) -> UserSeq {
-        self.session.saved.cursor
+        self.disk.position.user_seq
     }
 
     /// Whether it is served.
     pub fn is_online(&self) -> bool {
-        self.session.is_live
+        self.session.is_online()
     }
 
     /// Its connection.
@@ -88,33 +110,28 @@ impl ClientHost {
         self.wire
     }
 
-    /// What was sent and not answered.
+    /// What was sent, or is to be, and is not answered.
     pub fn unacked_count(&self) -> usize {
-        self.session.unacked()
+        self.session.outbox_len()
     }
 
-    /// Of those, what is for the group.
+    /// Of those, what was said in the group.
     pub fn unacked_in_group(&self) -> usize {
-        self.session
-            .saved
-            .outbox
-            .iter()
-            .filter(|outgoing| matches!(outgoing.what, What::Message { peer: None, .. }))
-            .count()
+        self.unacked_in_group.len()
     }
 
     /// Whether its death would make a difference.
     pub fn has_something_to_lose(&self) -> bool {
-        self.session.unacked() > 0 || self.disk.cursor != self.session.saved.cursor
+        self.session.outbox_len() > 0 || !self.writes.is_empty()
     }
 
     /// What keeps it from being done.
     pub fn unfinished(&self) -> Option<String> {
-        if !self.session.is_live {
+        if !self.session.is_online() {
             return Some("is offline".into());
         }
-        if let Some(outgoing) = self.session.saved.outbox.front() {
-            return Some(format!("waits for an answer to {outgoing:?}"));
+        if self.session.outbox_len() > 0 {
+            return Some(format!("waits for {} answers", self.session.outbox_len()));
         }
         self.scrolls.front().map(|scroll| format!("waits for the history of {}", scroll.conversation))
     }
@@ -123,201 +140,241 @@ impl ClientHost {
     pub fn turn(&mut self, now: Now, inputs: Vec<Input>, around: &mut Surroundings<'_>) {
         for input in inputs {
             match input {
-                Input::Start | Input::Dial => self.dial(around),
+                Input::Start => {}
                 Input::Order(order) => self.obey(now, order, around),
+                Input::Persisted(number) => self.is_on_disk(now, number),
+                Input::Applied(number) => self.session.handle_applied(now, number),
                 Input::Wire(wire, happening) if self.wire == Some(wire) => self.take(now, happening, around),
                 Input::Wire(..) => {}
                 other => unreachable!("nobody sends a client {other:?}"),
             }
-            self.hear(now, around);
+            self.drain(now, around);
         }
-        if self.session.next_at().is_some_and(|at| at <= now.monotonic) {
-            self.session.timeout(now);
+        if self.session.poll_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.session.handle_timeout(now);
         }
-        self.scroll(around);
-        self.hear(now, around);
-        self.send(around);
+        self.scroll(now, around);
+        self.drain(now, around);
     }
 
-    fn dial(&mut self, around: &mut Surroundings<'_>) {
-        if self.wire.is_none() {
-            let elsewhere = usize::from(around.prng.chance(150));
-            self.wire = Some(around.dial(ProcessId::Gateway((self.home + elsewhere) % GATEWAYS_COUNT)));
+    fn is_on_disk(&mut self, now: Now, number: ChangeNumber) {
+        while let Some((_, change)) = self.writes.pop_front_if(|(written, _)| *written <= number) {
+            self.disk.apply(&change);
         }
+        self.session.handle_persisted(now, number);
     }
 
     fn take(&mut self, now: Now, happening: Happening, around: &mut Surroundings<'_>) {
         match happening {
-            Happening::Opened(_) => self.session.connected(now),
+            Happening::Opened(_) => {
+                self.claimed = self.disk.position.user_epoch;
+                self.session.handle_connected(now, &access_token(self.watched.user));
+            }
             Happening::Received(frame) => {
-                let watched = Watched { user: self.user, device: self.session.saved.device };
-                let verdict = witness::observe(watched, &frame, around.ledger, around.store);
+                let verdict = witness::observe(&mut self.watched, &frame, around.ledger, around.store);
                 around.judge(verdict);
-                self.session.frame(now, &frame);
+                self.session.handle_frame(now, &frame).expect("servers send valid frames");
             }
             Happening::Sent(_) => {}
-            Happening::Closed | Happening::Lost | Happening::DialFailed => self.is_cut_off(around),
-        }
-    }
-
-    fn is_cut_off(&mut self, around: &mut Surroundings<'_>) {
-        self.wire = None;
-        self.session.disconnected();
-        self.forget_request();
-        let backoff = around.prng.between(Duration::from_millis(20), Duration::from_secs(2));
-        around.later.push((backoff, Input::Dial));
-    }
-
-    fn forget_request(&mut self) {
-        if let Some(scroll) = self.scrolls.front_mut() {
-            scroll.request_id = None;
-        }
-    }
-
-    fn send(&mut self, around: &mut Surroundings<'_>) {
-        // What others are told of is on disk before.
-        if !self.session.frames.is_empty() || around.prng.chance(300) {
-            self.disk = self.session.saved.clone();
-        }
-        while let Some(frame) = self.session.frames.pop_front() {
-            if let Some(wire) = self.wire {
-                around.network.send(around.at, wire, End::Dialer, frame);
+            Happening::Closed | Happening::Lost | Happening::DialFailed => {
+                self.wire = None;
+                self.session.handle_disconnected(now);
             }
         }
     }
 
-    fn conversation(&self, room: Room, around: &Surroundings<'_>) -> Option<ConversationId> {
-        match room {
-            Room::Direct(one, other) => Some(ConversationId::direct(one, other)),
-            Room::Group => around.ledger.group,
-        }
-    }
-
-    fn obey(&mut self, now: Now, order: Order, around: &mut Surroundings<'_>) {
-        let room = match order {
-            Order::CreateGroup(members) => {
-                self.session.put(now, What::Create { members: members.to_vec() });
-                return;
-            }
-            Order::Say(room, _) | Order::Read(room) | Order::Type(room, _) | Order::ReadHistory(room) => room,
-            Order::Add(_) | Order::Remove(_) | Order::Leave => Room::Group,
-        };
-        let Some(conversation) = self.conversation(room, around) else { return };
-        let change = |action, users| What::Change { conversation, action, users };
-        match order {
-            Order::Say(room, size) => {
-                let mut body = vec![b' '; size];
-                body.iter_mut().zip(around.prng.draw().to_le_bytes()).for_each(|(byte, random)| *byte = random);
-                let peer = match room {
-                    Room::Direct(one, other) => Some(if one == self.user { other } else { one }),
-                    Room::Group => None,
-                };
-                self.session.put(now, What::Message { conversation, peer, body });
-            }
-            Order::Read(_) => {
-                let shown = self.shown.get(&conversation).copied().filter(|_| !self.is_transient);
-                if let Some(up_to) = shown {
-                    self.session.read(conversation, up_to);
-                    around.ledger.mark_read(self.user, (conversation, up_to));
+    fn drain(&mut self, now: Now, around: &mut Surroundings<'_>) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Connect => {
+                    let elsewhere = usize::from(around.prng.chance(150));
+                    let gateway = ProcessId::Gateway((self.home + elsewhere) % GATEWAYS_COUNT);
+                    self.wire = Some(around.dial(gateway));
                 }
-            }
-            Order::Type(_, active) => self.session.typing(conversation, active),
-            Order::ReadHistory(_) => {
-                let scroll = Scroll { conversation, request_id: None, before: Seq(0), entries: BTreeMap::new() };
-                self.scrolls.push_back(scroll);
-            }
-            Order::Add(user) => self.session.put(now, change(MembershipAction::Added, vec![user])),
-            Order::Remove(user) => self.session.put(now, change(MembershipAction::Removed, vec![user])),
-            Order::Leave => self.session.put(now, change(MembershipAction::Left, vec![self.user])),
-            Order::CreateGroup(_) => unreachable!("done above"),
-        }
-    }
-
-    /// What the session tells the app.
-    fn hear(&mut self, now: Now, around: &mut Surroundings<'_>) {
-        while let Some(told) = self.session.told.pop_front() {
-            match told {
-                Told::Online(device) if !self.is_transient => {
-                    let stream = around.ledger.streams.entry(self.index).or_default();
-                    (stream.user, stream.device) = (self.user, device);
+                Action::Transmit(frame) => {
+                    let wire = self.wire.expect("a session transmits while it has a connection");
+                    around.network.send(around.at, wire, End::Dialer, frame);
                 }
-                Told::Online(_) => {}
-                Told::Minted(id, what) => self.is_minted(id, what, around),
-                Told::Rebased(base) => around.ledger.rebase(self.index, base),
-                Told::Applied(user_seq, event) => self.show(user_seq, &event, around),
-                Told::Answered(id, what, is_done) => self.is_answered(id, &what, is_done, around),
-                Told::History { request_id, entries, refused } => self.turn_page(request_id, &entries, refused, around),
-                Told::AskAgain => self.forget_request(),
-                Told::Close => {
-                    if let Some(wire) = self.wire {
-                        around.network.close(around.at, wire, End::Dialer);
-                        self.is_cut_off(around);
+                Action::Disconnect => {
+                    let wire = self.wire.take().expect("a session gives up the connection that it has");
+                    around.network.close(around.at, wire, End::Dialer);
+                }
+                Action::Persist(number, change) => {
+                    self.writes.push_back((number, change));
+                    let latency = around.prng.between(Duration::ZERO, DISK_LATENCY_MAX);
+                    around.later.push((latency, Input::Persisted(number)));
+                }
+                Action::Event(number, event) => {
+                    self.hear(event, around);
+                    if around.prng.chance(500) {
+                        self.session.handle_applied(now, number);
+                    } else {
+                        let latency = around.prng.between(Duration::ZERO, APP_LATENCY_MAX);
+                        around.later.push((latency, Input::Applied(number)));
                     }
                 }
             }
         }
-        let _ = now;
     }
 
-    fn device(&self) -> DeviceId {
-        self.session.saved.device
-    }
-
-    fn is_minted(&mut self, id: ClientMsgId, what: What, around: &mut Surroundings<'_>) {
-        let name = Name { sender: self.user, device: self.device(), client_id: id };
-        if let What::Message { conversation, body, .. } = what {
-            around.ledger.send(name, conversation, Body::of(&body));
+    fn obey(&mut self, now: Now, order: Order, around: &mut Surroundings<'_>) {
+        let is_installed = self.is_transient || self.watched.device != DeviceId(0);
+        if !is_installed || self.try_to_obey(now, order, around).is_err() {
+            around.later.push((AGAIN_AFTER, Input::Order(order)));
         }
     }
 
-    fn is_answered(&mut self, id: ClientMsgId, what: &What, is_done: bool, around: &mut Surroundings<'_>) {
-        match what {
-            What::Create { .. } if is_done => {
-                around.ledger.group = Some(ConversationId::created_by(self.user, self.device(), id));
+    fn try_to_obey(&mut self, now: Now, order: Order, around: &mut Surroundings<'_>) -> Result<(), CommandError> {
+        let room = match order {
+            Order::CreateGroup(members) => return self.session.conversation_create(now, "group", &members).map(drop),
+            Order::Say(room, _) | Order::Read(room) | Order::Type(room, _) | Order::ReadHistory(room) => room,
+            Order::Add(_) | Order::Remove(_) | Order::Leave => Room::Group,
+        };
+        let conversation = match room {
+            Room::Direct(one, other) => ConversationId::direct(one, other),
+            Room::Group => match around.ledger.group {
+                Some(group) => group,
+                None => return Ok(()),
+            },
+        };
+        let change = |action, user| MemberDraft { conversation, action, users: vec![user], role: Role::Member };
+        match order {
+            Order::Say(room, size) => {
+                let draft = self.draft(conversation, room, size, around.prng);
+                self.session.send_message(now, &draft).map(drop)
             }
-            What::Change { .. } if is_done => around.work.membership_changes += 1,
-            _ => {}
+            Order::Read(_) => self.read(now, conversation, around),
+            Order::Type(_, active) => {
+                self.session.typing(conversation, active);
+                Ok(())
+            }
+            Order::ReadHistory(_) => {
+                let scroll = Scroll { conversation, request_id: None, before: None, entries: BTreeMap::new() };
+                self.scrolls.push_back(scroll);
+                Ok(())
+            }
+            Order::Add(user) => self.session.member_change(now, &change(MembershipAction::Added, user)).map(drop),
+            Order::Remove(user) => self.session.member_change(now, &change(MembershipAction::Removed, user)).map(drop),
+            Order::Leave => {
+                self.session.member_change(now, &change(MembershipAction::Left, self.watched.user)).map(drop)
+            }
+            Order::CreateGroup(_) => unreachable!("done above"),
         }
     }
 
-    fn show(&mut self, user_seq: UserSeq, event: &Event, around: &mut Surroundings<'_>) {
-        let event = StreamEvent::seen(event, self.user, self.device()).expect("this server is of this version");
+    fn draft(&self, conversation: ConversationId, room: Room, size: usize, prng: &mut Prng) -> Draft {
+        let direct_peer = match room {
+            Room::Direct(one, other) => Some(if one == self.watched.user { other } else { one }),
+            Room::Group => None,
+        };
+        let text = format!("{:016x}", prng.draw()).repeat(size / 16 + 1);
+        Draft::text(conversation, direct_peer, &text[..size])
+    }
+
+    fn read(
+        &mut self,
+        now: Now,
+        conversation: ConversationId,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), CommandError> {
+        let Some(up_to) = self.shown.get(&conversation).copied().filter(|_| !self.is_transient) else { return Ok(()) };
+        around.ledger.mark_read(self.watched.user, (conversation, up_to));
+        self.session.mark_read(now, conversation, up_to)
+    }
+
+    fn hear(&mut self, event: ClientEvent, around: &mut Surroundings<'_>) {
+        match event {
+            ClientEvent::State(ConnectionState::Online(me)) if !self.is_transient => {
+                let stream = around.ledger.streams.entry(self.index).or_default();
+                (stream.user, stream.device) = (me.user, me.device);
+            }
+            ClientEvent::State(ConnectionState::Closed(reason)) => {
+                panic!("client {} is closed: {reason:?}", self.index)
+            }
+            ClientEvent::State(_) | ClientEvent::Typing { .. } | ClientEvent::OpRenamed { .. } => {}
+            ClientEvent::Queued { client_msg_id, draft, replaces } => {
+                let name = |client_id| Name { sender: self.watched.user, device: self.watched.device, client_id };
+                if let Some(old) = replaces {
+                    around.ledger.sent.remove(&name(old));
+                    self.unacked_in_group.remove(&old);
+                }
+                around.ledger.send(name(client_msg_id), draft.conversation, Body::of(&draft.body));
+                if Some(draft.conversation) == around.ledger.group {
+                    self.unacked_in_group.insert(client_msg_id);
+                }
+            }
+            ClientEvent::Acked(acked) => drop(self.unacked_in_group.remove(&acked.client_msg_id)),
+            ClientEvent::Failed { client_msg_id, .. } => drop(self.unacked_in_group.remove(&client_msg_id)),
+            ClientEvent::OpDone { conversation, .. } => {
+                around.work.membership_changes += 1;
+                around.ledger.group.get_or_insert(conversation);
+            }
+            ClientEvent::Stream { user_seq, event, is_repeat } => self.show(user_seq, &event, is_repeat, around),
+            ClientEvent::Snapshot(snapshot) => self.begin_anew(&snapshot, around),
+            ClientEvent::Answer(request_id, answer) => self.turn_page(request_id, answer, around),
+        }
+    }
+
+    fn begin_anew(&mut self, snapshot: &Snapshot, around: &mut Surroundings<'_>) {
+        if self.claimed == snapshot.position.user_epoch {
+            let what = format!("device {} has a good cursor and is given a snapshot", self.watched.device);
+            around.judge(Err(Broken::new(Promise::P4, what)));
+        }
+        around.ledger.rebase(self.index, snapshot.position.user_seq);
+    }
+
+    fn show(&mut self, user_seq: UserSeq, event: &Event, is_repeat: bool, around: &mut Surroundings<'_>) {
+        let event = StreamEvent::seen(event, self.watched.user, self.watched.device);
+        let event = event.expect("this server is of this version");
         if let Some((conversation, seq)) = event.place() {
             let shown = self.shown.entry(conversation).or_default();
             *shown = (*shown).max(seq);
         }
-        let verdict = around.ledger.apply(self.index, user_seq, event);
+        let verdict = around.ledger.apply(self.index, user_seq, event, is_repeat);
         around.judge(verdict);
     }
 
     /// Asks for the next page.
-    fn scroll(&mut self, around: &mut Surroundings<'_>) {
+    fn scroll(&mut self, now: Now, around: &mut Surroundings<'_>) {
         if let Some(scroll) = self.scrolls.front_mut().filter(|scroll| scroll.request_id.is_none()) {
             let limit = *around.prng.pick(&[3, 50, 200]);
-            scroll.request_id = self.session.history(scroll.conversation, scroll.before, limit);
+            let range = scroll.before.map_or(HistoryRange::Newest, HistoryRange::Before);
+            scroll.request_id = self.session.history(now, scroll.conversation, range, limit).ok();
         }
     }
 
-    fn turn_page(&mut self, request_id: u32, entries: &[Event], refused: bool, around: &mut Surroundings<'_>) {
-        let Some(scroll) = self.scrolls.front_mut().filter(|scroll| scroll.request_id == Some(request_id)) else {
-            return;
-        };
+    fn turn_page(&mut self, request_id: RequestId, answer: Answer, around: &mut Surroundings<'_>) {
+        let Some(scroll) = self.scrolls.front_mut() else { return };
+        assert_eq!(scroll.request_id, Some(request_id), "one question at a time");
         scroll.request_id = None;
-        for event in entries {
-            if let Some(StreamEvent::Entry((_, seq), content)) = StreamEvent::seen(event, self.user, DeviceId(0)) {
+        let entries = match answer {
+            Answer::History(page) => page.entries,
+            Answer::Refused(_) => {
+                self.scrolls.pop_front();
+                return;
+            }
+            other => panic!("a history was asked for, the answer is {other:?}"),
+        };
+        for event in &entries {
+            if let Some(StreamEvent::Entry((_, seq), content)) =
+                StreamEvent::seen(event, self.watched.user, DeviceId(0))
+            {
                 scroll.entries.insert(seq, content);
             }
         }
         let first = scroll.entries.first_key_value().map(|(seq, _)| *seq);
-        if !refused && !entries.is_empty() && first.is_some_and(|first| first > Seq(1)) {
-            scroll.before = first.unwrap_or_default();
+        if !entries.is_empty() && first.is_some_and(|first| first > Seq(1)) {
+            scroll.before = first;
             return;
         }
         let scroll = self.scrolls.pop_front().expect("it was there a line ago");
-        if !refused {
-            around.work.histories_read += 1;
-            let entries = scroll.entries.into_iter().filter(|(_, content)| *content != Content::Void);
-            around.ledger.histories.insert((self.user, scroll.conversation), entries.collect());
-        }
+        let entries = scroll.entries.into_iter().filter(|(_, content)| *content != Content::Void);
+        around.work.histories_read += 1;
+        around.ledger.histories.insert((self.watched.user, scroll.conversation), entries.collect());
     }
+}
+
+fn session(disk: &ClientState, is_transient: bool, prng: &mut Prng) -> ClientSession {
+    let seed = prng.draw();
+    if is_transient { ClientSession::transient(seed) } else { ClientSession::new(disk.clone(), "simulated", seed) }
 }

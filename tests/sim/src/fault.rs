@@ -49,7 +49,7 @@ faults! {
 
 impl Fault {
     /// What a seed draws from; the other kinds follow from these or are part of daily life.
-    pub const DRAWN: &[Fault] = &[
+    const DRAWN: &[Fault] = &[
         Fault::GatewayKilled,
         Fault::GatewayGone,
         Fault::RouterKilled,
@@ -72,9 +72,10 @@ impl Fault {
         Fault::SentTwice,
     ];
 
-    /// One of those.
-    pub fn draw(prng: &mut Prng) -> Fault {
-        *prng.pick(Fault::DRAWN)
+    /// One of those. A store of one log always knows what it has done.
+    pub fn draw(prng: &mut Prng, one_log: bool) -> Fault {
+        let fault = *prng.pick(Fault::DRAWN);
+        if one_log && fault == Fault::StoreUncertain { Fault::RouterKilled } else { fault }
     }
 }
 

@@ -64,11 +64,6 @@ impl GatewayHost {
         }
     }
 
-    /// The shard.
-    pub fn shard(&self) -> &Shard {
-        &self.shard
-    }
-
     /// When its timer is due.
     pub fn next_at(&self) -> Option<Instant> {
         self.shard.poll_timeout()

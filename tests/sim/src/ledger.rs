@@ -21,6 +21,8 @@ pub struct Stream {
     pub base: UserSeq,
     /// From `base + 1` on.
     pub events: Vec<StreamEvent>,
+    /// Places whose event was said to be known already.
+    pub repeats: BTreeSet<UserSeq>,
 }
 
 impl Stream {
@@ -91,11 +93,17 @@ impl Ledger {
     /// The device's stream goes on after this place, whatever was before.
     pub fn rebase(&mut self, index: DeviceIndex, base: UserSeq) {
         let stream = self.streams.entry(index).or_default();
-        (stream.base, stream.events) = (base, Vec::new());
+        (stream.base, stream.events, stream.repeats) = (base, Vec::new(), BTreeSet::new());
     }
 
-    /// The device takes an event of its stream.
-    pub fn apply(&mut self, index: DeviceIndex, user_seq: UserSeq, event: StreamEvent) -> Result<(), Broken> {
+    /// The device takes an event of its stream. `is_repeat`: its app is told that it has this entry already.
+    pub fn apply(
+        &mut self,
+        index: DeviceIndex,
+        user_seq: UserSeq,
+        event: StreamEvent,
+        is_repeat: bool,
+    ) -> Result<(), Broken> {
         let stream = self.streams.entry(index).or_default();
         let at = || format!("device {} of user {} at user_seq {user_seq}", stream.device, stream.user);
         let Some(offset) = user_seq.0.checked_sub(stream.base.0 + 1) else {
@@ -108,6 +116,9 @@ impl Ledger {
             Some(_) => Ok(()),
             None if offset as usize == stream.events.len() => {
                 stream.events.push(event);
+                if is_repeat {
+                    stream.repeats.insert(user_seq);
+                }
                 Ok(())
             }
             None => Err(Broken::new(Promise::P5, format!("{} was given nothing since {}", at(), stream.end()))),

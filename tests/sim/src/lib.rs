@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod checker;
 pub mod client_host;
 pub mod clock;
+mod describe;
 pub mod fault;
 pub mod gateway_host;
 pub mod ledger;
@@ -18,8 +19,6 @@ pub mod promise;
 pub mod router_host;
 pub mod script;
 pub mod sighting;
-#[allow(missing_docs, reason = "it goes when the client session comes")]
-pub mod stand_in;
 pub mod store;
 pub mod stored;
 pub mod trace;

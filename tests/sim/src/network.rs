@@ -214,6 +214,11 @@ impl Network {
         self.wires.get(&id).is_some_and(|wire| !wire.is_cut && wire.is_open == [true; 2])
     }
 
+    /// Who is at the other end, while the wire is there.
+    pub fn peer(&self, id: WireId, process: ProcessId) -> Option<ProcessId> {
+        self.wires.get(&id)?.processes.into_iter().find(|other| *other != process)
+    }
+
     /// Every wire of this process with its end, whole or not.
     pub fn wires_of(&self, process: ProcessId) -> Vec<(WireId, End)> {
         let ends = [End::Dialer, End::Listener];

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use gateway_core::{AuthRefusal, ConnectionId, Identity};
+use protocol::client::{ChangeNumber, EventNumber};
 use protocol::time::Instant;
 use storage_api::{Request, Response, StoreError, StoreToken};
 
@@ -47,6 +48,10 @@ pub enum Input {
     Stored(StoreToken, Result<Response, StoreError>),
     /// It is time to dial again.
     Dial,
+    /// All of a client's changes up to this one are on its disk.
+    Persisted(ChangeNumber),
+    /// A client's app is done with this event.
+    Applied(EventNumber),
 }
 
 /// What a process can do beside thinking.

@@ -26,6 +26,14 @@ pub const FAULTS_COUNT: usize = 5;
 const BEGINNING: Duration = Duration::from_secs(4);
 /// Then people do what they do and things go wrong, for so long.
 const TROUBLE: Duration = Duration::from_secs(40);
+/// Most of what happens, and most of what goes wrong, happens in bursts, or nothing would be under way when it does.
+const BURSTS_COUNT: usize = 10;
+/// How long a burst lasts.
+const BURST: Duration = Duration::from_millis(80);
+/// So many of a thousand things are part of a burst.
+const IN_BURST_PER_MILLE: u64 = 750;
+/// So many of a thousand faults strike in the last burst.
+const LAST_PER_MILLE: u64 = 250;
 
 /// Where something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,28 +80,44 @@ pub enum Step {
 pub struct Script<'a> {
     prng: &'a mut Prng,
     users: &'a [UserId],
+    bursts: Vec<Instant>,
     steps: Agenda<Step>,
 }
 
 impl<'a> Script<'a> {
-    /// `users` are those of [`HANDLES`].
-    pub fn draw(prng: &'a mut Prng, users: &'a [UserId]) -> Agenda<Step> {
-        let mut script = Script { prng, users, steps: Agenda::default() };
+    /// `users` are those of [`HANDLES`]; `one_log`: so is the store.
+    pub fn draw(prng: &'a mut Prng, users: &'a [UserId], one_log: bool) -> Agenda<Step> {
+        let begin = Instant(0) + BEGINNING;
+        // The last one is the end of everything: what goes wrong in it is not made good by what comes after.
+        let last = begin + TROUBLE - BURST;
+        let bursts = (1..BURSTS_COUNT).map(|_| begin + prng.between(Duration::ZERO, TROUBLE)).chain([last]).collect();
+        let mut script = Script { prng, users, bursts, steps: Agenda::default() };
         script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, Order::CreateGroup([users[1], users[2]])));
-        script.steps.note(Instant(0) + BEGINNING + TROUBLE, Step::Calm);
+        script.steps.note(begin + TROUBLE, Step::Calm);
         (0..SENDS_COUNT).for_each(|_| script.say());
         (0..120).for_each(|_| script.follow());
         (0..16).for_each(|_| script.change_members());
-        (0..FAULTS_COUNT).for_each(|_| {
-            let fault = Fault::draw(script.prng);
-            script.note(Step::Fault(fault));
-        });
+        (0..FAULTS_COUNT).for_each(|_| script.go_wrong(one_log));
         script.steps
     }
 
     fn note(&mut self, step: Step) {
-        let at = Instant(0) + BEGINNING + self.prng.between(Duration::ZERO, TROUBLE);
+        let at = if self.prng.chance(IN_BURST_PER_MILLE) {
+            *self.prng.pick(&self.bursts) + self.prng.between(Duration::ZERO, BURST)
+        } else {
+            Instant(0) + BEGINNING + self.prng.between(Duration::ZERO, TROUBLE)
+        };
         self.steps.note(at, step);
+    }
+
+    fn go_wrong(&mut self, one_log: bool) {
+        let step = Step::Fault(Fault::draw(self.prng, one_log));
+        if self.prng.chance(LAST_PER_MILLE) {
+            let last = *self.bursts.last().expect("there is a last burst");
+            self.steps.note(last + self.prng.between(Duration::ZERO, BURST), step);
+        } else {
+            self.note(step);
+        }
     }
 
     /// A client that is a device, or now and then a transient session.
@@ -132,9 +156,9 @@ impl<'a> Script<'a> {
     /// The maker of the group takes others in and out; others leave.
     fn change_members(&mut self) {
         let user = 1 + self.prng.index(3);
-        let step = match self.prng.below(5) {
-            0 | 1 => Step::Order(self.prng.index(2), Order::Add(self.users[user])),
-            2 | 3 => Step::Order(self.prng.index(2), Order::Remove(self.users[user])),
+        let step = match self.prng.below(7) {
+            0..4 => Step::Order(self.prng.index(2), Order::Add(self.users[user])),
+            4 | 5 => Step::Order(self.prng.index(2), Order::Remove(self.users[user])),
             _ => Step::Order([2, 4, 5][user - 1], Order::Leave),
         };
         self.note(step);

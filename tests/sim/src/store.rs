@@ -31,7 +31,7 @@ pub struct Weather {
 }
 
 impl Weather {
-    /// No faults.
+    /// No faults, and quick.
     pub const FAIR: Weather =
         Weather { latency_max: Duration::from_millis(4), unavailable_per_mille: 0, unknown_per_mille: 0 };
 }
@@ -65,8 +65,8 @@ pub trait Store {
     fn requests_under_way(&self) -> usize;
     /// Whoever asked is dead: nothing is answered any more, and some of what was under way is lost.
     fn crash(&mut self, now: Instant);
-    /// From now on.
-    fn set_weather(&mut self, weather: Weather);
+    /// From now on; `None`: as it was at first.
+    fn set_weather(&mut self, weather: Option<Weather>);
     /// What has been suffered so far.
     fn toll(&self) -> StoreToll;
     /// What is durable, at once and without faults: for the checker and for setting up.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use protocol::time::Instant;
 
+use crate::describe;
 use crate::network::{Happening, WireId};
 use crate::process::ProcessId;
 
@@ -37,14 +38,19 @@ impl Trace {
         }
     }
 
-    /// A process notices something of the network. Bytes are hashed and not printed.
-    pub fn wire(&mut self, at: Instant, process: ProcessId, wire: WireId, happening: &Happening) {
-        match happening {
-            Happening::Received(bytes) => {
-                self.note(at, format_args!("{process:?} on wire {} gets {} bytes", wire.0, bytes.len()));
-                self.hash = hash_bytes(self.hash, bytes);
+    /// A process notices something of a wire to another. Bytes are hashed, and printed as what they mean.
+    pub fn wire(&mut self, at: Instant, process: ProcessId, wire: WireId, peer: Option<ProcessId>, what: &Happening) {
+        let Happening::Received(bytes) = what else {
+            return self.note(at, format_args!("{process:?} on wire {}: {what:?}", wire.0));
+        };
+        self.note(at, format_args!("{process:?} on wire {} gets {} bytes", wire.0, bytes.len()));
+        self.hash = hash_bytes(self.hash, bytes);
+        if self.prints {
+            match (process, peer) {
+                (ProcessId::Client(_), _) => print_line(at, &describe::server_frame(bytes)),
+                (_, Some(ProcessId::Client(_))) => print_line(at, &describe::client_frame(bytes)),
+                _ => {}
             }
-            other => self.note(at, format_args!("{process:?} on wire {}: {other:?}", wire.0)),
         }
     }
 }

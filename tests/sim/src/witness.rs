@@ -22,10 +22,13 @@ pub struct Watched {
     pub device: DeviceId,
 }
 
-/// A frame has reached a client.
-pub fn observe(watched: Watched, bytes: &[u8], ledger: &mut Ledger, store: &mut dyn Store) -> Result<(), Broken> {
+/// A frame has reached a client. A Welcome says which device it is.
+pub fn observe(watched: &mut Watched, bytes: &[u8], ledger: &mut Ledger, store: &mut dyn Store) -> Result<(), Broken> {
     let frame = frame::server_frame(bytes).expect("servers send valid frames");
-    let mut witness = Witness { watched, ledger, store };
+    if let Some(welcome) = frame.body_as_welcome() {
+        watched.device = DeviceId(welcome.device_id());
+    }
+    let mut witness = Witness { watched: *watched, ledger, store };
     match frame.body_type() {
         ServerBody::MessageAck => witness.message_ack(frame.body_as_message_ack()),
         ServerBody::OpAck => witness.op_ack(frame.body_as_op_ack()),

@@ -15,7 +15,7 @@ use storage_api::{Request, Response};
 
 use crate::agenda::Agenda;
 use crate::client_host::ClientHost;
-use crate::fault::FaultTable;
+use crate::fault::{Fault, FaultTable};
 use crate::gateway_host::GatewayHost;
 use crate::ledger::Ledger;
 use crate::network::Network;
@@ -25,7 +25,7 @@ use crate::process::{Input, Process, ProcessId, Surroundings};
 use crate::promise::Broken;
 use crate::router_host::RouterHost;
 use crate::script::{DEVICES, GATEWAYS_COUNT, HANDLES, Script, Step, TRANSIENTS};
-use crate::store::{Sabotage, SabotagedStore, SimulatedStore, Store};
+use crate::store::{Sabotage, SabotagedStore, SimulatedStore, Store, StoreToll, Weather};
 use crate::trace::Trace;
 
 /// From a wake-up to the turn.
@@ -44,8 +44,8 @@ enum Event {
     Arrive(ProcessId, u64, Input),
     Start(ProcessId),
     Script(Step),
-    /// The weather of the store is fair again.
-    ClearUp,
+    /// The weather of the store that this fault has spoiled is fair again.
+    ClearUp(Fault),
 }
 
 /// One seed's world.
@@ -69,6 +69,8 @@ pub struct World {
     work: Work,
     broken: Option<Broken>,
     is_calm: bool,
+    /// What the store had suffered when its weather was spoiled last, and by what.
+    spoiled: Option<(Fault, StoreToll)>,
 }
 
 impl World {
@@ -95,6 +97,7 @@ impl World {
             work: Work::default(),
             broken: None,
             is_calm: false,
+            spoiled: None,
             prng,
             store,
             users,
@@ -104,7 +107,8 @@ impl World {
     }
 
     fn populate(&mut self) {
-        let mut script = Script::draw(&mut self.prng.fork(), &self.users);
+        let one_log = self.store.traits().one_log;
+        let mut script = Script::draw(&mut self.prng.fork(), &self.users, one_log);
         while let Some((at, step)) = script.pop() {
             self.agenda.note(at, Event::Script(step));
         }
@@ -139,7 +143,8 @@ impl World {
 
     fn step(&mut self) {
         while let Some((process, wire, happening)) = self.network.poll(self.at) {
-            self.trace.wire(self.at, process, wire, &happening);
+            let peer = self.network.peer(wire, process);
+            self.trace.wire(self.at, process, wire, peer, &happening);
             self.arrive(process, Input::Wire(wire, happening));
         }
         for fault in self.network.take_mattered() {
@@ -177,7 +182,7 @@ impl World {
             }
             Event::Start(process) => self.start(process),
             Event::Script(step) => self.perform(step),
-            Event::ClearUp => self.clear_up(),
+            Event::ClearUp(fault) => self.clear_up(fault),
         }
     }
 
@@ -295,7 +300,7 @@ impl World {
         match process {
             ProcessId::Gateway(index) => self.gateways[index] = GatewayHost::new(index, life),
             ProcessId::Router => self.router = RouterHost::new(self.router_config, traits, life),
-            ProcessId::Client(index) => self.clients[index].start(),
+            ProcessId::Client(index) => self.clients[index].start(&mut self.prng),
         }
         self.arrive(process, Input::Start);
     }
@@ -321,7 +326,8 @@ impl World {
 /// An empty store of one of the two shapes, with the users in it.
 fn found_store(prng: &mut Prng, sabotage: Option<Sabotage>) -> (Box<dyn Store>, Vec<UserId>) {
     let one_log = prng.chance(500);
-    let mut store = SimulatedStore::new(one_log, prng.fork());
+    let latency_max = Duration::from_millis(*prng.pick(&[1, 4, 40]));
+    let mut store = SimulatedStore::new(one_log, Weather { latency_max, ..Weather::FAIR }, prng.fork());
     let mut ensure = |handle: &str| {
         let response = store.look(&Request::EnsureUser { realm: Realm(1), handle: handle.to_owned() });
         let Response::Users(users) = response else { panic!("a user was asked for") };
@@ -343,5 +349,18 @@ fn router_config(prng: &mut Prng, sabotage: Option<Sabotage>) -> RouterConfig {
         users_max: *prng.pick(&[2, 100]),
         push_window_events: *prng.pick(&[4, 256]),
         ..RouterConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_one_history() {
+        let run = |seed| World::new(seed, None, false).run();
+        let (one, other, another) = (run(3), run(3), run(4));
+        assert_eq!((one.trace_hash, one.work, one.faults), (other.trace_hash, other.work, other.faults));
+        assert_ne!(one.trace_hash, another.trace_hash);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_core::{CloseCause, LinkEvent, OPENS_IN_FLIGHT_MAX, ShardConfig};
 use protocol::codes::Code;
-use protocol::ids::{StoreIncarnation, UserSeq};
+use protocol::ids::{SessionId, StoreIncarnation, UserSeq};
 use protocol::limits::{BODY_SIZE_MAX, HANDSHAKE_TIMEOUT};
 use protocol::link::{ConnectionKey, LINK_WINDOW_BYTES, LinkError, RouterHello, RouterMessage};
 
@@ -130,9 +130,10 @@ fn after_a_break_sessions_are_opened_again_from_what_was_written_and_told_to_res
     world.router.opens.clear();
     world.link_up();
 
-    let again: Vec<_> = world.router.opens.iter().map(|open| (open.connection, open.user_cursor, open.again)).collect();
-    let wanted = [(phone, 101, true), (laptop, 90, true), (transient, 90, true)];
-    assert_eq!(again, wanted.map(|(id, cursor, again)| (ConnectionKey::from(id), UserSeq(cursor), again)));
+    let again: Vec<_> =
+        world.router.opens.iter().map(|open| (open.connection, open.user_cursor, open.session)).collect();
+    let wanted = [(phone, 101, 1), (laptop, 90, 2), (transient, 90, 3)];
+    assert_eq!(again, wanted.map(|(id, cursor, session)| (id.into(), UserSeq(cursor), Some(SessionId(session)))));
     assert!(world.router.opens.iter().all(|open| open.transient == (open.user == BOB)));
     for connection in [phone, laptop, transient] {
         assert_eq!(world.read(connection), [ServerFrame::Resend]);
@@ -170,7 +171,7 @@ fn a_session_that_cannot_go_on_after_a_break_begins_anew_from_its_snapshot() {
         world.router.resumes = resumes;
         world.link_up();
     }
-    let cursors: Vec<_> = world.router.opens.iter().map(|open| (open.again, open.user_cursor)).collect();
+    let cursors: Vec<_> = world.router.opens.iter().map(|open| (open.session.is_some(), open.user_cursor)).collect();
     assert_eq!(cursors, [(false, UserSeq(90)), (true, UserSeq(90)), (true, UserSeq(0))]);
     assert_eq!(world.read(connection), [ServerFrame::Resend, ServerFrame::Resend]);
 }
@@ -183,7 +184,7 @@ fn a_hello_during_a_break_waits_for_the_link() {
     assert_eq!(world.read(connection), []);
     world.link_up();
     assert!(matches!(world.read(connection).as_slice(), [ServerFrame::Welcome(_)]));
-    assert!(world.router.opens.iter().all(|open| !open.again));
+    assert!(world.router.opens.iter().all(|open| open.session.is_none()));
 
     world.link_down();
     let too_long = world.open_with(BOB, Hello::default());
@@ -200,7 +201,7 @@ fn a_hello_that_was_under_way_when_the_link_broke_is_asked_for_again() {
     world.router.is_lazy = false;
     world.link_up();
     assert!(matches!(world.read(connection).as_slice(), [ServerFrame::Welcome(_)]));
-    let asked: Vec<_> = world.router.opens.iter().map(|open| (open.connection, open.again)).collect();
+    let asked: Vec<_> = world.router.opens.iter().map(|open| (open.connection, open.session.is_some())).collect();
     assert_eq!(asked, [(connection.into(), false); 2]);
 }
 

@@ -10,7 +10,7 @@ use gateway_server::{GatewayConfig, LinkTransport, ShardConfig};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::frame;
-use protocol::ids::{StoreIncarnation, UserEpoch, UserSeq};
+use protocol::ids::{SessionId, StoreIncarnation, UserEpoch, UserSeq};
 use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, RouterHello, RouterMessage, SessionOpened};
 use protocol::wire::{Capability, ClientBody, Durability, Hello, HelloArgs, Ping, PingArgs, ServerBody};
 use protocol::wire::{UserLookup, UserLookupArgs, UserPage, UserPageArgs};
@@ -49,6 +49,7 @@ fn answer(end: &mut LinkEnd, message: GatewayMessage<'_>) {
         }),
         GatewayMessage::SessionOpen(open) => RouterMessage::SessionOpened(SessionOpened {
             connection: open.connection,
+            session: SessionId(1),
             user: open.user,
             handle: "alice",
             device: open.device,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
-use protocol::ids::{DeviceId, UserSeq};
+use protocol::ids::{DeviceId, SessionId, UserSeq};
 use protocol::link::{RouterMessage, SessionOpened};
 use protocol::wire::{self, ServerBody};
 use storage_api::{DeviceRow, Request};
@@ -20,7 +20,8 @@ const SNAPSHOT_CONVERSATIONS_MAX: usize = 100;
 impl User {
     pub(super) fn open(&mut self, context: &mut Context, session: SessionRef, open: &OpenRequest) {
         if open.transient {
-            return self.opened(context, session, open, true);
+            let id = open.session.unwrap_or_else(|| context.new_session_id());
+            return self.opened(context, session, open, id, true);
         }
         if session.device == DeviceId(0) {
             let Some(install_id) = open.install_id else { return refuse(context, session, Code::DeviceUnknown) };
@@ -54,8 +55,14 @@ impl User {
     }
 
     fn attach(&mut self, context: &mut Context, session: SessionRef, open: &OpenRequest) {
+        let id = open.session.unwrap_or_else(|| context.new_session_id());
+        let same_device = |other: &UserSession| other.device == session.device;
+        // A session that is registered again after a break may be what a client has left behind.
+        if self.sessions.values().any(|other| same_device(other) && other.id > id) {
+            return refuse(context, session, Code::Replaced);
+        }
         let older: Vec<SessionRef> =
-            self.sessions.keys().filter(|other| other.device == session.device).copied().collect();
+            self.sessions.iter().filter(|(_, other)| same_device(other)).map(|(older, _)| *older).collect();
         for other in older {
             self.sessions.remove(&other);
             if (other.link, other.connection) != (session.link, session.connection) {
@@ -65,15 +72,15 @@ impl User {
         let is_resumable = open.store_incarnation == context.traits.incarnation
             && open.user_epoch == self.user_epoch
             && open.user_cursor <= self.durable_head;
-        if open.again && !is_resumable {
+        if open.session.is_some() && !is_resumable {
             return refuse(context, session, Code::RouterUnavailable);
         }
         let pushed = if is_resumable { open.user_cursor } else { self.durable_head };
-        self.sessions.insert(session, UserSession::new(session.device, pushed));
-        self.opened(context, session, open, is_resumable);
+        self.sessions.insert(session, UserSession::new(id, session.device, pushed));
+        self.opened(context, session, open, id, is_resumable);
         if is_resumable {
             context.counters.resumes += 1;
-            if !open.again {
+            if open.session.is_none() {
                 self.device_holds(context, session.device, open.user_cursor, None);
             }
         } else {
@@ -83,11 +90,12 @@ impl User {
         self.pump(context, session);
     }
 
-    fn opened(&self, context: &mut Context, session: SessionRef, open: &OpenRequest, resumed: bool) {
+    fn opened(&self, context: &mut Context, session: SessionRef, open: &OpenRequest, id: SessionId, resumed: bool) {
         let device_generation =
             self.devices.get(&session.device).map_or(open.device_generation, |device| device.generation);
         let opened = SessionOpened {
             connection: session.connection,
+            session: id,
             user: self.id,
             handle: &self.handle,
             device: session.device,

@@ -134,7 +134,7 @@ impl Store {
             title: String::new(),
             head: *head,
             head_ordinal: last.ordinal,
-            holes: (1..head.0).map(Seq).filter(|seq| !entries.contains_key(seq)).collect(),
+            head_epoch: last.epoch,
             members: members.into_values().collect(),
             receipts: Vec::new(),
             fanned: self.fanned.get(&id).copied().unwrap_or_default(),

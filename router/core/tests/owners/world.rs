@@ -73,6 +73,7 @@ impl World {
         self.asked.clear();
         self.gateway.reset();
         self.got.clear();
+        self.config.epoch.0 += 1;
         self.router = Router::new(self.config, traits(self.one_log));
         self.start();
     }
@@ -90,7 +91,7 @@ impl World {
             store_incarnation: StoreIncarnation(u64::from(device.is_some())),
             user_epoch: UserEpoch(u64::from(device.is_some())),
             user_cursor: cursor,
-            again: false,
+            session: None,
         }));
         self.settle();
     }

@@ -5,7 +5,9 @@ use protocol::ids::{ClientMsgId, DeviceId};
 use protocol::wire::MembershipAction;
 
 use super::*;
+use crate::prng::Prng;
 use crate::sighting::Body;
+use crate::store::{SimulatedStore, Weather};
 
 const ALICE: UserId = UserId(1);
 const BOB: UserId = UserId(2);
@@ -63,7 +65,7 @@ impl Scene {
             let stream = scene.ledger.streams.entry(index).or_default();
             (stream.user, stream.device) = (user, DeviceId(user.0 * 10));
             for (event, place) in log.iter().zip(1..) {
-                scene.ledger.apply(index, UserSeq(place), event.clone()).expect("one after the other");
+                scene.ledger.apply(index, UserSeq(place), event.clone(), false).expect("one after the other");
             }
             seen.iter()
                 .for_each(|(seq, content)| scene.ledger.see(user, (GROUP, *seq), content).expect("all the same"));
@@ -128,7 +130,7 @@ fn a_second_ack_at_another_place_breaks_p2() {
 fn a_device_that_sees_one_name_twice_breaks_p2() {
     let mut scene = Scene::new();
     let again = StreamEvent::Entry((GROUP, Seq(7)), message(BOB, 3));
-    scene.ledger.apply(0, UserSeq(8), again).expect("the next place");
+    scene.ledger.apply(0, UserSeq(8), again, false).expect("the next place");
     assert_eq!(scene.check(), Some(Promise::P2));
 }
 
@@ -159,6 +161,17 @@ fn a_stream_that_goes_back_in_a_conversation_breaks_p3() {
     events.swap(1, 2);
     scene.stored.logs.insert(ALICE, events.clone());
     assert_eq!(scene.check(), Some(Promise::P3));
+}
+
+#[test]
+fn an_entry_that_comes_again_has_to_be_called_a_repeat() {
+    for is_repeat in [true, false] {
+        let mut scene = Scene::new();
+        let again = StreamEvent::Entry((GROUP, Seq(3)), message(BOB, 3));
+        scene.ledger.apply(0, UserSeq(8), again.clone(), is_repeat).expect("the next place");
+        scene.stored.logs.get_mut(&ALICE).expect("Alice has a log").push(again);
+        assert_eq!(scene.check(), (!is_repeat).then_some(Promise::P3));
+    }
 }
 
 #[test]
@@ -207,7 +220,7 @@ fn a_cursor_past_what_was_given_breaks_p5() {
 
 #[test]
 fn an_event_that_is_jumped_over_breaks_p5() {
-    let broken = Scene::new().ledger.apply(0, UserSeq(9), StreamEvent::Nothing);
+    let broken = Scene::new().ledger.apply(0, UserSeq(9), StreamEvent::Nothing, false);
     assert_eq!(broken.map_err(|broken| broken.promise), Err(Promise::P5));
 }
 
@@ -237,7 +250,7 @@ fn a_stranger_to_a_direct_conversation_breaks_p6() {
 
 #[test]
 fn an_ack_of_what_is_not_durable_is_seen_at_once() {
-    let mut store = crate::store::SimulatedStore::new(true, crate::prng::Prng::new(1));
+    let mut store = SimulatedStore::new(true, Weather::FAIR, Prng::new(1));
     let broken = check_ack(&mut store, name(ALICE, 2), (GROUP, Seq(2)));
     assert_eq!(broken.map_err(|broken| broken.promise), Err(Promise::P1));
     let broken = check_event(&mut store, ALICE, UserSeq(1), &StreamEvent::Nothing);

@@ -252,7 +252,7 @@ impl Database {
             title,
             head: last.key.seq,
             head_ordinal: last.ordinal,
-            holes: (1..last.key.seq.0).map(Seq).filter(|seq| !rows.entries.contains_key(seq)).collect(),
+            head_epoch: last.epoch,
             members,
             receipts,
             fanned: rows.fanned,

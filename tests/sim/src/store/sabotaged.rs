@@ -77,7 +77,7 @@ impl<S: Store> Store for SabotagedStore<S> {
         self.store.crash(now);
     }
 
-    fn set_weather(&mut self, weather: Weather) {
+    fn set_weather(&mut self, weather: Option<Weather>) {
         self.store.set_weather(weather);
     }
 

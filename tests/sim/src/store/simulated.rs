@@ -45,6 +45,7 @@ pub struct SimulatedStore {
     database: Database,
     prng: Prng,
     weather: Weather,
+    fair: Weather,
     toll: StoreToll,
     steps: Agenda<Step>,
     requests_under_way: usize,
@@ -55,8 +56,8 @@ pub struct SimulatedStore {
 }
 
 impl SimulatedStore {
-    /// Empty.
-    pub fn new(one_log: bool, prng: Prng) -> SimulatedStore {
+    /// Empty. `fair` is how it is without faults.
+    pub fn new(one_log: bool, fair: Weather, prng: Prng) -> SimulatedStore {
         SimulatedStore {
             traits: StoreTraits {
                 one_log,
@@ -65,7 +66,8 @@ impl SimulatedStore {
             },
             database: Database::default(),
             prng,
-            weather: Weather::FAIR,
+            weather: fair,
+            fair,
             toll: StoreToll::default(),
             steps: Agenda::default(),
             requests_under_way: 0,
@@ -149,7 +151,7 @@ impl Store for SimulatedStore {
             self.steps.note(at, Step::Complete(token, Err(StoreError::Unavailable)));
             return;
         }
-        if self.weather.latency_max > Weather::FAIR.latency_max {
+        if self.weather.latency_max > self.fair.latency_max {
             self.toll.slowed += 1;
         }
         match request {
@@ -214,8 +216,8 @@ impl Store for SimulatedStore {
         }
     }
 
-    fn set_weather(&mut self, weather: Weather) {
-        self.weather = weather;
+    fn set_weather(&mut self, weather: Option<Weather>) {
+        self.weather = weather.unwrap_or(self.fair);
     }
 
     fn toll(&self) -> StoreToll {
@@ -261,7 +263,7 @@ mod tests {
     fn one_log_keeps_a_first_part_at_a_crash_and_completes_in_order() {
         let mut cut_short = 0;
         for seed in 0..50 {
-            let mut store = SimulatedStore::new(true, Prng::new(seed));
+            let mut store = SimulatedStore::new(true, Weather::FAIR, Prng::new(seed));
             (1..=9).for_each(|seq| store.submit(Instant(0), StoreToken(seq), void(seq, 1)));
             let half = store.next_at().expect("nine writes are under way") + Duration::from_millis(2);
             let completed: Vec<u64> = store.poll(half).into_iter().map(|(token, _)| token.0).collect();
@@ -279,7 +281,7 @@ mod tests {
     fn single_rows_leave_holes_and_arrive_late() {
         let (mut holes, mut late) = (0, 0);
         for seed in 0..50 {
-            let mut store = SimulatedStore::new(false, Prng::new(seed));
+            let mut store = SimulatedStore::new(false, Weather::FAIR, Prng::new(seed));
             (1..=9).for_each(|seq| store.submit(Instant(0), StoreToken(seq), void(seq, 1)));
             store.crash(Instant(1));
             let at_once = seqs(&mut store);
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn of_two_rows_of_one_place_the_higher_epoch_counts_whenever_it_came() {
-        let mut store = SimulatedStore::new(false, Prng::new(1));
+        let mut store = SimulatedStore::new(false, Weather::FAIR, Prng::new(1));
         for epoch in [2, 1] {
             store.submit(Instant(0), StoreToken(epoch), void(1, epoch));
             store.poll(Instant(u64::MAX));

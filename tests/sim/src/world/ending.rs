@@ -8,13 +8,13 @@ use protocol::ids::{ConversationId, UserSeq};
 use protocol::time::Instant;
 use storage_api::{Request, Response};
 
-use super::World;
+use super::{Event, World};
 use crate::checker::Evidence;
 use crate::ledger::DeviceIndex;
 use crate::outcome::{Ending, Outcome};
 use crate::process::{Input, ProcessId};
-use crate::promise::Broken;
-use crate::script::{DEVICES, Order, Room, peer_of};
+use crate::promise::{Broken, Promise};
+use crate::script::{DEVICES, Order, Room, Step, peer_of};
 use crate::stored::Stored;
 
 /// The faults have ended by then at the latest.
@@ -37,41 +37,45 @@ impl World {
 
     fn live(&mut self) -> Ending {
         self.run_until(Instant(0) + TROUBLE_END);
-        let settled = self.settle(|world| world.unfinished().map_or(Ok(()), Err));
-        if let Some(ending) = settled {
-            return ending;
+        let at_rest = self.settle(|evidence| evidence.check_rest());
+        if at_rest != Ending::Green {
+            return at_rest;
         }
         self.take_a_last_look();
-        self.settle(|world| world.unfinished().map_or_else(|| world.judge().map_err(|broken| broken.to_string()), Err))
-            .map_or(Ending::Green, |ending| self.name_what_is_broken(ending))
+        self.settle(|evidence| evidence.check())
     }
 
-    /// Lets time pass until `is_done`; says how the seed ends if that does not happen in time.
-    fn settle(&mut self, is_done: impl Fn(&mut World) -> Result<(), String>) -> Option<Ending> {
+    /// Lets time pass until everybody is done and everything is as it should be. What has not come by then never comes.
+    fn settle(&mut self, check: impl Fn(&Evidence<'_>) -> Result<(), Broken>) -> Ending {
         let deadline = self.at + SETTLING_MAX;
         loop {
             self.run_until(self.at + LOOK_INTERVAL);
             if let Some(broken) = self.broken.take() {
-                return Some(Ending::Broken(broken));
+                return Ending::Broken(broken);
             }
-            match is_done(self) {
-                Ok(()) => return None,
-                Err(what) if self.at >= deadline => return Some(Ending::Stalled(what)),
-                Err(_) => {}
+            let is_over = self.at >= deadline;
+            match self.unfinished() {
+                Some(what) if is_over => return Ending::Stalled(what),
+                Some(_) => {}
+                None => match self.judge(&check) {
+                    Ok(()) => return Ending::Green,
+                    Err(broken) if is_over || broken.promise != Promise::P4 => return Ending::Broken(broken),
+                    Err(_) => {}
+                },
             }
         }
     }
 
-    /// What has not come in time, although everybody is done, never comes.
-    fn name_what_is_broken(&mut self, ending: Ending) -> Ending {
-        match ending {
-            Ending::Stalled(_) if self.unfinished().is_none() => self.judge().err().map_or(ending, Ending::Broken),
-            ending => ending,
-        }
-    }
-
-    /// The first client that is not done.
+    /// The first one that is not done.
     fn unfinished(&mut self) -> Option<String> {
+        let is_order =
+            |event: &&Event| matches!(event, Event::Script(Step::Order(..)) | Event::Arrive(_, _, Input::Order(_)));
+        if self.agenda.things().any(|event| is_order(&event)) {
+            return Some("somebody wants to do something".into());
+        }
+        if let Some((process, _)) = self.processes.iter().find(|(_, body)| !body.is_up || !body.inbox.is_empty()) {
+            return Some(format!("{process:?} is down or paused"));
+        }
         for (index, client) in self.clients.iter().enumerate() {
             if let Some(what) = client.unfinished() {
                 return Some(format!("client {index} {what}"));
@@ -110,13 +114,13 @@ impl World {
         }
     }
 
-    fn judge(&mut self) -> Result<(), Broken> {
+    fn judge(&mut self, check: &impl Fn(&Evidence<'_>) -> Result<(), Broken>) -> Result<(), Broken> {
         let conversations: BTreeSet<ConversationId> = self.ledger.conversations().collect();
         let conversations: Vec<ConversationId> = conversations.into_iter().collect();
         let stored = Stored::read(&mut *self.store, &conversations, &self.users);
         let cursors: BTreeMap<DeviceIndex, UserSeq> =
             (0..DEVICES.len()).map(|index| (index, self.clients[index].cursor())).collect();
         let ledger = &self.ledger;
-        Evidence { ledger, stored: &stored, cursors: &cursors, histories: &ledger.histories }.check()
+        check(&Evidence { ledger, stored: &stored, cursors: &cursors, histories: &ledger.histories })
     }
 }

@@ -12,8 +12,12 @@ use crate::process::{Input, ProcessId};
 use crate::script::{DEVICES, GATEWAYS_COUNT, Order, Step};
 use crate::store::Weather;
 
-/// A fault that finds nothing to strike comes again after this.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// A fault that finds nothing to strike comes again after this, out of step with everything else.
+const AGAIN_AFTER: Duration = Duration::from_millis(37);
+/// With fewer requests of single rows under way the router is not worth killing.
+const BUSY_REQUESTS: usize = 6;
+/// So many of a thousand deaths that would change nothing do not happen, and come again.
+const MISS_PER_MILLE: u64 = 900;
 /// Who watches over a link tells both ends that it is dead after this, at the latest.
 const LINK_WATCH: Duration = Duration::from_secs(5);
 
@@ -52,11 +56,24 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.trace.note(self.at, format_args!("no more faults"));
         self.is_calm = true;
-        self.clear_up();
+        if let Some((fault, _)) = self.spoiled {
+            self.clear_up(fault);
+        }
     }
 
-    pub(super) fn clear_up(&mut self) {
-        self.store.set_weather(Weather::FAIR);
+    /// Unless another fault has spoiled it since.
+    pub(super) fn clear_up(&mut self, fault: Fault) {
+        let Some((_, before)) = self.spoiled.take_if(|(spoiled_by, _)| *spoiled_by == fault) else { return };
+        self.store.set_weather(None);
+        let toll = self.store.toll();
+        let has_mattered = match fault {
+            Fault::StoreSlow => toll.slowed > before.slowed,
+            Fault::StoreRefusing => toll.refused > before.refused,
+            _ => toll.unknown > before.unknown,
+        };
+        if has_mattered {
+            self.faults.matter(fault);
+        }
     }
 
     pub(super) fn note_pauses(&mut self, pause_mattered: bool, naps: bool) {
@@ -101,10 +118,12 @@ impl World {
     }
 
     fn strike_router(&mut self) -> bool {
-        if !self.is_up(ProcessId::Router) {
+        let under_way = self.store.requests_under_way();
+        let busy = if self.store.traits().one_log { 1 } else { BUSY_REQUESTS };
+        if !self.is_up(ProcessId::Router) || (under_way < busy && self.prng.chance(MISS_PER_MILLE)) {
             return false;
         }
-        if self.store.requests_under_way() > 0 {
+        if under_way > 0 {
             self.faults.matter(Fault::RouterKilled);
         }
         self.work.add_router(self.router.counters());
@@ -122,6 +141,9 @@ impl World {
         if !self.is_up(process) || (fault == Fault::ClientReplaced && !is_online) {
             return false;
         }
+        if fault == Fault::ClientKilled && !has_unsaved && self.prng.chance(MISS_PER_MILLE) {
+            return false;
+        }
         if fault == Fault::ClientKilled {
             if has_unsaved {
                 self.faults.matter(fault);
@@ -131,11 +153,10 @@ impl World {
             return true;
         }
         // The new life is heard of before the end of the old one is.
-        self.abandon(process);
-        let is_served = self.network.wires_of(process).iter().any(|(wire, _)| self.network.is_whole(*wire));
-        if is_served {
+        if self.clients[index].wire().is_some_and(|wire| self.network.is_whole(wire)) {
             self.faults.matter(fault);
         }
+        self.abandon(process);
         self.start_within(process, Duration::from_millis(100));
         true
     }
@@ -258,15 +279,16 @@ impl World {
                 let latency_max = self.prng.between(Duration::from_millis(50), Duration::from_millis(800));
                 Weather { latency_max, ..Weather::FAIR }
             }
-            Fault::StoreUncertain if !self.store.traits().one_log => {
-                Weather { unknown_per_mille: 300, ..Weather::FAIR }
-            }
-            // One log always knows; it may be closed for a while.
-            _ => Weather { unavailable_per_mille: 300, ..Weather::FAIR },
+            Fault::StoreRefusing => Weather { unavailable_per_mille: 300, ..Weather::FAIR },
+            _ => Weather { unknown_per_mille: 300, ..Weather::FAIR },
         };
-        self.store.set_weather(weather);
+        if self.spoiled.is_some() {
+            return false;
+        }
+        self.spoiled = Some((fault, self.store.toll()));
+        self.store.set_weather(Some(weather));
         let until = self.at + self.prng.between(Duration::from_secs(1), Duration::from_secs(6));
-        self.agenda.note(until, Event::ClearUp);
+        self.agenda.note(until, Event::ClearUp(fault));
         true
     }
 
@@ -288,11 +310,6 @@ impl World {
     /// What the store has suffered, at the end.
     pub(super) fn take_toll(&mut self) {
         let toll = self.store.toll();
-        let matter =
-            |faults: &mut crate::fault::FaultTable, fault, count: u64| (0..count).for_each(|_| faults.matter(fault));
-        matter(&mut self.faults, Fault::StoreSlow, toll.slowed);
-        matter(&mut self.faults, Fault::StoreRefusing, toll.refused);
-        matter(&mut self.faults, Fault::StoreUncertain, toll.unknown);
         for (fault, count) in [(Fault::RowLost, toll.lost), (Fault::RowLate, toll.late)] {
             (0..count).for_each(|_| self.faults.fire_and_matter_if(fault, true));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::codes::Code;
-use protocol::ids::{ClientMsgId, DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 use protocol::link::{
     ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterHello, RouterMessage, SessionOpen,
     SessionOpened,
@@ -30,7 +30,8 @@ pub(crate) struct Open {
     pub(crate) store_incarnation: StoreIncarnation,
     pub(crate) user_epoch: UserEpoch,
     pub(crate) user_cursor: UserSeq,
-    pub(crate) again: bool,
+    /// What it was before a break.
+    pub(crate) session: Option<SessionId>,
 }
 
 impl From<SessionOpen<'_>> for Open {
@@ -46,7 +47,7 @@ impl From<SessionOpen<'_>> for Open {
             store_incarnation: open.store_incarnation,
             user_epoch: open.user_epoch,
             user_cursor: open.user_cursor,
-            again: open.again,
+            session: open.session,
         }
     }
 }
@@ -70,6 +71,8 @@ pub(crate) struct Router {
     pub(crate) requests: Vec<(ConnectionKey, Vec<u8>)>,
     /// Requests taken and not finished with, while lazy.
     pub(crate) unpaid_bytes: u64,
+    /// Sessions opened for the first time.
+    sessions_opened: u64,
 }
 
 impl Default for Router {
@@ -92,6 +95,7 @@ impl Default for Router {
             farewells: Vec::new(),
             requests: Vec::new(),
             unpaid_bytes: 0,
+            sessions_opened: 0,
         }
     }
 }
@@ -146,9 +150,14 @@ impl Router {
     /// Opens the session that has waited longest. False when none waits.
     pub(crate) fn answer_next(&mut self) -> bool {
         let Some(open) = self.asked.pop_front() else { return false };
+        let session = open.session.unwrap_or_else(|| {
+            self.sessions_opened += 1;
+            SessionId(self.sessions_opened)
+        });
         let registers = open.device == DeviceId(0) && !open.transient;
         let opened = SessionOpened {
             connection: open.connection,
+            session,
             user: open.user,
             handle: &handle_of(open.user),
             device: if registers { DeviceId(500) } else { open.device },

@@ -1,0 +1,42 @@
+//! What an application wishes, on its way to the driver, and how it was granted.
+
+use protocol::client::{Answer, Draft, HistoryRange, MemberDraft};
+use protocol::ids::{ClientMsgId, ConversationId, MessageId, Seq, UserId};
+use tokio::sync::oneshot;
+
+use crate::event::Ticket;
+use crate::trouble::RequestError;
+
+/// In order, and each answered; those for which there is no room wait, and the later ones with them.
+pub(crate) struct Command {
+    pub(crate) wish: Wish,
+    pub(crate) reply: Reply,
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Granted, RequestError>>;
+
+pub(crate) enum Wish {
+    Send(Draft),
+    CreateGroup { title: String, members: Vec<UserId> },
+    ChangeMembers(MemberDraft),
+    MarkRead(ConversationId, Seq),
+    Typing(ConversationId, bool),
+    History { conversation: ConversationId, range: HistoryRange, limit: u16 },
+    Members(ConversationId),
+    LookUp { handles: Vec<String>, ids: Vec<UserId> },
+}
+
+pub(crate) enum Granted {
+    /// In the outbox under this id.
+    Queued(ClientMsgId),
+    /// The operation is done.
+    Placed(MessageId),
+    Answered(Answer),
+    Done,
+}
+
+/// What does not wait behind commands.
+pub(crate) enum Control {
+    Applied(Ticket),
+    Close,
+}
