@@ -24,7 +24,7 @@ use crate::commit::{Commit, CommitChange, Head};
 use crate::disk::{Completion, DiskError, FileName, Operation, OperationId};
 use crate::error::{AppendRefusal, ReadError, ReadRefusal};
 use crate::identity::LogIdentity;
-use crate::mark;
+use crate::mark::{MARK_BYTES, Mark};
 use crate::monotonic::Monotonic;
 use crate::options::{Options, batch_bytes_max};
 use crate::position::{Place, Position};
@@ -321,8 +321,8 @@ impl Log {
         self.events.extend(failed);
         let file = FileName::NeedsCheck;
         let marking = Chain::new([
-            Operation::Create { file, size_bytes: mark::MARK_BYTES },
-            Operation::Write { file, offset: 0, bytes: mark::encode(acked_through) },
+            Operation::Create { file, size_bytes: MARK_BYTES },
+            Operation::Write { file, offset: 0, bytes: Mark::Failed(acked_through).encode() },
             Operation::Sync { file },
             Operation::SyncFolder,
         ]);

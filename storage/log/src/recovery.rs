@@ -20,7 +20,7 @@ use crate::error::{Corruption, Damage, Newer, NewerFeature, OpenError};
 use crate::identity::LogIdentity;
 use crate::limits::SEGMENT_HEADER_BYTES;
 use crate::log::{Log, Recovered};
-use crate::mark;
+use crate::mark::{MARK_BYTES, Mark};
 use crate::monotonic::Monotonic;
 use crate::options::Options;
 use crate::position::{Place, Position, SegmentNumber};
@@ -73,14 +73,13 @@ enum Phase {
     ReadingTail(BatchHeader),
     /// Making durable what is kept and throwing away what is not.
     Settling(Chain),
-    Creating(Chain),
     Done,
 }
 
 impl Phase {
     fn chain(&mut self) -> Option<&mut Chain> {
         match self {
-            Self::DroppingCaches(chain) | Self::Settling(chain) | Self::Creating(chain) => Some(chain),
+            Self::DroppingCaches(chain) | Self::Settling(chain) => Some(chain),
             _ => None,
         }
     }
@@ -91,8 +90,7 @@ impl Phase {
             Self::ReadingMark => "read the needs_check mark",
             Self::DroppingCaches(_) => "read past the page cache",
             Self::ReadingHeader | Self::Scanning(_) | Self::ReadingTail(_) => "read a segment",
-            Self::Settling(_) => "write the last batch anew",
-            Self::Creating(_) => "create the first segment",
+            Self::Settling(_) => "prepare the data folder",
             Self::Done => "do anything more",
         }
     }
@@ -113,8 +111,8 @@ pub struct Recovery {
     ids: OperationIds,
     awaited: Option<OperationId>,
     survey: Survey,
-    /// From the mark: the log was acked through here.
-    acked_through: Option<Position>,
+    /// None, or one that says that all is well, is as good as no mark.
+    mark: Option<Mark>,
     identity: Option<LogIdentity>,
     /// Which segment of the survey is being scanned.
     segment_index: usize,
@@ -141,7 +139,7 @@ impl Recovery {
             ids: OperationIds::default(),
             awaited: None,
             survey: Survey::default(),
-            acked_through: None,
+            mark: None,
             identity: None,
             segment_index: 0,
             unread: None,
@@ -161,7 +159,7 @@ impl Recovery {
         }
         let (file, offset, length) = match &self.phase {
             Phase::Listing => return Some((self.await_one(), Operation::List)),
-            Phase::ReadingMark => (FileName::NeedsCheck, 0, mark::MARK_BYTES),
+            Phase::ReadingMark => (FileName::NeedsCheck, 0, MARK_BYTES),
             Phase::ReadingHeader => (FileName::Segment(self.segment_number()), 0, SEGMENT_HEADER_BYTES),
             Phase::Scanning(scanner) => match scanner.look() {
                 Sight::Wants { offset, length } => (FileName::Segment(scanner.segment().number), offset, length),
@@ -263,7 +261,14 @@ impl Recovery {
     }
 
     fn is_read_only(&self) -> bool {
-        self.survey.is_marked && self.purpose == Purpose::Open
+        self.mark.is_some() && self.purpose == Purpose::Open
+    }
+
+    fn acked_through(&self) -> Option<Position> {
+        match self.mark {
+            Some(Mark::Failed(acked_through)) => Some(acked_through),
+            _ => None,
+        }
     }
 
     fn segment_number(&self) -> SegmentNumber {
@@ -284,15 +289,15 @@ impl Recovery {
             (Phase::Listing, Outcome::Listed(files)) => {
                 self.survey = Survey::of(&files)?;
                 self.summary.segment_count = self.survey.segments.len() as u32;
-                self.summary.was_marked = self.survey.is_marked;
-                if self.survey.is_marked {
+                if self.survey.has_mark {
                     self.phase = Phase::ReadingMark;
                     return Ok(());
                 }
                 self.begin_scan()
             }
             (Phase::ReadingMark, Outcome::Read(bytes)) => {
-                self.acked_through = mark::decode(&bytes);
+                self.mark = Some(Mark::decode(&bytes)).filter(|mark| *mark != Mark::AllIsWell);
+                self.summary.was_marked = self.mark.is_some();
                 self.begin_scan()
             }
             (Phase::ReadingHeader, Outcome::Read(block)) => self.enter_segment(&block),
@@ -312,23 +317,27 @@ impl Recovery {
     fn begin_scan(&mut self) -> Result<(), OpenError> {
         let is_check = self.purpose == Purpose::Check;
         self.phase = match self.survey.segments.is_empty() {
+            true if self.mark.is_some() => return Err(Survey::missing(SegmentNumber::FIRST).into()),
             true if is_check => return Err(OpenError::NoLog),
-            true => Phase::Settling(self.survey.removal_of_waste()),
+            true => self.anew(self.options.new_log),
             false if is_check => Phase::DroppingCaches(self.survey.cache_drops()),
             false => Phase::ReadingHeader,
         };
         Ok(())
     }
 
+    /// The way to a log with one blank segment.
+    fn anew(&mut self, identity: LogIdentity) -> Phase {
+        let first = Segment { number: SegmentNumber::FIRST, bytes: self.options.segment_bytes };
+        let creation = self.survey.cleaning().then(creation_of(first, identity));
+        self.identity = Some(identity);
+        self.survey.segments.push((first.number, first.bytes.into()));
+        Phase::Settling(creation)
+    }
+
     fn finish_chain(&mut self) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Done) {
+        self.phase = match self.phase {
             Phase::DroppingCaches(_) => Phase::ReadingHeader,
-            Phase::Settling(_) if self.survey.segments.is_empty() => {
-                let identity = *self.identity.get_or_insert(self.options.new_log);
-                let first = Segment { number: SegmentNumber::FIRST, bytes: self.options.segment_bytes };
-                self.survey.segments.push((first.number, first.bytes.into()));
-                Phase::Creating(creation_of(first, identity))
-            }
             _ => Phase::Done,
         };
     }
@@ -394,7 +403,7 @@ impl Recovery {
         if batch.synced_through < end || !stands_next {
             return Err(self.damaged(batch.position.offset, Damage::BrokenChain));
         }
-        if self.is_read_only() && self.acked_through.is_some_and(|through| batch.position >= through) {
+        if self.is_read_only() && self.acked_through().is_some_and(|through| batch.position >= through) {
             return self.end_log();
         }
         let Phase::Scanning(scanner) = &mut self.phase else { unreachable!("batches come from a scan") };
@@ -433,7 +442,7 @@ impl Recovery {
     fn end_log(&mut self) -> Result<(), OpenError> {
         let end = self.end();
         self.summary.torn_at = self.debris_at;
-        if let Some(acked_through) = self.acked_through.filter(|through| end < *through) {
+        if let Some(acked_through) = self.acked_through().filter(|through| end < *through) {
             let damage = Damage::AckedTailMissing { acked_through };
             return Err(Corruption { file: FileName::Segment(end.segment), offset: end.offset, damage }.into());
         }
@@ -443,7 +452,7 @@ impl Recovery {
             None => {
                 // Not even the first segment has a batch: it is thrown away, and the log begins again as itself.
                 self.survey.discard_from(SegmentNumber::FIRST);
-                Phase::Settling(self.survey.removal_of_waste())
+                self.anew(self.identity.expect("a segment was read"))
             }
         };
         Ok(())
@@ -458,7 +467,7 @@ impl Recovery {
         }
         self.survey.discard_from(batch.position.segment.next());
         let rewrite = Chain::new([Operation::Write { file, offset, bytes }, Operation::Sync { file }]);
-        self.phase = Phase::Settling(rewrite.then(self.survey.removal_of_waste()));
+        self.phase = Phase::Settling(rewrite.then(self.survey.cleaning()));
         Ok(())
     }
 }

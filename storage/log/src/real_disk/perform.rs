@@ -13,7 +13,7 @@ use crate::disk::{DiskError, FileName, Operation, Outcome};
 const OPEN_FILES_MAX: usize = 64;
 
 /// Zeros are written in steps of this size, each synced, so that a commit never queues behind a whole segment.
-const ZERO_STEP_BYTES: usize = 1 << 20;
+const ZERO_STEP_BYTES: usize = 1 << 16;
 
 /// Performs operations with descriptors of its own.
 pub(super) struct Performer {

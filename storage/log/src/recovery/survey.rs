@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::disk::{FileName, Operation};
 use crate::error::{Corruption, Damage};
+use crate::mark::Mark;
 use crate::position::SegmentNumber;
 
 #[derive(Default)]
@@ -11,7 +12,8 @@ pub(super) struct Survey {
     pub(super) segments: Vec<(SegmentNumber, u64)>,
     /// What is to be thrown away: segments that were never finished, and later the one behind the last batch.
     waste: Vec<FileName>,
-    pub(super) is_marked: bool,
+    /// The file of the mark is there, whatever its content says.
+    pub(super) has_mark: bool,
 }
 
 impl Survey {
@@ -21,24 +23,23 @@ impl Survey {
             match file {
                 FileName::Segment(number) => survey.segments.push((*number, *bytes)),
                 FileName::Prepared(_) => survey.waste.push(*file),
-                FileName::NeedsCheck => survey.is_marked = true,
+                FileName::NeedsCheck => survey.has_mark = true,
             }
         }
         survey.segments.sort_unstable();
         survey.waste.sort_unstable();
         let mut expected = SegmentNumber::FIRST;
-        let missing =
-            |number| Corruption { file: FileName::Segment(number), offset: 0, damage: Damage::MissingSegment };
         for (number, _) in &survey.segments {
             if *number != expected {
-                return Err(missing(expected));
+                return Err(Self::missing(expected));
             }
             expected = expected.next();
         }
-        if survey.is_marked && survey.segments.is_empty() {
-            return Err(missing(SegmentNumber::FIRST));
-        }
         Ok(survey)
+    }
+
+    pub(super) fn missing(segment: SegmentNumber) -> Corruption {
+        Corruption { file: FileName::Segment(segment), offset: 0, damage: Damage::MissingSegment }
     }
 
     /// The size of a segment, once it has been compared with its header.
@@ -57,10 +58,13 @@ impl Survey {
         Chain::new(self.segments.iter().map(|(number, _)| Operation::DropCache { file: FileName::Segment(*number) }))
     }
 
-    /// The mark goes last, when all is well.
-    pub(super) fn removal_of_waste(&self) -> Chain {
-        let mark = self.is_marked.then_some(FileName::NeedsCheck);
-        let removals = self.waste.iter().copied().chain(mark).map(|file| Operation::Unlink { file });
-        Chain::new(removals)
+    /// Removes the mark and then the waste, each durably.
+    pub(super) fn cleaning(&self) -> Chain {
+        let file = FileName::NeedsCheck;
+        let voiding = [Operation::Write { file, offset: 0, bytes: Mark::AllIsWell.encode() }, Operation::Sync { file }];
+        let voiding = voiding.into_iter().filter(|_| self.has_mark);
+        let mark = self.has_mark.then_some(file);
+        let removals = mark.into_iter().chain(self.waste.iter().copied());
+        Chain::new(voiding.chain(removals.flat_map(|file| [Operation::Unlink { file }, Operation::SyncFolder])))
     }
 }

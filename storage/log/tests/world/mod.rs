@@ -1,11 +1,13 @@
 //! A process with a log on a simulated disk, and beside it a model that knows only what was appended and what was
 //! reported. The process can be killed, and the machine lose power, at any step.
 
+mod rot;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use storage_log::{
-    Admission, AppendRefusal, AppendToken, Class, Damage, Disk, FileName, Log, LogEvent, LogId, LogIdentity, Monotonic,
+    Admission, AppendRefusal, AppendToken, Class, Disk, FileName, Log, LogEvent, LogId, LogIdentity, Monotonic,
     OpenError, Options, Place, Purpose, ReadError, ReadToken, Record, Recovery, RecoverySummary, SegmentNumber,
     SimDisk, StoreIncarnation,
 };
@@ -54,6 +56,7 @@ macro_rules! ensure {
         if !$condition { return Err(Broken(format!($($message)*))); }
     };
 }
+use ensure;
 
 pub(crate) struct World<D: Disk> {
     pub(crate) random: Random,
@@ -83,6 +86,7 @@ pub(crate) struct Counts {
     pub(crate) rot_reported: u64,
     pub(crate) recoveries: u64,
     pub(crate) recoveries_cut_short: u64,
+    pub(crate) recoveries_failed: u64,
     pub(crate) torn_tails: u64,
     pub(crate) checks: u64,
     pub(crate) shed: u64,
@@ -99,6 +103,7 @@ impl Counts {
             rot_reported: self.rot_reported + other.rot_reported,
             recoveries: self.recoveries + other.recoveries,
             recoveries_cut_short: self.recoveries_cut_short + other.recoveries_cut_short,
+            recoveries_failed: self.recoveries_failed + other.recoveries_failed,
             torn_tails: self.torn_tails + other.torn_tails,
             checks: self.checks + other.checks,
             shed: self.shed + other.shed,
@@ -152,11 +157,7 @@ impl<D: Disk> World<D> {
             95 => self.rot(),
             96 => self.drain(),
             97 => {
-                match self.random.below(3) {
-                    0 => self.disk.fail_next_sync(),
-                    1 => self.disk.fail_next_write(),
-                    _ => {}
-                }
+                self.fail_something(3);
                 Ok(())
             }
             98 => {
@@ -166,6 +167,14 @@ impl<D: Disk> World<D> {
                 Ok(())
             }
             _ => self.restart(),
+        }
+    }
+
+    fn fail_something(&mut self, seldom: u64) {
+        match self.random.below(seldom) {
+            0 => self.disk.fail_next_sync(),
+            1 => self.disk.fail_next_write(),
+            _ => {}
         }
     }
 
@@ -325,6 +334,7 @@ impl<D: Disk> World<D> {
             // A process that starts can be lost as well, but not for ever.
             let steps_left = if self.random.below(3) == 0 { self.random.below(40) } else { u64::MAX };
             self.log = None;
+            self.fail_something(20);
             // A check that is cut short may have removed the mark already.
             self.is_marked &= !is_checking;
             match self.recover(purpose, steps_left) {
@@ -349,6 +359,10 @@ impl<D: Disk> World<D> {
                     self.is_full = false;
                     self.disk.set_capacity_bytes(1 << 30);
                     self.stop();
+                }
+                Err(OpenError::Disk { .. }) => {
+                    self.counts.recoveries_failed += 1;
+                    self.lose_process();
                 }
                 Err(error) => return Err(Broken(format!("acked data cannot be opened: {error}"))),
             }
@@ -431,46 +445,6 @@ impl<D: Disk> World<D> {
             self.history.truncate(append_count);
             self.acked_count = append_count;
         }
-        Ok(())
-    }
-
-    /// A bit rots below what the log says is proved durable: reading and opening must both say so.
-    fn rot(&mut self) -> Result<(), Broken> {
-        self.drain()?;
-        let log = self.log.as_ref().expect("a process runs");
-        let sealed_through = log.sealed_through();
-        let is_sealed = |place: &Place| {
-            (place.segment, place.offset + place.length) < (sealed_through.segment, sealed_through.offset)
-        };
-        let sealed_count = self.history.partition_point(|append| append.places.iter().all(is_sealed));
-        if sealed_count == 0 {
-            return Ok(());
-        }
-        let index = self.random.below(sealed_count as u64) as usize;
-        let place = self.history[index].places[0];
-        let offset = place.offset + self.random.below(place.length.into()) as u32;
-        let bit = self.random.below(8) as u8;
-        let file = FileName::Segment(place.segment);
-        self.lose_process();
-        self.disk.flip_bit(file, offset, bit);
-        match self.recover(Purpose::Open, u64::MAX) {
-            Err(OpenError::Corrupt(corruption)) => {
-                ensure!(corruption.file == file, "the damage in {file} was looked for in {}", corruption.file);
-                ensure!(corruption.offset <= offset, "the damage was reported behind its place");
-                ensure!(matches!(corruption.damage, Damage::SyncedBatch { .. }), "{corruption}");
-                self.counts.rot_reported += 1;
-            }
-            Err(error) => return Err(Broken(format!("rot was taken for something else: {error}"))),
-            Ok(_) => return Err(Broken("a log with a rotten acked record was opened".into())),
-        }
-        self.disk.flip_bit(file, offset, bit);
-        self.restart()?;
-        self.disk.flip_bit(file, offset, bit);
-        self.read_record(index, true);
-        while !self.reads.is_empty() {
-            self.turn()?;
-        }
-        self.disk.flip_bit(file, offset, bit);
         Ok(())
     }
 

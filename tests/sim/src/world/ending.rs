@@ -73,6 +73,9 @@ impl World {
         if self.agenda.things().any(|event| is_order(&event)) {
             return Some("somebody wants to do something".into());
         }
+        if self.agenda.things().any(|event| matches!(event, Event::LateTurn(..))) {
+            return Some("a process has collected what it has not looked at".into());
+        }
         if let Some((process, _)) = self.processes.iter().find(|(_, body)| !body.is_up || !body.inbox.is_empty()) {
             return Some(format!("{process:?} is down or paused"));
         }
