@@ -1,15 +1,33 @@
-//! The one binary: argument parsing and wiring only. Says what is not wired yet rather than doing nothing.
+//! The one binary: argument parsing and wiring only.
+
+mod binary;
+mod command_line;
+mod data_dir;
+mod dev;
+mod logging;
+mod mistake;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-/// EX_UNAVAILABLE of sysexits.
-const UNAVAILABLE: u8 = 69;
+use clap::Parser;
+
+use command_line::{CommandLine, Verb};
 
 fn main() -> ExitCode {
-    let text = "ringpost: there is no server to start yet: the router's shell and the embedded store are not wired in; \
-                `cargo xtask test` runs what stands\n";
-    // Nobody is left to be told when standard error is closed.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-    ExitCode::from(UNAVAILABLE)
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return command_line::explain(&error),
+    };
+    let result = match command_line.verb {
+        Verb::Dev(arguments) => dev::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(mistake) => {
+            // Nobody is left to be told when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "ringpost: {mistake}");
+            mistake.exit().into()
+        }
+    }
 }

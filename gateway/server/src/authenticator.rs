@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use gateway_core::{ConnectionId, Identity};
 
 use crate::access_token::{TokenRefusal, TokenVerifier};
-use crate::clock;
 use crate::doorbell::Doorbell;
+use protocol_shell::clock;
 
 /// Tokens that wait for their check. At about 60 µs each the last one waits 60 ms; beyond that connections are told to
 /// come back later.

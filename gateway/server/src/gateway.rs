@@ -19,12 +19,12 @@ use crate::config::{ConfigError, GatewayConfig};
 use crate::doorbell::Doorbell;
 use crate::driver::{DriverPick, DriverUnavailable};
 use crate::link_port::LinkPort;
-use crate::link_transport::LinkTransport;
 use crate::metrics::Metrics;
 use crate::monoio_driver::ShardThread;
 use crate::published::Published;
 use crate::shard_loop::ShardLoop;
 use crate::shard_port::ShardPort;
+use protocol_shell::LinkTransport;
 
 /// Handle of the threads: one that accepts, one shard, one that checks tokens.
 pub struct Gateway {
@@ -37,6 +37,30 @@ pub struct Gateway {
     acceptor: Acceptor,
     shard: JoinHandle<io::Result<()>>,
     authenticator: JoinHandle<()>,
+}
+
+/// What a gateway lets others see. Cheap to clone.
+#[derive(Clone)]
+pub struct GatewayView {
+    metrics: Arc<Metrics>,
+    published: Arc<Published>,
+}
+
+impl GatewayView {
+    /// Whether sessions can be served: the link to the router is up.
+    pub fn is_ready(&self) -> bool {
+        self.published.is_ready()
+    }
+
+    /// What the shard has counted, not older than a second.
+    pub fn shard_counters(&self) -> ShardCounters {
+        self.published.counters()
+    }
+
+    /// What the shell counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
 }
 
 /// Why a gateway does not start.
@@ -130,19 +154,9 @@ impl Gateway {
         &self.driver
     }
 
-    /// Whether sessions can be served: the link to the router is up.
-    pub fn is_ready(&self) -> bool {
-        self.published.is_ready()
-    }
-
-    /// What the shard has counted, not older than a second.
-    pub fn shard_counters(&self) -> ShardCounters {
-        self.published.counters()
-    }
-
-    /// What the shell counts, also after the gateway has ended.
-    pub fn metrics(&self) -> Arc<Metrics> {
-        self.metrics.clone()
+    /// What it lets others see, also after it has ended.
+    pub fn view(&self) -> GatewayView {
+        GatewayView { metrics: self.metrics.clone(), published: self.published.clone() }
     }
 
     /// Whether the shard thread has ended by itself: a fault of ours. [`Self::drain`] then says which.

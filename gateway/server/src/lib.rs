@@ -1,24 +1,23 @@
 //! The shell of the gateway: sockets, clocks, threads and drivers around shards that know none of them.
 //!
 //! Nothing here knows the router tier or a store: a gateway meets the router through the batches of a
-//! [`LinkTransport`].
+//! [`protocol_shell::LinkTransport`].
 
 mod acceptor;
 mod access_token;
 mod authenticator;
-pub mod clock;
 mod config;
 mod connection;
 mod doorbell;
 mod driver;
 mod gateway;
 mod link_port;
-mod link_transport;
 mod metrics;
 mod monoio_driver;
 mod published;
 mod shard_loop;
 mod shard_port;
+mod wiretap;
 
 pub use access_token::{
     ACCESS_TOKEN_SIZE_MAX, KeyInvalid, TRUSTED_KEYS_MAX, TokenPublicKey, TokenRefusal, TokenSigner, TokenVerifier,
@@ -26,8 +25,7 @@ pub use access_token::{
 pub use config::{ConfigError, GatewayConfig};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
-pub use gateway::{Gateway, StartError};
+pub use gateway::{Gateway, GatewayView, StartError};
 pub use gateway_core::{Identity, ShardConfig, ShardCounters};
-pub use link_transport::{BatchReceiver, BatchSender, LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 pub use metrics::{Counter, Metrics};
 pub use shard_port::{ShardAction, ShardPort};

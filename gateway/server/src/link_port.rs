@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 use gateway_core::LinkEvent;
 use protocol::time::Now;
 
-use crate::link_transport::{LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 use crate::shard_port::ShardPort;
+use protocol_shell::{LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 
 /// Gone for good when the other end is.
 pub(crate) struct LinkPort {

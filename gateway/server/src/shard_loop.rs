@@ -16,13 +16,13 @@ use gateway_transport::TlsServer;
 use protocol::time::Instant;
 
 use crate::authenticator::Authenticator;
-use crate::clock;
 use crate::config::GatewayConfig;
 use crate::connection::Connection;
 use crate::link_port::LinkPort;
 use crate::metrics::Metrics;
 use crate::published::Published;
 use crate::shard_port::ShardPort;
+use protocol_shell::clock;
 
 mod poll;
 mod turn;

@@ -7,10 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use std::task::Context;
 use std::thread;
 
-use gateway_server::{Doorbell, DoorbellPost, LINK_BATCHES_MAX, LinkTransport};
+use gateway_server::{Doorbell, DoorbellPost};
 use gateway_transport::{ServerIdentity, TlsClient, TlsServer, TlsStage};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+use protocol_shell::{LINK_BATCHES_MAX, LinkTransport};
 
 fn tls() -> (TlsServer, TlsClient) {
     let key = rcgen::KeyPair::generate().expect("a key");

@@ -58,31 +58,32 @@ impl Default for RouterConfig {
     }
 }
 
-/// Counts since the start; they only rise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RouterCounters {
-    /// MessageAcks for messages seen for the first time.
-    pub messages_acked: u64,
-    /// Sends with `attempt > 0`.
-    pub retries_seen: u64,
-    /// Sends that turned out to be there already.
-    pub dedup_hits: u64,
-    /// Questions to the store whether a client id is known.
-    pub dedup_lookups: u64,
-    /// Sessions that went on after their cursor.
-    pub resumes: u64,
-    /// Sessions that got a Snapshot.
-    pub snapshots: u64,
-    /// Entries that a user's log lacked and pulled.
-    pub gap_pulls: u64,
-    /// Pointers sent again after a start.
-    pub pointers_repeated: u64,
-    /// Conversations whose tail was written anew after a former owner.
-    pub takeovers: u64,
-    /// Places that a takeover filled with voids.
-    pub holes_voided: u64,
-    /// Requests refused.
-    pub refused: u64,
-    /// Requests of the store that failed and were repeated.
-    pub store_retries: u64,
+macro_rules! counters {
+    ($($name:ident $text:literal,)+) => {
+        /// Counts since the start; they only rise. [`Self::rows`] lists them for an exporter.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct RouterCounters { $(#[doc = $text] pub $name: u64,)+ }
+
+        impl RouterCounters {
+            /// Name, description and value of each, in a fixed order.
+            pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), $text, self.$name),)+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    messages_acked "Messages acked for the first time.",
+    retries_seen "Sends that were not the first attempt.",
+    dedup_hits "Sends that turned out to be there already.",
+    dedup_lookups "Questions to the store whether a client id is known.",
+    resumes "Sessions that went on after their cursor.",
+    snapshots "Sessions that got a Snapshot.",
+    gap_pulls "Entries that a user's log lacked and pulled.",
+    pointers_repeated "Pointers sent again after a start.",
+    takeovers "Conversations whose tail was written anew after a former owner.",
+    holes_voided "Places that a takeover filled with voids.",
+    refused "Requests refused.",
+    store_retries "Requests of the store that failed and were repeated.",
 }

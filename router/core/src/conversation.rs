@@ -258,14 +258,17 @@ impl Conversation {
 
     /// What a former owner may not have told: each member pulls what its log lacks.
     fn repeat_pointers(&mut self, context: &mut Context) {
-        if context.traits.one_log || !self.exists() || self.fanned >= self.durable_head {
+        if !self.exists() || self.fanned >= self.durable_head {
             return;
         }
         for row in self.members.all() {
             let seq = self.members.last_visible(row.user, self.durable_head);
             if seq > self.fanned {
                 context.counters.pointers_repeated += 1;
-                self.unconfirmed.insert(row.user, (self.fanned.next(), seq));
+                // One log knows by itself what it holds.
+                if !context.traits.one_log {
+                    self.unconfirmed.insert(row.user, (self.fanned.next(), seq));
+                }
                 context.tell_user(row.user, ToUser::Repeat { conversation: self.id, seq });
             }
         }

@@ -68,9 +68,7 @@ impl Router {
     /// Once, before anything else: looks for what a former life has not told everybody.
     pub fn handle_start(&mut self, now: Now) {
         self.context.now = now;
-        if !self.context.traits.one_log {
-            self.context.ask(Request::ListUnfanned, Purpose::Start);
-        }
+        self.context.ask(Request::ListUnfanned, Purpose::Start);
         self.finish_turn();
     }
 

@@ -1,1 +1,19 @@
-//! The shell of the router: links, storage execution, workers.
+//! The shell of the router: one thread that moves batches between links and `router/core`, and requests between
+//! `router/core` and the store.
+//!
+//! Nothing here decides about messages, and nothing here knows sockets: a router meets its gateways through the batches
+//! of a [`protocol_shell::LinkTransport`].
+
+mod bell;
+mod embedded;
+mod link_port;
+mod published;
+mod router_loop;
+mod server;
+mod wiretap;
+
+pub use embedded::StoreConfig;
+pub use published::Published;
+pub use router_core::{RouterConfig, RouterCounters};
+pub use server::{Ended, RouterServer, StartError, UserError};
+pub use storage_embedded::OpeningProgress;

@@ -63,7 +63,8 @@ pub enum Mutation {
 /// One question or order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// All or, where [`crate::StoreTraits::one_log`] is false, possibly a part after a crash. Answered by `Written`.
+    /// After a crash possibly a part is there; with [`crate::StoreTraits::one_log`] the part is a prefix. Answered by
+    /// `Written`.
     Write(Vec<Mutation>),
     /// Answered by `Conversation`.
     LoadConversation(ConversationId),

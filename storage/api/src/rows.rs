@@ -14,8 +14,8 @@ use crate::entry::{Entry, UserEvent};
 /// What differs between back ends and shows in how an owner works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreTraits {
-    /// A write is atomic, and writes become durable in the order in which they were given: what follows from an entry
-    /// may ride in the same write.
+    /// Mutations become durable in the order in which they were given, in a write and over writes, so that after a crash
+    /// a prefix is there: what follows from an entry may ride behind it in the same write.
     pub one_log: bool,
     /// What an acknowledged write has survived.
     pub durability: Durability,

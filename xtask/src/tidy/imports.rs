@@ -20,6 +20,7 @@ use May::{Anything, Below, Only};
 const TABLE: &[(&str, u8, May)] = &[
     ("protocol/wire", 0, Only(&[])),
     ("protocol", 0, Only(&["protocol/wire"])),
+    ("protocol/shell", 0, Only(&["protocol"])),
     ("gateway/core", 1, Only(&["protocol"])),
     ("gateway/ring", 1, Only(&[])),
     ("gateway/transport", 1, Only(&["protocol"])),
@@ -29,8 +30,8 @@ const TABLE: &[(&str, u8, May)] = &[
     ("storage/embedded", 2, Only(&["storage/log", "storage/api", "protocol"])),
     ("storage/scylla", 2, Only(&["storage/api", "protocol"])),
     ("storage/redis", 2, Only(&["storage/api", "protocol"])),
-    ("gateway/server", 3, Only(&["gateway/*", "protocol"])),
-    ("router/server", 3, Only(&["router/core", "storage/*", "protocol"])),
+    ("gateway/server", 3, Only(&["gateway/*", "protocol", "protocol/shell"])),
+    ("router/server", 3, Only(&["router/core", "storage/*", "protocol", "protocol/shell"])),
     ("client", 3, Only(&["gateway/transport", "protocol"])),
     ("bench/*", 4, Below),
     ("tuning", 4, Below),

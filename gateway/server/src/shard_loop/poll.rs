@@ -6,9 +6,9 @@ use std::time::Duration;
 use gateway_core::ConnectionId;
 
 use super::{Phase, ShardLoop};
-use crate::clock;
 use crate::connection::Outgoing;
 use crate::shard_port::ShardPort;
+use protocol_shell::clock;
 
 /// The deadlines of frames, closes and drains are looked at this often, so they may be this late. It also bounds how
 /// long a step of the clock, a machine that slept, goes unnoticed.

@@ -12,6 +12,7 @@ use protocol::time::Now;
 use super::{Entry, Phase, ShardLoop};
 use crate::authenticator::Verdict;
 use crate::shard_port::{ShardAction, ShardPort};
+use crate::wiretap;
 
 /// What somebody without a TLS session gets of the close timeout: enough for an alert, too little to pile up sockets.
 const STRANGER_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -57,6 +58,7 @@ impl<S: ShardPort> ShardLoop<S> {
                 // The parts of the frame are the shard's until the next time it is polled.
                 let parts = self.shard.frame(&frame);
                 if let Some(entry) = self.entries.get_mut(&connection).filter(|entry| entry.is_open()) {
+                    wiretap::sent(connection, parts);
                     entry.connection.queue(parts);
                     entry.writer.take().inspect(Waker::wake_by_ref);
                 }
@@ -86,7 +88,7 @@ impl<S: ShardPort> ShardLoop<S> {
         while !entry.is_held {
             match entry.connection.next_frame(now.monotonic) {
                 Ok(Some(frame)) => {
-                    tracing::trace!(connection = ?key, size = frame.len(), "frame received");
+                    wiretap::received(key, frame);
                     match self.shard.handle_frame(now, key, frame) {
                         Flow::Continue => {}
                         Flow::Hold => entry.is_held = true,

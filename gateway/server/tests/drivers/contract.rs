@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Client, config, with_each_driver};
 use gateway_core::CloseCause;
-use gateway_server::{GatewayConfig, LinkClosed, LinkTransport};
+use gateway_server::GatewayConfig;
 use protocol::codes::Code;
 use protocol::frame;
 use protocol::limits::FRAME_SIZE_MAX;
+use protocol_shell::{LinkClosed, LinkTransport};
 
 #[test]
 fn frames_of_every_size_come_back() {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use gateway_server::{GatewayConfig, LinkTransport, ShardConfig};
+use gateway_server::{GatewayConfig, ShardConfig};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::frame;
@@ -14,6 +14,7 @@ use protocol::ids::{SessionId, StoreIncarnation, UserEpoch, UserSeq};
 use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, RouterHello, RouterMessage, SessionOpened};
 use protocol::wire::{Capability, ClientBody, Durability, Hello, HelloArgs, Ping, PingArgs, ServerBody};
 use protocol::wire::{UserLookup, UserLookupArgs, UserPage, UserPageArgs};
+use protocol_shell::LinkTransport;
 
 use crate::support::{Bench, Client, config, each_driver};
 
@@ -119,7 +120,7 @@ fn a_session_opens_asks_and_is_sent_away_by_a_drain() {
         let mut bench = Bench::start_product(config);
         let router = start_router(&mut bench);
         let mut client = welcomed(&bench);
-        assert!(bench.gateway.is_ready(), "a welcome needs the router");
+        assert!(bench.gateway.view().is_ready(), "a welcome needs the router");
         client.send(&ping());
         assert_eq!(receive_type(&mut client), ServerBody::Pong);
         for _ in 0..5 {

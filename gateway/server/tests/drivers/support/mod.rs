@@ -7,12 +7,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use gateway_core::{CloseCause, Identity};
-use gateway_server::{
-    Driver, DriverChoice, Gateway, GatewayConfig, LINK_BATCHES_MAX, LinkTransport, Metrics, TokenSigner, TokenVerifier,
-    clock,
-};
+use gateway_server::{Driver, DriverChoice, Gateway, GatewayConfig, Metrics, TokenSigner, TokenVerifier};
 use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
 use protocol::ids::{Realm, UserId};
+use protocol_shell::{LINK_BATCHES_MAX, LinkTransport, clock};
 
 pub(crate) use client::Client;
 pub(crate) use echo_shard::{EchoShard, HELLO_TIMEOUT};
@@ -87,7 +85,7 @@ impl Bench {
     }
 
     pub(crate) fn metrics(&self) -> std::sync::Arc<Metrics> {
-        self.gateway.metrics()
+        self.gateway.view().metrics().clone()
     }
 
     /// A token that expires so far from now.

@@ -1,7 +1,7 @@
 //! The bytes of a link within one process: two bounded queues of batches, one each way.
 //!
-//! It knows no runtime: whoever waits leaves a [`Waker`], of a task or of a [`crate::Doorbell`]. What is in a batch is
-//! the business of `protocol::link`. A full queue makes its sender wait; the credits of the link keep that rare.
+//! It knows no runtime: whoever waits leaves a [`Waker`], of a task or of a thread. What is in a batch is the
+//! business of `protocol::link`. A full queue makes its sender wait; the credits of the link keep that rare.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};

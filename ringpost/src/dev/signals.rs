@@ -1,0 +1,64 @@
+//! What ends a server: a signal, or a part of it that has failed.
+
+use std::fmt;
+use std::time::Duration;
+
+use gateway_server::Gateway;
+use router_server::RouterServer;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often the threads are looked after.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Why it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Signal(&'static str),
+    GatewayFailed,
+    RouterFailed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Signal(name) => write!(f, "{name}"),
+            Reason::GatewayFailed => f.write_str("the gateway has ended by itself"),
+            Reason::RouterFailed => f.write_str("the router has ended by itself"),
+        }
+    }
+}
+
+/// Waits for the first of them.
+pub(super) async fn wait(gateway: &Gateway, router: &RouterServer) -> Reason {
+    let (mut interrupt, mut terminate) = both();
+    let mut watch = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Reason::Signal("INT"),
+            _ = terminate.recv() => return Reason::Signal("TERM"),
+            _ = watch.tick() => {
+                if router.has_ended() {
+                    return Reason::RouterFailed;
+                }
+                if gateway.has_failed() {
+                    return Reason::GatewayFailed;
+                }
+            }
+        }
+    }
+}
+
+/// The second signal does not wait for anything. What was acked is durable all the same.
+pub(super) async fn exit_at_once() {
+    let (mut interrupt, mut terminate) = both();
+    let number = tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    };
+    std::process::exit(128 + number);
+}
+
+fn both() -> (Signal, Signal) {
+    let listen = |kind| signal(kind).expect("these signals can be listened for");
+    (listen(SignalKind::interrupt()), listen(SignalKind::terminate()))
+}

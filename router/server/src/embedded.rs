@@ -1,0 +1,108 @@
+//! The embedded store on a real disk: its state machine, and the threads of the disk that perform what it wants.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::time::Now;
+use protocol_shell::random;
+use storage_api::{Request, StoreToken};
+use storage_embedded::{EmbeddedOptions, EmbeddedStore, Opening, OpeningProgress, StoreEvent};
+use storage_log::{Completion, Disk, LogId, LogIdentity, Monotonic, RealDisk, StoreIncarnation};
+
+use crate::bell::Bell;
+use crate::server::StartError;
+
+/// Where the store is and what it may take.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Its folder. Made when it is missing.
+    pub folder: PathBuf,
+    /// Size of a log segment in bytes.
+    pub segment_bytes: u32,
+    /// Below this much free space new messages are refused.
+    pub disk_low_bytes: u64,
+}
+
+impl StoreConfig {
+    /// Segments of 64 MiB, new messages refused below 256 MiB.
+    pub fn new(folder: PathBuf) -> StoreConfig {
+        StoreConfig { folder, segment_bytes: 64 << 20, disk_low_bytes: 256 << 20 }
+    }
+
+    fn options(&self) -> EmbeddedOptions {
+        // Used only where there is no log yet.
+        let identity = LogIdentity { log_id: LogId(random::bytes()), incarnation: StoreIncarnation(random::number()) };
+        let log = storage_log::Options {
+            segment_bytes: self.segment_bytes,
+            disk_low_bytes: self.disk_low_bytes,
+            new_log: identity,
+        };
+        EmbeddedOptions::new(log)
+    }
+}
+
+/// An open store.
+pub(crate) struct EmbeddedExecutor {
+    store: EmbeddedStore,
+    disk: RealDisk,
+}
+
+pub(crate) fn monotonic(now: Now) -> Monotonic {
+    Monotonic(Duration::from_nanos(now.monotonic.0))
+}
+
+impl EmbeddedExecutor {
+    /// Reads the whole log; says how far it is in between.
+    pub(crate) async fn open(
+        config: &StoreConfig,
+        bell: &Bell,
+        mut on_progress: impl FnMut(OpeningProgress),
+    ) -> Result<EmbeddedExecutor, StartError> {
+        let rung = bell.clone();
+        let mut disk = RealDisk::open(&config.folder, move || rung.ring()).map_err(StartError::Folder)?;
+        let mut opening = Opening::new(config.options());
+        while !opening.is_done() {
+            while let Some((id, operation)) = opening.poll_operation() {
+                disk.submit(id, operation);
+            }
+            match disk.poll_completion() {
+                Some(completion) => opening.handle_completion(completion).map_err(StartError::Open)?,
+                None => bell.heard().await,
+            }
+            on_progress(opening.progress());
+        }
+        let store = opening.finish(monotonic(protocol_shell::clock::now()));
+        Ok(EmbeddedExecutor { store, disk })
+    }
+
+    pub(crate) fn store(&mut self) -> &mut EmbeddedStore {
+        &mut self.store
+    }
+
+    /// What the disk has done since the last turn. Before the clock is read.
+    pub(crate) fn reap(&mut self) -> Vec<Completion> {
+        std::iter::from_fn(|| self.disk.poll_completion()).collect()
+    }
+
+    pub(crate) fn handle(&mut self, now: Now, completions: Vec<Completion>) {
+        for completion in completions {
+            self.store.handle_completion(now, completion);
+        }
+        self.store.handle_timeout(now);
+    }
+
+    pub(crate) fn request(&mut self, now: Now, token: StoreToken, request: Request) {
+        self.store.handle_request(now, token, request);
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<StoreEvent> {
+        self.store.poll_event()
+    }
+
+    /// Everything that was gathered in this turn departs together.
+    pub(crate) fn depart(&mut self) {
+        while let Some((id, operation)) = self.store.poll_operation() {
+            self.disk.submit(id, operation);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The router's thread: collect what happened, read the clock, tell the state machines, do what they want.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use protocol::ids::Realm;
+use protocol::time::{Instant, Now};
+use protocol_shell::{LinkTransport, clock};
+use router_core::{Action, LinkId, Router, RouterConfig};
+use storage_api::{Request, Response, StoreError, StoreToken, UserRow};
+use storage_embedded::StoreEvent;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::bell::Bell;
+use crate::embedded::EmbeddedExecutor;
+use crate::link_port::LinkPort;
+use crate::published::Published;
+use crate::server::Ended;
+use crate::wiretap;
+
+/// Requests of the shell itself have names with this bit; `router/core` counts its own from 1.
+const SHELL_TOKEN: u64 = 1 << 63;
+
+pub(crate) type UserReply = oneshot::Sender<Result<UserRow, StoreError>>;
+
+/// What the thread is told by its handle.
+pub(crate) enum Command {
+    EnsureUser { realm: Realm, handle: String, reply: UserReply },
+}
+
+pub(crate) struct RouterLoop {
+    router: Router,
+    store: EmbeddedExecutor,
+    links: BTreeMap<LinkId, LinkPort>,
+    commands: mpsc::Receiver<Command>,
+    bell: Bell,
+    published: Arc<Published>,
+    replies: HashMap<StoreToken, UserReply>,
+    requests_of_shell: u64,
+    failure: Option<Ended>,
+}
+
+impl RouterLoop {
+    pub(crate) fn new(
+        config: RouterConfig,
+        mut store: EmbeddedExecutor,
+        links: Vec<LinkTransport>,
+        commands: mpsc::Receiver<Command>,
+        bell: Bell,
+        published: Arc<Published>,
+    ) -> RouterLoop {
+        let traits = store.store().traits();
+        published.set_read_only(store.store().is_read_only());
+        published.set_links(links.len());
+        let links = links.into_iter().zip(1..).map(|(link, id)| (LinkId(id), LinkPort::new(link))).collect();
+        RouterLoop {
+            router: Router::new(config, traits),
+            store,
+            links,
+            commands,
+            bell,
+            published,
+            replies: HashMap::new(),
+            requests_of_shell: 0,
+            failure: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Ended {
+        let now = clock::now();
+        self.router.handle_start(now);
+        for id in self.links.keys() {
+            self.router.handle_link_up(now, *id);
+        }
+        // Links may hold batches already, for which nobody has rung.
+        self.bell.ring();
+        let mut is_stopping = false;
+        self.act(now);
+        loop {
+            let due = self.poll_timeout();
+            tokio::select! {
+                command = self.commands.recv(), if !is_stopping => match command {
+                    Some(command) => self.command(command),
+                    // All handles are gone: the end is wanted.
+                    None => {
+                        is_stopping = true;
+                        self.store.store().seal();
+                    }
+                },
+                () = self.bell.heard() => {}
+                () = until(due) => {}
+            }
+            self.turn();
+            if let Some(failure) = self.failure {
+                return failure;
+            }
+            if is_stopping && self.store.store().is_settled() {
+                return Ended::Stopped;
+            }
+        }
+    }
+
+    /// When something is due next.
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        let of_store =
+            self.store.store().poll_timeout().map(|due| Instant(u64::try_from(due.0.as_nanos()).unwrap_or(u64::MAX)));
+        [self.router.poll_timeout(), of_store].into_iter().flatten().min()
+    }
+
+    fn turn(&mut self) {
+        let completions = self.store.reap();
+        let received = self.receive();
+        // After everything was collected: what a pause in between has aged must not look fresh.
+        let now = clock::now();
+        self.store.handle(now, completions);
+        for (link, batches) in received {
+            match batches {
+                Some(batches) => self.handle_batches(now, link, &batches),
+                None => self.drop_link(now, link),
+            }
+        }
+        self.router.handle_timeout(now);
+        self.act(now);
+    }
+
+    /// Batches by link; `None`: that link has ended.
+    fn receive(&mut self) -> Vec<(LinkId, Option<Vec<Vec<u8>>>)> {
+        let waker = self.bell.waker();
+        self.links.iter_mut().map(|(id, port)| (*id, port.receive(&waker).ok())).collect()
+    }
+
+    fn handle_batches(&mut self, now: Now, link: LinkId, batches: &[Vec<u8>]) {
+        for batch in batches {
+            if let Err(error) = self.router.handle_link_batch(now, link, batch) {
+                tracing::error!(link = link.0, %error, "a gateway broke the rules of the link, which is given up");
+                return self.drop_link(now, link);
+            }
+        }
+    }
+
+    fn drop_link(&mut self, now: Now, link: LinkId) {
+        if self.links.remove(&link).is_some() {
+            self.router.handle_link_down(now, link);
+            self.published.set_links(self.links.len());
+            tracing::info!(link = link.0, "the link to a gateway has ended");
+        }
+    }
+
+    /// Does everything that is wanted, until nothing more is.
+    fn act(&mut self, now: Now) {
+        while self.act_on_router(now) | self.act_on_store(now) {}
+        self.store.depart();
+        let waker = self.bell.waker();
+        let closed: Vec<LinkId> =
+            self.links.iter_mut().filter_map(|(id, port)| port.send(&waker).is_err().then_some(*id)).collect();
+        for link in closed {
+            self.drop_link(now, link);
+        }
+        self.published.set_counters(self.router.counters());
+    }
+
+    fn act_on_router(&mut self, now: Now) -> bool {
+        let mut has_acted = false;
+        while let Some(action) = self.router.poll_action() {
+            has_acted = true;
+            match action {
+                Action::SendBatch { link, batch } => {
+                    if let Some(port) = self.links.get_mut(&link) {
+                        port.queue(batch);
+                    }
+                }
+                Action::Store { token, request } => {
+                    wiretap::request(token, &request);
+                    self.store.request(now, token, request);
+                }
+                Action::DropLink { link } => {
+                    tracing::warn!(link = link.0, "a gateway does not take its answers; its link is built anew");
+                    self.drop_link(now, link);
+                }
+            }
+        }
+        has_acted
+    }
+
+    fn act_on_store(&mut self, now: Now) -> bool {
+        let mut has_acted = false;
+        while let Some(event) = self.store.poll_event() {
+            has_acted = true;
+            match event {
+                StoreEvent::Answer { token, result } if token.0 & SHELL_TOKEN != 0 => self.reply(token, result),
+                StoreEvent::Answer { token, result } => {
+                    wiretap::answer(token, &result);
+                    self.router.handle_store(now, token, result);
+                }
+                StoreEvent::Pressure { is_pressed, text } => self.pressure(now, is_pressed, &text),
+                StoreEvent::Damaged { text } => tracing::error!("{text}"),
+                StoreEvent::Failed { error, is_marked } => {
+                    self.failure = Some(Ended::StoreFailed { error: error.to_string(), is_marked });
+                }
+            }
+        }
+        has_acted
+    }
+
+    fn pressure(&mut self, now: Now, is_pressed: bool, text: &str) {
+        if is_pressed {
+            tracing::warn!("{text}: new messages are refused until that is over");
+        } else {
+            tracing::info!("{text}");
+        }
+        self.published.set_pressed(is_pressed);
+        self.router.handle_pressure(now, is_pressed);
+    }
+
+    fn command(&mut self, command: Command) {
+        let Command::EnsureUser { realm, handle, reply } = command;
+        self.requests_of_shell += 1;
+        let token = StoreToken(SHELL_TOKEN | self.requests_of_shell);
+        self.replies.insert(token, reply);
+        self.store.request(clock::now(), token, Request::EnsureUser { realm, handle });
+    }
+
+    fn reply(&mut self, token: StoreToken, result: Result<Response, StoreError>) {
+        let Some(reply) = self.replies.remove(&token) else { return };
+        let user = result.map(|response| match response {
+            Response::Users(users) => users.into_iter().next().expect("a user that was ensured is there"),
+            other => panic!("the store answered a wish for a user with {other:?}"),
+        });
+        // Whoever asked may have given up.
+        let _ = reply.send(user);
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep(due.since(clock::now().monotonic)).await,
+        None => std::future::pending().await,
+    }
+}
