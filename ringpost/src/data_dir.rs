@@ -111,7 +111,8 @@ impl DataDir {
             io::ErrorKind::NotFound => Mistake::new(
                 Exit::Unavailable,
                 format!(
-                    "there is no {}: no server has run on this data folder; start one with `{} dev`, or name its folder with --data-dir DIR",
+                    "there is no {}: no server has run on this data folder; start one with `{} dev`, or name its folder \
+                     with --data-dir DIR",
                     path.display(),
                     crate::binary::path(),
                 ),

@@ -56,7 +56,8 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     load.stop()?;
     ending::leave(server, &plan)?;
     Ok(format!(
-        "{kills} kills of the server and {device_kills} of devices, {} acks, {messages} messages: all there once, in order, told and receipted",
+        "{kills} kills of the server and {device_kills} of devices, {} acks, {messages} messages: all there once, in order, \
+         told and receipted",
         ledger.acks()
     ))
 }
