@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use protocol::ids::{ClientMsgId, ConversationId};
 
 use crate::mistake::Exit;
 
@@ -20,6 +21,16 @@ pub(crate) struct CommandLine {
 pub(crate) enum Verb {
     /// Run everything in one process on this machine.
     Dev(DevArguments),
+    /// Talk to somebody: in a terminal, or line by line for scripts with --json.
+    Chat(ChatArguments),
+    /// Send one message, or one for each line of standard input, and wait until all are durable.
+    Send(SendArguments),
+    /// Print what was said in a conversation.
+    History(HistoryArguments),
+    /// Make a group, change who is in it, or show it.
+    Group(GroupArguments),
+    /// Print an access token for a user of the server on the data folder.
+    Token(TokenArguments),
 }
 
 #[derive(Args, Debug)]
@@ -48,6 +59,171 @@ pub(crate) struct FolderArguments {
     /// The data folder of the server.
     #[arg(long, value_name = "DIR", env = "RINGPOST_DATA_DIR", default_value = "ringpost-data")]
     pub(crate) data_dir: PathBuf,
+}
+
+/// As whom, and where.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AccessArguments {
+    /// A user of the server on the data folder.
+    #[arg(long = "as", value_name = "NAME", required_unless_present = "token_file")]
+    pub(crate) name: Option<String>,
+    /// An access token, instead of --as: its text is in this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// HOST:PORT of the server; without it the one that runs, or last ran, on the data folder.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: Option<String>,
+    /// What the server must present, or its issuer, as PEM; without it the certificate in the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+}
+
+/// With whom.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RoomArguments {
+    /// Another user, by name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to: Option<String>,
+    /// A group, by the id that `group create` printed.
+    #[arg(long, value_name = "ID")]
+    pub(crate) group: Option<ConversationId>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChatArguments {
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+    #[command(flatten)]
+    pub(crate) room: RoomArguments,
+    /// A line of standard input is a message, a line of standard output an event.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What this device keeps: its id, its cursor, its outbox. Without it clients/NAME in the data folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SendArguments {
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+    #[command(flatten)]
+    pub(crate) room: RoomArguments,
+    /// The message; `-` takes each line of standard input as one.
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+    /// Repeat a message that was not acked, under the id that was printed then: it is there once in the end.
+    #[arg(long, value_name = "UUID")]
+    pub(crate) client_msg_id: Option<ClientMsgId>,
+    /// One JSON object for each message.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give up after so many seconds without an ack.
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: u64,
+    /// Send as the device that is kept here, whose outbox survives this process. Without it nothing is kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// With whom, of what has been.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PastRoomArguments {
+    /// Another user, by name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) with: Option<String>,
+    /// A group, by the id that `group create` printed.
+    #[arg(long, value_name = "ID")]
+    pub(crate) group: Option<ConversationId>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryArguments {
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+    #[command(flatten)]
+    pub(crate) room: PastRoomArguments,
+    /// At most so many: the newest, or with --after the first.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Only what follows this seq.
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) after: Option<u64>,
+    /// Also what is no message: who came and went, and places that hold nothing.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// One JSON object for each entry.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GroupArguments {
+    #[command(subcommand)]
+    pub(crate) verb: GroupVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupVerb {
+    /// Make a group and print its id.
+    Create {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// What it is called, at most 256 bytes.
+        #[arg(long, value_name = "TITLE")]
+        title: String,
+        /// Somebody who is in it from the start; may be repeated.
+        #[arg(long = "member", value_name = "NAME")]
+        members: Vec<String>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add members. Owners and admins may.
+    Add(MemberArguments),
+    /// Remove members. Owners and admins may; nobody removes the owner.
+    Remove(MemberArguments),
+    /// Leave.
+    Leave(OneGroupArguments),
+    /// Print title and members.
+    Show(OneGroupArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MemberArguments {
+    #[command(flatten)]
+    pub(crate) group: OneGroupArguments,
+    /// Whom; may be repeated.
+    #[arg(long = "member", value_name = "NAME", required = true)]
+    pub(crate) members: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OneGroupArguments {
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+    /// The id that `group create` printed.
+    #[arg(long, value_name = "ID")]
+    pub(crate) group: ConversationId,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenArguments {
+    /// A user of the server on the data folder.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: String,
+    /// How long it is valid.
+    #[arg(long, value_name = "S", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub(crate) lifetime_s: u64,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
 }
 
 /// Prints what clap has to say, and gives the exit code for it.

@@ -1,13 +1,25 @@
 //! The one binary: argument parsing and wiring only.
 
+mod access;
 mod binary;
+mod chat;
 mod command_line;
 mod data_dir;
 mod dev;
+mod entry;
+mod group;
+mod history;
+mod lines;
+mod local_time;
 mod logging;
 mod mistake;
+mod output;
+mod room;
+mod send;
+mod signal;
+mod token;
+mod visit;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,12 +33,16 @@ fn main() -> ExitCode {
     };
     let result = match command_line.verb {
         Verb::Dev(arguments) => dev::run(&arguments),
+        Verb::Chat(arguments) => chat::run(&arguments),
+        Verb::Send(arguments) => send::run(&arguments),
+        Verb::History(arguments) => history::run(&arguments),
+        Verb::Group(arguments) => group::run(&arguments.verb),
+        Verb::Token(arguments) => token::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(mistake) => {
-            // Nobody is left to be told when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "ringpost: {mistake}");
+            mistake.tell();
             mistake.exit().into()
         }
     }

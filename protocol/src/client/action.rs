@@ -220,7 +220,7 @@ pub enum HistoryRange {
     Newest,
     /// The last ones before this one.
     Before(Seq),
-    /// The first ones after this one.
+    /// The first ones after this one; after 0 from the very first on.
     After(Seq),
 }
 

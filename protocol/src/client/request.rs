@@ -154,7 +154,7 @@ impl FrameBuilder {
     ) -> &[u8] {
         self.client(None, |fbb| {
             let (before_seq, after_seq) = match range {
-                HistoryRange::Newest => (0, 0),
+                HistoryRange::Newest => (u64::MAX, 0),
                 HistoryRange::Before(seq) => (seq.0, 0),
                 HistoryRange::After(seq) => (0, seq.0),
             };

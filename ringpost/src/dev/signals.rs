@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gateway_server::Gateway;
 use router_server::RouterServer;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::signal::both;
 
 /// How often the threads are looked after.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,9 +57,4 @@ pub(super) async fn exit_at_once() {
         _ = terminate.recv() => 15,
     };
     std::process::exit(128 + number);
-}
-
-fn both() -> (Signal, Signal) {
-    let listen = |kind| signal(kind).expect("these signals can be listened for");
-    (listen(SignalKind::interrupt()), listen(SignalKind::terminate()))
 }

@@ -67,8 +67,9 @@ pub(crate) enum ConversationRequest {
     },
     History {
         request_id: u32,
+        /// `None`: the first ones after `after`.
         before: Option<Seq>,
-        after: Option<Seq>,
+        after: Seq,
         limit: usize,
     },
     Members {
@@ -160,7 +161,7 @@ pub(crate) fn decode(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Resu
             let request = ConversationRequest::History {
                 request_id: history.request_id(),
                 before: nonzero(history.before_seq()).map(Seq),
-                after: nonzero(history.after_seq()).map(Seq),
+                after: Seq(history.after_seq()),
                 limit: usize::from(history.limit().clamp(1, limits::HISTORY_LIMIT_MAX)),
             };
             in_conversation(history.conversation(), request)

@@ -61,11 +61,11 @@ impl Conversation {
         session: SessionRef,
         request_id: u32,
         before: Option<Seq>,
-        after: Option<Seq>,
+        after: Seq,
         limit: usize,
     ) -> bool {
         let last = self.members.last_visible(session.user, self.durable_head);
-        let from = after.unwrap_or_default().next();
+        let from = Seq(after.0.saturating_add(1));
         let to = before.map_or(last, |before| last.min(Seq(before.0.saturating_sub(1))));
         if from > to {
             self.history_page(context, session, request_id, &[]);
@@ -75,7 +75,7 @@ impl Conversation {
             conversation: self.id,
             from,
             to,
-            newest_first: after.is_none(),
+            newest_first: before.is_some(),
             count_max: limit,
             bytes_max: limits::PAGE_SIZE_MAX - 64 * limit,
         };
