@@ -7,7 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use protocol::ids::{ClientMsgId, ConversationId};
 
+use crate::binary;
 use crate::mistake::Exit;
+
+/// In the working folder.
+pub(crate) const DEFAULT_DATA_DIR: &str = "ringpost-data";
 
 /// A chat backend: the server for development, and clients for people and scripts.
 #[derive(Debug, Parser)]
@@ -57,7 +61,7 @@ pub(crate) struct DevArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FolderArguments {
     /// The data folder of the server.
-    #[arg(long, value_name = "DIR", env = "RINGPOST_DATA_DIR", default_value = "ringpost-data")]
+    #[arg(long, value_name = "DIR", env = "RINGPOST_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
 }
 
@@ -78,6 +82,23 @@ pub(crate) struct AccessArguments {
     pub(crate) certificate: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
+}
+
+impl AccessArguments {
+    /// As they were typed, for a command that is to be typed again; each with a space in front.
+    pub(crate) fn words(&self) -> String {
+        let mut words = String::new();
+        let mut add = |flag: &str, value: &str| words.push_str(&format!(" {flag} {}", binary::quoted(value)));
+        let path = |path: &PathBuf| path.display().to_string();
+        self.name.iter().for_each(|name| add("--as", name));
+        self.token_file.iter().for_each(|file| add("--token-file", &path(file)));
+        self.server.iter().for_each(|server| add("--server", server));
+        self.certificate.iter().for_each(|file| add("--certificate", &path(file)));
+        if self.folder.data_dir.as_os_str() != DEFAULT_DATA_DIR {
+            add("--data-dir", &path(&self.folder.data_dir));
+        }
+        words
+    }
 }
 
 /// With whom.

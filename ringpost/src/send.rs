@@ -23,9 +23,6 @@ use crate::output::{print_json, print_line};
 use crate::room::{Room, RoomName};
 use crate::visit::{self, Reach};
 
-/// Lines that are read ahead of their acks.
-const AWAITED_MAX: usize = 512;
-
 pub(crate) fn run(arguments: &SendArguments) -> Result<(), Mistake> {
     let input = input_of(arguments)?;
     let access = Access::of(&arguments.access)?;
@@ -113,7 +110,7 @@ impl<'a> Sender<'a> {
         let mut deadline = Instant::now() + patience;
         loop {
             let is_done = matches!(input, Input::Done);
-            let has_room = self.awaited.len() < AWAITED_MAX;
+            let has_room = visit::has_room(&self.client);
             let is_awaiting = is_done || !self.awaited.is_empty();
             tokio::select! {
                 told = self.events.next() => {
@@ -214,11 +211,6 @@ impl<'a> Sender<'a> {
 
     fn give_up(&self) -> Mistake {
         let seconds = self.arguments.timeout;
-        if !self.reach.was_online() && self.arguments.state_dir.is_none() {
-            let server = self.access.server();
-            let text = format!("nothing was sent: {server} did not let us in within {seconds} s; try again");
-            return Mistake::new(Exit::TryAgain, text);
-        }
         if self.arguments.state_dir.is_some() {
             let ids: Vec<String> = self.awaited.iter().map(|(id, _)| id.to_string()).collect();
             let text = format!(
@@ -228,7 +220,8 @@ impl<'a> Sender<'a> {
             return Mistake::new(Exit::TryAgain, text);
         }
         let mut unacked: Vec<String> = self.awaited.iter().map(|(id, text)| self.repeat(*id, text)).collect();
-        let last = unacked.pop().unwrap_or_default();
+        let last =
+            unacked.pop().unwrap_or_else(|| format!("the server did not let us in within {seconds} s: try again"));
         unacked.into_iter().for_each(|text| Mistake::new(Exit::TryAgain, text).tell());
         Mistake::new(Exit::TryAgain, last)
     }
@@ -236,10 +229,9 @@ impl<'a> Sender<'a> {
     fn repeat(&self, id: ClientMsgId, text: &str) -> String {
         let (seconds, binary) = (self.arguments.timeout, binary::path());
         let room = RoomName::from(&self.arguments.room).flag();
-        let name = self.access.name().map(|name| format!(" --as {}", quoted(name))).unwrap_or_default();
-        let text = quoted(text);
+        let (access, text) = (self.arguments.access.words(), quoted(text));
         format!(
-            "no ack within {seconds} s for {id}; repeat it with `{binary} send{name} {room} --client-msg-id {id} {text}`"
+            "no ack within {seconds} s for {id}; repeat it with `{binary} send{access} {room} --client-msg-id {id} {text}`"
         )
     }
 }

@@ -4,8 +4,9 @@ use std::future::{Future, pending};
 use std::time::Duration;
 
 use client::{Client, CommandError, Event, Events, Identity, RequestError, State, Trouble, User};
+use protocol::client::OUTBOX_BYTES_MAX;
 use protocol::ids::UserId;
-use protocol::limits::USER_LOOKUP_MAX;
+use protocol::limits::{FRAME_SIZE_MAX, USER_LOOKUP_MAX};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::access::Access;
@@ -55,6 +56,17 @@ pub(crate) fn ask<T>(
     })
 }
 
+/// Messages that are handed to a client ahead of their acks: with the largest ones its outbox still has room, so that
+/// nothing ever waits for a place in it.
+const OUTBOX_AHEAD_MAX: usize = 200;
+
+const _: () = assert!(OUTBOX_AHEAD_MAX * FRAME_SIZE_MAX < OUTBOX_BYTES_MAX);
+
+/// Whether the client is to be handed another message.
+pub(crate) fn has_room(client: &Client) -> bool {
+    client.outbox_len() < OUTBOX_AHEAD_MAX
+}
+
 /// Whether the server was ever reached. Who cannot reach it at the first attempt is told at once what to do.
 #[derive(Default)]
 pub(crate) struct Reach {
@@ -73,10 +85,6 @@ impl Reach {
             State::Connecting | State::Offline(_) | State::Closed(None) => {}
         }
         Ok(())
-    }
-
-    pub(crate) fn was_online(&self) -> bool {
-        self.was_online
     }
 }
 

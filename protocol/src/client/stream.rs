@@ -31,6 +31,8 @@ pub(super) struct Stream {
     acked: UserSeq,
     unapplied: VecDeque<Unapplied>,
     marks: Marks,
+    /// Reads of a life of the store of which nothing has been applied yet.
+    early_reads: Marks,
     flush_at: Option<Instant>,
     flush: Option<Flush>,
     sync: Option<Sync>,
@@ -76,6 +78,7 @@ impl Stream {
             acked: position.user_seq,
             unapplied: VecDeque::new(),
             marks: Marks::new(core::mem::take(&mut state.marks)),
+            early_reads: Marks::new(Vec::new()),
             flush_at: None,
             flush: None,
             sync: None,
@@ -181,6 +184,8 @@ impl Stream {
             if next.position.store_incarnation != self.applied.store_incarnation {
                 // A seq of another life of the store may be given again, to something else.
                 self.marks.clear();
+                self.early_reads.unconfirmed().for_each(|(conversation, up_to)| self.marks.read(conversation, up_to));
+                self.early_reads.clear();
             }
             self.applied = next.position;
             match next.effect {
@@ -198,6 +203,9 @@ impl Stream {
     }
 
     pub(super) fn read(&mut self, now: Instant, conversation: ConversationId, up_to: Seq) {
+        if self.received.store_incarnation != self.applied.store_incarnation {
+            return self.early_reads.read(conversation, up_to);
+        }
         self.marks.read(conversation, up_to);
         if self.marks.is_changed() {
             self.flush_at.get_or_insert(now + CURSOR_DELAY);

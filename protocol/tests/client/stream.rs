@@ -222,6 +222,23 @@ fn an_entry_that_the_log_holds_twice_is_marked_also_after_a_restart() {
 }
 
 #[test]
+fn what_is_read_before_the_first_snapshot_is_applied_is_told_when_it_is() {
+    let mut device = Device::new();
+    device.applies_at_once = false;
+    device.go_online(&Welcome { resumed: false, ..usual_welcome(START.wall) });
+    device.receive(&snapshot(UserSeq(7), UserEpoch(3)));
+    device.read(Seq(5));
+    device.pass(Duration::from_secs(1));
+    device.expect_nothing_sent();
+    device.apply_next();
+    device.pass(CURSOR_DELAY);
+    device.expect_ack(7);
+    let frame = device.expect_frame(ClientBody::MessageRead);
+    assert_eq!(view(&frame).body_as_message_read().expect("a MessageRead").up_to_seq(), 5);
+    assert_eq!(device.disk.marks.first().map(|mark| mark.read), Some(Seq(5)));
+}
+
+#[test]
 fn in_another_life_of_the_store_a_place_may_hold_something_else() {
     let mut device = Device::online();
     device.receive(&push(1, 5));

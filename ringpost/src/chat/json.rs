@@ -16,10 +16,7 @@ use crate::mistake::{Exit, Mistake};
 use crate::output::print_json;
 use crate::room::RoomName;
 use crate::signal;
-
-/// Lines that are taken while so much waits for its ack, and no more: the rest waits in the pipe, and the outbox never
-/// fills up.
-const OUTBOX_AHEAD_MAX: usize = 200;
+use crate::visit;
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -77,7 +74,7 @@ pub(super) async fn run(access: &Access, name: &RoomName, client: Client, mut ev
                 };
                 show(&client, feed.names(), item).await?;
             }
-            line = lines.next(), if ending.is_none() && client.outbox_len() < OUTBOX_AHEAD_MAX => match line {
+            line = lines.next(), if ending.is_none() && visit::has_room(&client) => match line {
                 Ok(Some(text)) => {
                     client.send(Draft::text(room.conversation, room.peer, &text)).await?;
                 }

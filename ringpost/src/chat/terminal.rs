@@ -28,13 +28,12 @@ use crate::mistake::{Exit, Mistake};
 use crate::output;
 use crate::room::{Room, RoomName};
 use crate::signal;
+use crate::visit;
 
 /// Entries of a page of the past.
 const PAGE_ENTRIES: u16 = 100;
 /// Between two frames, at most 50 a second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(20);
-/// Messages that wait for the server before the line is not taken any more.
-const OUTBOX_AHEAD_MAX: usize = 200;
 /// Keys that wait to be looked at.
 const KEYS_MAX: usize = 256;
 const HINTS: &str = "Enter sends · Alt+Enter breaks the line · PgUp/PgDn scroll · Ctrl+D ends";
@@ -310,7 +309,7 @@ impl<'a> View<'a> {
             KeyCode::Char('d') if is_control && self.editor.text().is_empty() => return true,
             KeyCode::PageUp => self.scroll_back(rows.saturating_sub(1)),
             KeyCode::PageDown => self.scrolled = self.scrolled.saturating_sub(rows.saturating_sub(1)),
-            _ if key.code == KeyCode::Enter && self.client.outbox_len() >= OUTBOX_AHEAD_MAX => {
+            _ if key.code == KeyCode::Enter && !visit::has_room(&self.client) => {
                 self.notice = "too much waits for the server: press Enter again later".to_owned();
             }
             _ => match self.editor.press(key) {

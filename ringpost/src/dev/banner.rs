@@ -8,6 +8,7 @@ use gateway_server::DriverPick;
 use router_server::OpeningProgress;
 
 use crate::binary;
+use crate::command_line::DEFAULT_DATA_DIR;
 use crate::data_dir::DataDir;
 
 /// A start that is quicker than this shows no progress.
@@ -49,7 +50,7 @@ pub(super) fn print(data_dir: &DataDir, addresses: &Addresses, driver: &DriverPi
     let binary = binary::path();
     let folder = data_dir.path();
     let flag = match folder.to_str() {
-        Some("ringpost-data") => String::new(),
+        Some(DEFAULT_DATA_DIR) => String::new(),
         _ => format!(" --data-dir {}", binary::quoted(&folder.display().to_string())),
     };
     let Addresses { native, http, admin } = addresses;
