@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     Group(GroupArguments),
     /// Print an access token for a user of the server on the data folder.
     Token(TokenArguments),
+    /// Measure a server on this machine.
+    Bench(BenchArguments),
 }
 
 #[derive(Args, Debug)]
@@ -245,6 +247,37 @@ pub(crate) struct TokenArguments {
     pub(crate) lifetime_s: u64,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArguments {
+    #[command(subcommand)]
+    pub(crate) scenario: BenchScenario,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchScenario {
+    /// Pairs of people who write to each other, durable and with all ticks; and the same on a bare server.
+    Slice {
+        /// Pairs of users.
+        #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
+        pairs: u16,
+        /// Messages of each user on their way while the rate is measured.
+        #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+        window: u16,
+        /// How long each of the three phases is measured.
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+        /// Where a folder for the server's data is made; it is removed at the end.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        scratch: PathBuf,
+        /// Write the figures there too.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// The bare server of the comparison.
+    #[command(hide = true)]
+    Baseline,
 }
 
 /// Prints what clap has to say, and gives the exit code for it.

@@ -1,6 +1,7 @@
 //! The one binary: argument parsing and wiring only.
 
 mod access;
+mod bench;
 mod binary;
 mod chat;
 mod command_line;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Verb::History(arguments) => history::run(&arguments),
         Verb::Group(arguments) => group::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments.scenario),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

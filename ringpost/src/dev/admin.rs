@@ -1,8 +1,9 @@
 //! What operators and probes ask: `/healthz`, `/readyz` and `/metrics` on the admin listener; and the HTTP listener,
 //! which has nothing to serve yet.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -77,6 +78,12 @@ async fn metrics(State(probes): State<Arc<Probes>>) -> impl IntoResponse {
     }
     codes(&mut text, "shard_closes", "Connections closed by the shard, by code.", shard.closes.rows());
     codes(&mut text, "shard_refusals", "Frames refused without closing, by code.", shard.refusals.rows());
+    seconds(
+        &mut text,
+        "router_store_seconds_total",
+        "Time of the router's thread with its store.",
+        &[("append", probes.router.append_time()), ("apply", probes.router.apply_time())],
+    );
     gauge(&mut text, "router_links", "Links to gateway shards.", probes.router.links());
     gauge(&mut text, "store_pressed", "1 while new messages are refused for want of disk.", probes.router.is_pressed());
     gauge(&mut text, "store_read_only", "1 until a check of the store has passed.", probes.router.is_read_only());
@@ -96,8 +103,13 @@ fn codes(text: &mut String, name: &str, about: &str, rows: impl Iterator<Item = 
     put(text, &format!("{name}_total"), "counter", about, &rows);
 }
 
+fn seconds(text: &mut String, name: &str, about: &str, parts: &[(&str, Duration)]) {
+    let row = |(part, time): &(&str, Duration)| (format!("{{part=\"{part}\"}}"), time.as_secs_f64());
+    put(text, name, "counter", about, &parts.iter().map(row).collect::<Vec<_>>());
+}
+
 /// One metric in the text format of Prometheus 0.0.4.
-fn put(text: &mut String, name: &str, kind: &str, about: &str, rows: &[(String, u64)]) {
+fn put(text: &mut String, name: &str, kind: &str, about: &str, rows: &[(String, impl Display)]) {
     let mut write = || -> std::fmt::Result {
         writeln!(text, "# HELP ringpost_{name} {about}\n# TYPE ringpost_{name} {kind}")?;
         rows.iter().try_for_each(|(labels, value)| writeln!(text, "ringpost_{name}{labels} {value}"))

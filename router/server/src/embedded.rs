@@ -1,7 +1,7 @@
 //! The embedded store on a real disk: its state machine, and the threads of the disk that perform what it wants.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::time::Now;
 use protocol_shell::random;
@@ -45,6 +45,10 @@ impl StoreConfig {
 pub(crate) struct EmbeddedExecutor {
     store: EmbeddedStore,
     disk: RealDisk,
+    /// Spent with rows on their way into the log.
+    append_time: Duration,
+    /// Spent with what has become durable.
+    apply_time: Duration,
 }
 
 pub(crate) fn monotonic(now: Now) -> Monotonic {
@@ -72,7 +76,7 @@ impl EmbeddedExecutor {
             on_progress(opening.progress());
         }
         let store = opening.finish(monotonic(protocol_shell::clock::now()));
-        Ok(EmbeddedExecutor { store, disk })
+        Ok(EmbeddedExecutor { store, disk, append_time: Duration::ZERO, apply_time: Duration::ZERO })
     }
 
     pub(crate) fn store(&mut self) -> &mut EmbeddedStore {
@@ -85,14 +89,18 @@ impl EmbeddedExecutor {
     }
 
     pub(crate) fn handle(&mut self, now: Now, completions: Vec<Completion>) {
+        let began = Instant::now();
         for completion in completions {
             self.store.handle_completion(now, completion);
         }
         self.store.handle_timeout(now);
+        self.apply_time += began.elapsed();
     }
 
     pub(crate) fn request(&mut self, now: Now, token: StoreToken, request: Request) {
+        let began = Instant::now();
         self.store.handle_request(now, token, request);
+        self.append_time += began.elapsed();
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<StoreEvent> {
@@ -101,8 +109,15 @@ impl EmbeddedExecutor {
 
     /// Everything that was gathered in this turn departs together.
     pub(crate) fn depart(&mut self) {
+        let began = Instant::now();
         while let Some((id, operation)) = self.store.poll_operation() {
             self.disk.submit(id, operation);
         }
+        self.append_time += began.elapsed();
+    }
+
+    /// What the store has cost this thread so far: rows on their way into the log, and what has become durable.
+    pub(crate) fn spent(&self) -> (Duration, Duration) {
+        (self.append_time, self.apply_time)
     }
 }

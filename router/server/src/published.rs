@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use router_core::RouterCounters;
 
@@ -10,6 +11,8 @@ use router_core::RouterCounters;
 pub struct Published {
     counters: Mutex<RouterCounters>,
     links: AtomicU64,
+    append_nanos: AtomicU64,
+    apply_nanos: AtomicU64,
     pressed: AtomicBool,
     read_only: AtomicBool,
 }
@@ -23,6 +26,16 @@ impl Published {
     /// Links to gateway shards.
     pub fn links(&self) -> u64 {
         self.links.load(Ordering::Relaxed)
+    }
+
+    /// Time of the router's thread in which rows were encoded and handed to the log.
+    pub fn append_time(&self) -> Duration {
+        Duration::from_nanos(self.append_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Time of the router's thread in which the index took what had become durable, and reads were answered.
+    pub fn apply_time(&self) -> Duration {
+        Duration::from_nanos(self.apply_nanos.load(Ordering::Relaxed))
     }
 
     /// New messages are refused because the disk is almost full or does not keep up.
@@ -39,6 +52,11 @@ impl Published {
         *self.counters.lock().expect("nothing panics while it holds this lock") = *counters;
     }
 
+    pub(crate) fn set_store_time(&self, append: Duration, apply: Duration) {
+        self.append_nanos.store(nanos(append), Ordering::Relaxed);
+        self.apply_nanos.store(nanos(apply), Ordering::Relaxed);
+    }
+
     pub(crate) fn set_links(&self, count: usize) {
         self.links.store(count as u64, Ordering::Relaxed);
     }
@@ -50,4 +68,8 @@ impl Published {
     pub(crate) fn set_read_only(&self, is_read_only: bool) {
         self.read_only.store(is_read_only, Ordering::Relaxed);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -157,6 +157,8 @@ impl RouterLoop {
             self.drop_link(now, link);
         }
         self.published.set_counters(self.router.counters());
+        let (append, apply) = self.store.spent();
+        self.published.set_store_time(append, apply);
     }
 
     fn act_on_router(&mut self, now: Now) -> bool {

@@ -1,0 +1,20 @@
+//! `bench slice`: pairs of people who write to each other through the whole server, and through the baseline, in one run.
+//!
+//! Two phases each: as fast as acks come, with a few messages on their way per pair, which gives the rate; then at half of
+//! that rate, each message at the moment it is due whatever became of the others, which gives the latency, counted from
+//! that moment. Both ends are on this machine. Nothing here knows how the server works inside.
+
+mod baseline_peer;
+mod conditions;
+mod cpu;
+mod generator;
+mod options;
+mod peer;
+mod product_peer;
+mod report;
+mod scenario;
+mod server;
+
+pub use options::Options;
+pub use report::Report;
+pub use scenario::run;

@@ -1,0 +1,121 @@
+//! What a run gave: as JSON for scripts, and as a table for people.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::conditions::Conditions;
+
+/// Fields are only ever added. What was not measured is `null`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `slice`
+    pub scenario: &'static str,
+    /// That moved the bytes.
+    pub driver: &'static str,
+    /// Its version; `null` for none.
+    pub tls: Option<&'static str>,
+    /// Durable messages acked in a second, with all ticks, as fast as acks come.
+    pub messages_per_second: f64,
+    /// At that rate.
+    pub server_cpu_us_per_message: Stages,
+    /// Of the baseline, as fast as answers come.
+    pub baseline_cpu_us_per_message: f64,
+    /// Messages a second of the baseline.
+    pub baseline_messages_per_second: f64,
+    /// The server's CPU over the baseline's.
+    pub cpu_over_baseline: f64,
+    /// At half of the rate: from when a message was due until the other one has it.
+    pub latency_ms: Latency,
+    /// At half of the rate: from when a message was due until its ack.
+    pub ack_latency_ms: Latency,
+    /// How late the load itself was, at half of the rate.
+    pub generator_lag_ms: Latency,
+    /// On the steady path of the gateway.
+    pub heap_allocations_per_message: Option<f64>,
+    /// Of the text, from the sender's socket to the recipient's.
+    pub body_copies_per_message: Option<f64>,
+    /// Messages that never came, or were never acked.
+    pub lost: u64,
+    /// Messages that came twice.
+    pub duplicated: u64,
+    /// Messages that came out of order.
+    pub reordered: u64,
+    /// Why the run is worth nothing.
+    pub void: Option<String>,
+    /// Under which it was measured.
+    pub conditions: Conditions,
+}
+
+/// CPU in µs, by where it was spent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stages {
+    /// All of it.
+    pub total: f64,
+    /// Sockets, TLS, frames, sessions.
+    pub gateway: f64,
+    /// Order, permission, fan-out.
+    pub router: f64,
+    /// Encoding, checksums, writes, syncs.
+    pub log: f64,
+    /// Where everything is found again.
+    pub index: f64,
+}
+
+/// In ms.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    /// Half are below it.
+    pub p50: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1,000.
+    pub p999: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl From<&Histogram<u64>> for Latency {
+    fn from(histogram: &Histogram<u64>) -> Latency {
+        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: histogram.max() as f64 / 1000.0 }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Latency { p50, p99, p999, max } = self;
+        write!(f, "p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stages { total, gateway, router, log, index } = self.server_cpu_us_per_message;
+        let conditions = &self.conditions;
+        writeln!(
+            f,
+            "durable messages/s     {:>10.0}   {} pairs, both ends here",
+            self.messages_per_second, conditions.pairs
+        )?;
+        writeln!(f, "server CPU/message     {total:>10.1} µs")?;
+        writeln!(f, "  gateway {gateway:.1}  router {router:.1}  log {log:.1}  index {index:.1} µs")?;
+        writeln!(
+            f,
+            "baseline CPU/message   {:>10.1} µs   at {:.0} messages/s; ratio {:.2}",
+            self.baseline_cpu_us_per_message, self.baseline_messages_per_second, self.cpu_over_baseline
+        )?;
+        writeln!(f, "at half of the rate")?;
+        writeln!(f, "  due until delivered  {}", self.latency_ms)?;
+        writeln!(f, "  due until acked      {}", self.ack_latency_ms)?;
+        writeln!(f, "  lag of the load      {}", self.generator_lag_ms)?;
+        writeln!(f, "lost {}  duplicated {}  reordered {}", self.lost, self.duplicated, self.reordered)?;
+        let Conditions { kernel, cores, commit, load_average_before, .. } = conditions;
+        writeln!(f, "kernel {kernel}, {cores} cores, commit {commit}, load average before {load_average_before}")?;
+        match &self.void {
+            Some(reason) => write!(f, "VOID: {reason}"),
+            None => Ok(()),
+        }
+    }
+}
