@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a terminal is the only reader of this program")]
 
+mod bench;
 mod codegen;
 mod flatc;
 mod fuzz;
@@ -64,6 +65,12 @@ const VERBS: &[Verb] = &[
         usage: "sim (--seeds N | --seed S) [--break PART]",
         what: "the whole system in one thread, against random faults; `sim help` says more",
         run: sim::run,
+    },
+    Verb {
+        name: "bench",
+        usage: "bench SCENARIO [FLAGS]",
+        what: "a benchmark of the released binary: slice",
+        run: bench::run,
     },
     Verb {
         name: "fuzz",

@@ -54,8 +54,7 @@ impl Conditions {
             pairs: options.pairs,
             text_bytes: 128,
             latency_is: "from when a message was due at half of the rate until the other one has it",
-            cpu_is: "all threads of the server, user and system, at the full rate; router and log and index within \
-                     their thread by the clock",
+            cpu_is: "all threads of the server, user and system; router, log and index within their thread by the clock",
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         }
     }

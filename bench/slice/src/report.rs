@@ -18,12 +18,12 @@ pub struct Report {
     pub tls: Option<&'static str>,
     /// Durable messages acked in a second, with all ticks, as fast as acks come.
     pub messages_per_second: f64,
-    /// At that rate.
+    /// At half of that rate, where each message has receives and sends of its own.
     pub server_cpu_us_per_message: Stages,
-    /// Of the baseline, as fast as answers come.
+    /// At the full rate, where messages share receives, sends and syncs.
+    pub server_cpu_us_per_message_at_full_rate: Stages,
+    /// Of the baseline, at the same half of the rate.
     pub baseline_cpu_us_per_message: f64,
-    /// Messages a second of the baseline.
-    pub baseline_messages_per_second: f64,
     /// The server's CPU over the baseline's.
     pub cpu_over_baseline: f64,
     /// At half of the rate: from when a message was due until the other one has it.
@@ -90,28 +90,26 @@ impl fmt::Display for Latency {
     }
 }
 
+impl fmt::Display for Stages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stages { total, gateway, router, log, index } = self;
+        write!(f, "{total:.1} µs: gateway {gateway:.1}, router {router:.1}, log {log:.1}, index {index:.1}")
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stages { total, gateway, router, log, index } = self.server_cpu_us_per_message;
-        let conditions = &self.conditions;
-        writeln!(
-            f,
-            "durable messages/s     {:>10.0}   {} pairs, both ends here",
-            self.messages_per_second, conditions.pairs
-        )?;
-        writeln!(f, "server CPU/message     {total:>10.1} µs")?;
-        writeln!(f, "  gateway {gateway:.1}  router {router:.1}  log {log:.1}  index {index:.1} µs")?;
-        writeln!(
-            f,
-            "baseline CPU/message   {:>10.1} µs   at {:.0} messages/s; ratio {:.2}",
-            self.baseline_cpu_us_per_message, self.baseline_messages_per_second, self.cpu_over_baseline
-        )?;
+        let Conditions { pairs, kernel, cores, commit, load_average_before, .. } = &self.conditions;
+        writeln!(f, "durable messages/s     {:.0}, {pairs} pairs, both ends here", self.messages_per_second)?;
+        writeln!(f, "  server CPU/message   {}", self.server_cpu_us_per_message_at_full_rate)?;
         writeln!(f, "at half of the rate")?;
+        writeln!(f, "  server CPU/message   {}", self.server_cpu_us_per_message)?;
+        let (floor, ratio) = (self.baseline_cpu_us_per_message, self.cpu_over_baseline);
+        writeln!(f, "  baseline             {floor:.1} µs, so {ratio:.2} times that")?;
         writeln!(f, "  due until delivered  {}", self.latency_ms)?;
         writeln!(f, "  due until acked      {}", self.ack_latency_ms)?;
         writeln!(f, "  lag of the load      {}", self.generator_lag_ms)?;
-        writeln!(f, "lost {}  duplicated {}  reordered {}", self.lost, self.duplicated, self.reordered)?;
-        let Conditions { kernel, cores, commit, load_average_before, .. } = conditions;
+        writeln!(f, "lost {}, duplicated {}, reordered {}", self.lost, self.duplicated, self.reordered)?;
         writeln!(f, "kernel {kernel}, {cores} cores, commit {commit}, load average before {load_average_before}")?;
         match &self.void {
             Some(reason) => write!(f, "VOID: {reason}"),

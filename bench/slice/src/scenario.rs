@@ -8,6 +8,7 @@ use crate::conditions::Conditions;
 use crate::cpu::{self, CpuByThread};
 use crate::generator::{Generator, Pace, Phase};
 use crate::options::Options;
+use crate::peer::Heard;
 use crate::product_peer::ProductPeer;
 use crate::report::{Report, Stages};
 use crate::server::{Baseline, Product};
@@ -28,24 +29,37 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
         Ok(ProductPeer::new(tls.connect("localhost")?, token, *me, *other))
     })?;
     say("the server, as fast as acks come");
-    let mut borders = Vec::new();
-    let full = generator.run(Pace::Window(options.window), options.duration, || borders.push(Border::of(&product)))?;
-    say(&format!("the server, at half of {:.0} messages/s", full.rate()));
-    let half = generator.run(Pace::PerSecond(full.rate() / 2.0), options.duration, || {})?;
+    let (full, full_stages) = measure(&product, &mut generator, Pace::Window(options.window), options)?;
+    let half_rate = full.rate() / 2.0;
+    say(&format!("the server, at {half_rate:.0} messages/s"));
+    let (half, half_stages) = measure(&product, &mut generator, Pace::PerSecond(half_rate), options)?;
     drop((generator, product));
 
-    say("the baseline, as fast as answers come");
+    say(&format!("the baseline, at {half_rate:.0} messages/s"));
     let baseline = Baseline::start(&options.binary)?;
-    let mut generator = Generator::connect(baseline.address, options.pairs, |pair, end, heard| {
-        Ok(BaselinePeer::new(pair, end, heard))
+    let peer = |pair, end, heard: &mut Vec<Heard>| Ok(BaselinePeer::new(pair, end, heard));
+    let mut generator = Generator::connect(baseline.address, options.pairs, peer)?;
+    let mut borders = Vec::new();
+    let floor = generator.run(Pace::PerSecond(half_rate), options.duration, || {
+        borders.push(cpu::of_process(baseline.process_id()));
     })?;
-    let mut baseline_cpu = Vec::new();
-    let floor = generator.run(Pace::Window(options.window), options.duration, || {
-        baseline_cpu.push(cpu::of_process(baseline.process_id()));
-    })?;
-    let baseline_cpu = baseline_cpu.into_iter().collect::<Result<Vec<_>>>()?;
     let borders = borders.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok(report(conditions, &borders, &baseline_cpu, [&full, &half, &floor]))
+    let floor_us = us_per_message(spent_between(&borders, |_| true), &floor);
+    Ok(report(conditions, [(&full, full_stages), (&half, half_stages)], floor_us))
+}
+
+/// A phase of the server, and what a message of it cost.
+fn measure(
+    product: &Product,
+    generator: &mut Generator<ProductPeer>,
+    pace: Pace,
+    options: &Options,
+) -> Result<(Phase, Stages)> {
+    let mut borders = Vec::new();
+    let phase = generator.run(pace, options.duration, || borders.push(Border::of(product)))?;
+    let borders = borders.into_iter().collect::<Result<Vec<_>>>()?;
+    let stages = stages(&borders, &phase);
+    Ok((phase, stages))
 }
 
 /// What the server has spent until a moment.
@@ -65,55 +79,49 @@ impl Border {
 
 fn report(
     conditions: Conditions,
-    borders: &[Border],
-    baseline_cpu: &[CpuByThread],
-    [full, half, floor]: [&Phase; 3],
+    [(full, full_stages), (half, half_stages)]: [(&Phase, Stages); 2],
+    floor_us: f64,
 ) -> Report {
-    let stages = match borders {
-        [before, after] => stages(before, after, full.answered),
-        _ => Stages { total: 0.0, gateway: 0.0, router: 0.0, log: 0.0, index: 0.0 },
-    };
-    let baseline_us = match baseline_cpu {
-        [before, after] => cpu::spent(before, after, |_| true) * 1e6 / floor.answered.max(1) as f64,
-        _ => 0.0,
-    };
-    let (lost, duplicated) = (full.lost + half.lost, full.duplicated + half.duplicated);
-    let refused = full.refused + half.refused;
-    let lag_us = half.lag.value_at_quantile(0.99);
-    let void = if lag_us > LAG_P99_MAX_US {
-        Some(format!("the load was {:.1} ms late with one message of a hundred", lag_us as f64 / 1000.0))
-    } else if refused > 0 {
-        Some(format!("the server refused {refused} messages"))
-    } else {
-        None
-    };
     Report {
         scenario: "slice",
         driver: "monoio",
         tls: Some("1.3"),
         messages_per_second: full.rate(),
-        server_cpu_us_per_message: stages,
-        baseline_cpu_us_per_message: baseline_us,
-        baseline_messages_per_second: floor.rate(),
-        cpu_over_baseline: stages.total / baseline_us,
+        server_cpu_us_per_message: half_stages,
+        server_cpu_us_per_message_at_full_rate: full_stages,
+        baseline_cpu_us_per_message: floor_us,
+        cpu_over_baseline: half_stages.total / floor_us,
         latency_ms: (&half.delivery_latency).into(),
         ack_latency_ms: (&half.ack_latency).into(),
         generator_lag_ms: (&half.lag).into(),
         heap_allocations_per_message: None,
         body_copies_per_message: None,
-        lost,
-        duplicated,
+        lost: full.lost + half.lost,
+        duplicated: full.duplicated + half.duplicated,
         reordered: full.reordered + half.reordered,
-        void,
+        void: void(full, half),
         conditions,
     }
 }
 
-fn stages(before: &Border, after: &Border, messages: u64) -> Stages {
-    let us_per_message = |seconds: f64| seconds * 1e6 / messages.max(1) as f64;
-    let spent = |is_meant: fn(&str) -> bool| us_per_message(cpu::spent(&before.cpu, &after.cpu, is_meant));
-    let append = us_per_message(after.append_seconds - before.append_seconds);
-    let apply = us_per_message(after.apply_seconds - before.apply_seconds);
+/// Why the figures are worth nothing.
+fn void(full: &Phase, half: &Phase) -> Option<String> {
+    let lag_us = half.lag.value_at_quantile(0.99);
+    let refused = full.refused + half.refused;
+    if lag_us > LAG_P99_MAX_US {
+        return Some(format!("the load was {:.1} ms late with one message of a hundred", lag_us as f64 / 1000.0));
+    }
+    (refused > 0).then(|| format!("the server refused {refused} messages"))
+}
+
+fn stages(borders: &[Border], phase: &Phase) -> Stages {
+    let cpu: Vec<CpuByThread> = borders.iter().map(|border| border.cpu.clone()).collect();
+    let spent = |is_meant: fn(&str) -> bool| us_per_message(spent_between(&cpu, is_meant), phase);
+    let within = |part: fn(&Border) -> f64| match borders {
+        [before, after] => us_per_message(part(after) - part(before), phase),
+        _ => 0.0,
+    };
+    let (append, apply) = (within(|border| border.append_seconds), within(|border| border.apply_seconds));
     let is_gateway = |name: &str| name.starts_with("shard") || name == "accept" || name.starts_with("authenticate");
     Stages {
         total: spent(|_| true),
@@ -122,4 +130,15 @@ fn stages(before: &Border, after: &Border, messages: u64) -> Stages {
         log: spent(|name| name.starts_with("log")) + append,
         index: apply,
     }
+}
+
+fn spent_between(borders: &[CpuByThread], is_meant: impl Fn(&str) -> bool) -> f64 {
+    match borders {
+        [before, after] => cpu::spent(before, after, is_meant),
+        _ => 0.0,
+    }
+}
+
+fn us_per_message(seconds: f64, phase: &Phase) -> f64 {
+    seconds * 1e6 / phase.answered.max(1) as f64
 }
