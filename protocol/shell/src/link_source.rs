@@ -11,7 +11,8 @@ pub struct LinkSource(Box<PollLink>);
 type PollLink = dyn FnMut(&mut Context<'_>) -> Poll<LinkTransport> + Send;
 
 impl LinkSource {
-    /// `poll_link` must not wait; where there is no link yet it leaves the waker with whoever makes one.
+    /// `poll_link` must not wait. Where there is no link yet it leaves the waker with whoever makes one, or is asked again
+    /// by and by.
     pub fn new(poll_link: impl FnMut(&mut Context<'_>) -> Poll<LinkTransport> + Send + 'static) -> LinkSource {
         LinkSource(Box::new(poll_link))
     }
