@@ -4,8 +4,10 @@ mod binary;
 mod command_line;
 mod data_dir;
 mod dev;
+mod link_key;
 mod logging;
 mod mistake;
+mod serve;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     };
     let result = match command_line.verb {
         Verb::Dev(arguments) => dev::run(&arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::LinkKey(arguments) => link_key::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

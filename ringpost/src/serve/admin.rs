@@ -10,50 +10,57 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use gateway_server::{Gateway, GatewayView};
+use gateway_server::GatewayView;
+use protocol_carrier::LinkMetrics;
 use router_server::Published;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// What is looked at to answer.
+/// What is looked at to answer: whatever of it runs in this process.
 pub(super) struct Probes {
-    gateway: GatewayView,
-    router: Arc<Published>,
+    pub(super) gateway: Option<GatewayView>,
+    pub(super) router: Option<Arc<Published>>,
+    /// Of links to other processes.
+    pub(super) links: Option<Arc<LinkMetrics>>,
 }
 
 impl Probes {
-    pub(super) fn new(gateway: &Gateway, router: Arc<Published>) -> Probes {
-        Probes { gateway: gateway.view(), router }
-    }
-
     /// Why new sessions cannot be served, or new messages not taken.
     fn unready(&self) -> Option<&'static str> {
-        if !self.gateway.is_ready() {
+        if self.gateway.as_ref().is_some_and(|gateway| !gateway.is_ready()) {
             return Some("the gateway has no link to the router");
         }
-        if self.router.is_read_only() {
+        let router = self.router.as_ref()?;
+        if router.is_read_only() {
             return Some("the store reads only until it was checked");
         }
-        self.router.is_pressed().then_some("the disk is almost full or does not keep up: new messages are refused")
+        router.is_pressed().then_some("the disk is almost full or does not keep up: new messages are refused")
     }
 }
 
-/// Serves both listeners for as long as the runtime lives.
-pub(super) fn serve(runtime: &Runtime, http: TcpListener, admin: TcpListener, probes: Arc<Probes>) {
-    let admin_routes = Router::new()
+/// Answers probes for as long as the runtime lives.
+pub(super) fn serve(runtime: &Runtime, listener: TcpListener, probes: Arc<Probes>) {
+    let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n") })
         .with_state(probes);
-    let http_routes = Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "nothing is served over HTTP yet\n") });
-    for (listener, routes) in [(admin, admin_routes), (http, http_routes)] {
-        runtime.spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "a listener for HTTP has ended");
-            }
-        });
-    }
+    spawn(runtime, listener, routes);
+}
+
+/// Says that there is nothing yet, likewise.
+pub(crate) fn serve_http(runtime: &Runtime, listener: TcpListener) {
+    let routes = Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "nothing is served over HTTP yet\n") });
+    spawn(runtime, listener, routes);
+}
+
+fn spawn(runtime: &Runtime, listener: TcpListener, routes: Router) {
+    runtime.spawn(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
+            tracing::error!(%error, "a listener for HTTP has ended");
+        }
+    });
 }
 
 async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
@@ -65,22 +72,38 @@ async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
 
 async fn metrics(State(probes): State<Arc<Probes>>) -> impl IntoResponse {
     let mut text = String::new();
-    for (name, about, value) in probes.gateway.metrics().snapshot() {
-        counter(&mut text, "gateway", name, about, value);
+    if let Some(gateway) = &probes.gateway {
+        of_gateway(&mut text, gateway);
     }
-    let shard = probes.gateway.shard_counters();
-    for (name, about, value) in shard.rows() {
-        counter(&mut text, "shard", name, about, value);
+    if let Some(router) = &probes.router {
+        of_router(&mut text, router);
     }
-    for (name, about, value) in probes.router.counters().rows() {
-        counter(&mut text, "router", name, about, value);
+    if let Some(links) = &probes.links {
+        links.rows().for_each(|(name, about, value)| counter(&mut text, "link", name, about, value));
     }
-    codes(&mut text, "shard_closes", "Connections closed by the shard, by code.", shard.closes.rows());
-    codes(&mut text, "shard_refusals", "Frames refused without closing, by code.", shard.refusals.rows());
-    gauge(&mut text, "router_links", "Links to gateway shards.", probes.router.links());
-    gauge(&mut text, "store_pressed", "1 while new messages are refused for want of disk.", probes.router.is_pressed());
-    gauge(&mut text, "store_read_only", "1 until a check of the store has passed.", probes.router.is_read_only());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+fn of_gateway(text: &mut String, gateway: &GatewayView) {
+    for (name, about, value) in gateway.metrics().snapshot() {
+        counter(text, "gateway", name, about, value);
+    }
+    let shard = gateway.shard_counters();
+    for (name, about, value) in shard.rows() {
+        counter(text, "shard", name, about, value);
+    }
+    codes(text, "shard_closes", "Connections closed by the shard, by code.", shard.closes.rows());
+    codes(text, "shard_refusals", "Frames refused without closing, by code.", shard.refusals.rows());
+    gauge(text, "gateway_linked", "1 while the gateway has a link to its router.", gateway.is_ready());
+}
+
+fn of_router(text: &mut String, router: &Published) {
+    for (name, about, value) in router.counters().rows() {
+        counter(text, "router", name, about, value);
+    }
+    gauge(text, "router_links", "Links to gateway shards.", router.links());
+    gauge(text, "store_pressed", "1 while new messages are refused for want of disk.", router.is_pressed());
+    gauge(text, "store_read_only", "1 until a check of the store has passed.", router.is_read_only());
 }
 
 fn counter(text: &mut String, part: &str, name: &str, about: &str, value: u64) {
