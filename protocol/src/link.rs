@@ -7,12 +7,14 @@
 mod batch;
 mod end;
 mod message;
+mod pulse;
 
 pub use end::{LinkEnd, LinkError, NoCredit};
 pub use message::{
     ConnectionKey, Fanout, FanoutTargets, GatewayHello, GatewayMessage, RouterHello, RouterMessage, SessionOpen,
     SessionOpened,
 };
+pub use pulse::{LINK_HEARTBEAT_INTERVAL, LINK_SILENCE_MAX, Pulse};
 
 /// Bytes of messages one side may have under way before the other has finished with them.
 pub const LINK_WINDOW_BYTES: u64 = 8 * 1024 * 1024;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::ids::{ClientMsgId, ConversationId};
 
 use crate::binary;
@@ -25,6 +25,10 @@ pub(crate) struct CommandLine {
 pub(crate) enum Verb {
     /// Run everything in one process on this machine.
     Dev(DevArguments),
+    /// Run one tier, or both, as a part of a cluster.
+    Serve(ServeArguments),
+    /// Make the key that the tiers of one cluster have in common.
+    LinkKey(LinkKeyArguments),
     /// Talk to somebody: in a terminal, or line by line for scripts with --json.
     Chat(ChatArguments),
     /// Send one message, or one for each line of standard input, and wait until all are durable.
@@ -58,6 +62,58 @@ pub(crate) struct DevArguments {
     /// Below this much free disk new messages are refused with a code that says to try again; all else goes on.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) disk_low_mib: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    /// What runs in this process.
+    #[arg(long, value_enum)]
+    pub(crate) role: Role,
+    /// Router: where gateways connect. With `all`, gateways beside the one of this process.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) link: Option<SocketAddr>,
+    /// Gateway: the router, at what that was given as --link.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) router: Option<String>,
+    /// What both ends of a link prove to each other, the same file for all; see `ringpost link-key`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) link_key_file: Option<PathBuf>,
+    /// Gateway: the public keys of whoever makes access tokens, one a line. A router makes one in its data folder.
+    /// [default: token.pub in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_key_file: Option<PathBuf>,
+    /// Gateway: where native clients connect, by TLS. [default: 127.0.0.1:7443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7490")]
+    pub(crate) admin: SocketAddr,
+    /// Router: a demo user; may be repeated.
+    #[arg(long = "user", value_name = "NAME")]
+    pub(crate) users: Vec<String>,
+    /// Router: below this much free disk new messages are refused. [default: 256]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) disk_low_mib: Option<u64>,
+}
+
+/// The tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Holds the sockets of clients, and asks a router.
+    Gateway,
+    /// Decides, stores, and answers gateways.
+    Router,
+    /// Both in one process.
+    All,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LinkKeyArguments {
+    /// Where to write it, for its owner alone. Without it, standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,9 +1,9 @@
 //! The data folder of a server, and what the clients beside it find there.
 //!
 //! `log/` (the store), `certificate.pem` and `certificate.key`, `token.key` (PASERK; whoever has it speaks for every
-//! user), `server` and
-//! `admin` (where it listens), `demo-users.json` (name to id), `clients/NAME/` (the devices of `chat`). Secrets are
-//! readable by their owner alone.
+//! user) and `token.pub` (what gateways check tokens with), `server`, `link` and `admin` (where it listens),
+//! `demo-users.json` (name to id), `clients/NAME/` (the devices of `chat`). Secrets are readable by their owner alone. A
+//! gateway has the certificate and its key of all that, a router the rest.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};

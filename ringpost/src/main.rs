@@ -11,12 +11,14 @@ mod entry;
 mod group;
 mod history;
 mod lines;
+mod link_key;
 mod local_time;
 mod logging;
 mod mistake;
 mod output;
 mod room;
 mod send;
+mod serve;
 mod signal;
 mod token;
 mod visit;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
     };
     let result = match command_line.verb {
         Verb::Dev(arguments) => dev::run(&arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::LinkKey(arguments) => link_key::run(&arguments),
         Verb::Chat(arguments) => chat::run(&arguments),
         Verb::Send(arguments) => send::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),

@@ -44,6 +44,7 @@ counters! {
     deliveries_late "Frames and answers of the router for connections that were gone.",
     link_ups "Links that came up.",
     link_downs "Links that went down.",
+    links_silent "Of those: the router was not heard of for 3 s.",
 }
 
 /// A count for each code.

@@ -1,9 +1,11 @@
 //! The shard's end of the link to the router.
 //!
-//! One router; more come with the placement of users. Down: sessions stay, answers and events do not come (a gateway
-//! that has lost its router delivers nothing, for want of anything to deliver, so the three seconds of that promise are
-//! kept from the first), what clients ask for is left with the driver, and new sessions wait for the link or for their
-//! deadline. Up: a hello each way, then every session is opened (again), at most [`OPENS_IN_FLIGHT_MAX`] unanswered.
+//! One router; more come with the placement of users. Down: sessions stay, answers and events do not come, what clients
+//! ask for is left with the driver, and new sessions wait for the link or for their deadline. Up: a hello each way, then
+//! every session is opened (again), at most [`OPENS_IN_FLIGHT_MAX`] unanswered.
+//!
+//! Invariant: once the router was not heard of for [`protocol::link::LINK_SILENCE_MAX`] nothing of it is delivered on this link any more,
+//! also not what waits in a queue: the link is down, whether a timer or the late batch itself finds it out.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -12,11 +14,11 @@ use protocol::codes::Code;
 use protocol::ids::StoreIncarnation;
 use protocol::limits::FRAME_SIZE_MAX;
 use protocol::link::{
-    ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage,
+    ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, LinkError, Pulse, RouterHello, RouterMessage,
     SessionOpen,
 };
 use protocol::server::Phase;
-use protocol::time::Now;
+use protocol::time::{Instant, Now};
 
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
@@ -29,6 +31,8 @@ pub const OPENS_IN_FLIGHT_MAX: u32 = 1024;
 pub(crate) struct RouterLink {
     end: LinkEnd,
     state: State,
+    /// Of the link that is up, or was up last.
+    pulse: Pulse,
     /// New sessions to be opened, in order. Empty while the link is not ready.
     openings: VecDeque<ConnectionId>,
     /// The slot with which opening again goes on.
@@ -52,6 +56,7 @@ impl RouterLink {
         RouterLink {
             end: LinkEnd::default(),
             state: State::Down,
+            pulse: Pulse::new(Instant::default()),
             openings: VecDeque::new(),
             reopen_next: 0,
             waiting: VecDeque::new(),
@@ -63,9 +68,14 @@ impl RouterLink {
         matches!(self.state, State::Ready(_))
     }
 
-    pub(crate) fn up(&mut self, config: &ShardConfig) {
-        assert!(matches!(self.state, State::Down), "a link comes up once, and goes down before it comes up again");
+    pub(crate) fn is_up(&self) -> bool {
+        !matches!(self.state, State::Down)
+    }
+
+    pub(crate) fn up(&mut self, now: Now, config: &ShardConfig) {
+        assert!(!self.is_up(), "a link comes up once, and goes down before it comes up again");
         self.state = State::Greeting;
+        self.pulse = Pulse::new(now.monotonic);
         let hello = GatewayHello {
             version: LINK_VERSION,
             gateway_id: config.gateway_id,
@@ -76,7 +86,7 @@ impl RouterLink {
     }
 
     pub(crate) fn down(&mut self, connections: &mut Connections) {
-        if matches!(self.state, State::Down) {
+        if !self.is_up() {
             return;
         }
         self.state = State::Down;
@@ -94,9 +104,14 @@ impl RouterLink {
         batch: &[u8],
         connections: &mut Connections,
     ) -> Result<(), LinkError> {
-        if matches!(self.state, State::Down) {
+        if !self.is_up() {
             return Err(LinkError::HelloExpected);
         }
+        if self.pulse.is_silent(now.monotonic) {
+            self.fall_silent(connections);
+            return Err(LinkError::Silent);
+        }
+        self.pulse.heard(now.monotonic);
         let mut state = self.state;
         let mut is_read = Ok(());
         let is_valid = self.end.handle_batch_of_router(batch, |end, message| {
@@ -113,6 +128,27 @@ impl RouterLink {
         }
         self.release_waiting(connections);
         Ok(())
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.is_up().then(|| self.pulse.next_at())
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now, connections: &mut Connections) {
+        if !self.is_up() {
+            return;
+        }
+        if self.pulse.is_silent(now.monotonic) {
+            self.fall_silent(connections);
+        } else if self.pulse.is_due(now.monotonic) {
+            self.end.beat();
+        }
+    }
+
+    fn fall_silent(&mut self, connections: &mut Connections) {
+        connections.counters.links_silent += 1;
+        self.down(connections);
     }
 
     /// Whether a frame of this size can be forwarded now.

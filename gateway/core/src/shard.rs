@@ -215,17 +215,17 @@ impl Shard {
     }
 
     /// The link to the router came up or went down. Down may be said twice.
-    pub fn handle_link(&mut self, _now: Now, event: LinkEvent) {
+    pub fn handle_link(&mut self, now: Now, event: LinkEvent) {
         match event {
             LinkEvent::Up => {
                 self.connections.counters.link_ups += 1;
-                self.link.up(&self.connections.config);
+                self.link.up(now, &self.connections.config);
             }
             LinkEvent::Down => self.link.down(&mut self.connections),
         }
     }
 
-    /// A batch from the router. After an error the link is down for the shard; the shell drops it and makes a new one.
+    /// A batch from the router. After an error the link is down for the shard, as [`Self::has_link`] says too.
     pub fn handle_link_batch(&mut self, now: Now, batch: &[u8]) -> Result<(), LinkError> {
         self.link.handle_batch(now, batch, &mut self.connections)
     }
@@ -237,6 +237,7 @@ impl Shard {
 
     /// The time of [`Self::poll_timeout`] has come. Too early does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.link.handle_timeout(now, &mut self.connections);
         self.connections.expire_handshakes(now);
         self.sweep.run(now, &mut self.connections);
     }
@@ -263,11 +264,17 @@ impl Shard {
         self.link.poll_batch(&mut self.connections)
     }
 
-    /// When to call [`Self::handle_timeout`]. `None` without connections.
+    /// When to call [`Self::handle_timeout`]. `None` without link and connections.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let handshake = self.connections.handshakes.first().map(|first| first.deadline);
         let sweep = (self.connections.slab.count() > 0).then(|| self.sweep.next_at());
-        handshake.into_iter().chain(sweep).min()
+        [handshake, sweep, self.link.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Whether the link is up. When it is down without [`LinkEvent::Down`], because the router was not heard of or broke
+    /// the rules, the shell drops it and makes a new one.
+    pub fn has_link(&self) -> bool {
+        self.link.is_up()
     }
 
     /// Whether new sessions are served: the link is up and both ends have said hello.

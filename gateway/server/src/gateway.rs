@@ -24,7 +24,7 @@ use crate::monoio_driver::ShardThread;
 use crate::published::Published;
 use crate::shard_loop::ShardLoop;
 use crate::shard_port::ShardPort;
-use protocol_shell::LinkTransport;
+use protocol_shell::LinkSource;
 
 /// Handle of the threads: one that accepts, one shard, one that checks tokens.
 pub struct Gateway {
@@ -82,10 +82,10 @@ impl Gateway {
         config: GatewayConfig,
         tls: TlsServer,
         verifier: TokenVerifier,
-        link: LinkTransport,
+        links: LinkSource,
     ) -> Result<Gateway, StartError> {
         let shard_config = config.shard.clone();
-        Gateway::start_with(config, tls, verifier, link, || Shard::new(shard_config))
+        Gateway::start_with(config, tls, verifier, links, || Shard::new(shard_config))
     }
 
     /// The same with a shard of another kind, which is made on its thread.
@@ -93,7 +93,7 @@ impl Gateway {
         config: GatewayConfig,
         tls: TlsServer,
         verifier: TokenVerifier,
-        link: LinkTransport,
+        links: LinkSource,
         make_shard: impl FnOnce() -> S + Send + 'static,
     ) -> Result<Gateway, StartError> {
         config.check().map_err(StartError::Config)?;
@@ -109,7 +109,7 @@ impl Gateway {
             Authenticator::spawn(verifier, bell.clone()).map_err(StartError::Resources)?;
 
         let thread = ShardThread { driver: driver.driver, sockets, post, drain: drain.clone() };
-        let link = LinkPort::new(link, Waker::from(bell.clone()));
+        let link = LinkPort::new(links, Waker::from(bell.clone()));
         let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::default()));
         let shard_published = published.clone();
         let shard = thread::Builder::new()
@@ -126,8 +126,6 @@ impl Gateway {
                 ))
             })
             .map_err(StartError::Resources)?;
-        // What came over the link before the shard could listen for it.
-        bell.ring();
         let acceptor =
             Acceptor::spawn(listener, sender, bell.clone(), metrics.clone()).map_err(StartError::Resources)?;
         tracing::info!(%address, "{driver}");

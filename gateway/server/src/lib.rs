@@ -1,7 +1,7 @@
 //! The shell of the gateway: sockets, clocks, threads and drivers around shards that know none of them.
 //!
-//! Nothing here knows the router tier or a store: a gateway meets the router through the batches of a
-//! [`protocol_shell::LinkTransport`].
+//! Nothing here knows the router tier or a store: a gateway meets the router through the links of a
+//! [`protocol_shell::LinkSource`].
 
 mod acceptor;
 mod access_token;

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use gateway_core::{CloseCause, ConnectionId, LinkEvent, Peer, Refusal};
+use gateway_core::{CloseCause, ConnectionId, Peer, Refusal};
 use gateway_transport::TlsServer;
 use protocol::time::Instant;
 
@@ -126,7 +126,7 @@ impl<S: ShardPort> ShardLoop<S> {
     /// Before anything else.
     pub(crate) fn start(&mut self) {
         let now = clock::now();
-        self.shard.handle_link(now, LinkEvent::Up);
+        self.link.connect(now, &mut self.shard);
         self.end_turn(now);
     }
 
@@ -230,12 +230,13 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// Another thread has rung: verdicts, batches of the link.
+    /// Another thread has rung: verdicts, links, batches of the link.
     pub(crate) fn rung(&mut self) {
         let now = clock::now();
         while let Some(verdict) = self.authenticator.next_verdict() {
             self.authenticated(now, verdict);
         }
+        self.link.connect(now, &mut self.shard);
         self.link.receive(now, &mut self.shard);
         self.end_turn(now);
     }
@@ -256,6 +257,7 @@ impl<S: ShardPort> ShardLoop<S> {
         if self.shard.poll_timeout().is_some_and(|deadline| deadline <= now.monotonic) {
             self.shard.handle_timeout(now);
         }
+        self.link.connect(now, &mut self.shard);
         self.sweep_torn(now);
         self.sweep_closing(now);
         self.published.set_counters(self.shard.counters());

@@ -65,6 +65,7 @@ pub trait ShardPort {
     fn poll_batch(&mut self) -> Option<Vec<u8>>;
     fn poll_timeout(&self) -> Option<Instant>;
     fn frame<'a>(&'a self, frame: &'a Self::Frame) -> [&'a [u8]; 3];
+    fn has_link(&self) -> bool;
     fn is_ready(&self) -> bool;
     fn counters(&self) -> &ShardCounters;
 }
@@ -131,6 +132,10 @@ impl ShardPort for Shard {
 
     fn frame<'a>(&'a self, frame: &'a FrameRef) -> [&'a [u8]; 3] {
         self.frame(frame)
+    }
+
+    fn has_link(&self) -> bool {
+        self.has_link()
     }
 
     fn is_ready(&self) -> bool {

@@ -3,6 +3,8 @@
 
 pub mod clock;
 mod link_queue;
+mod link_source;
 pub mod random;
 
 pub use link_queue::{BatchReceiver, BatchSender, LINK_BATCHES_MAX, LinkClosed, LinkTransport};
+pub use link_source::LinkSource;

@@ -77,6 +77,16 @@ impl BatchSender {
         Poll::Pending
     }
 
+    /// Ready when the other end is gone. It takes the place of a [`Self::poll_room`] that waits.
+    pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<LinkClosed> {
+        let mut queue = self.0.lock();
+        if queue.is_closed {
+            return Poll::Ready(LinkClosed);
+        }
+        queue.waiting_sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Queues a batch. Only after [`Self::poll_room`] was ready, once.
     pub fn send(&mut self, batch: Vec<u8>) -> Result<(), LinkClosed> {
         let mut queue = self.0.lock();
@@ -169,6 +179,18 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 2);
         assert_eq!(near.sender.poll_room(&mut context), Poll::Ready(Ok(())));
         assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![2])));
+    }
+
+    #[test]
+    fn who_has_nothing_to_send_can_wait_for_the_end() {
+        let (mut near, far) = LinkTransport::pair(2);
+        let count = Arc::new(WakeCount::default());
+        let waker = Waker::from(count.clone());
+        let mut context = Context::from_waker(&waker);
+        assert_eq!(near.sender.poll_closed(&mut context), Poll::Pending);
+        drop(far);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(near.sender.poll_closed(&mut context), Poll::Ready(LinkClosed));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum LinkError {
     CreditsOverflow,
     /// Something else than a hello of this version first, or a second hello.
     HelloExpected,
+    /// Nothing has come for [`super::LINK_SILENCE_MAX`].
+    Silent,
 }
 
 impl fmt::Display for LinkError {
@@ -36,6 +38,7 @@ impl fmt::Display for LinkError {
             LinkError::WrongDirection => "the other end of the link sent a message of the wrong direction",
             LinkError::CreditsOverflow => "the other end of the link returned more credits than it was given",
             LinkError::HelloExpected => "the other end of the link did not begin with one hello of this version",
+            LinkError::Silent => "the other end of the link was not heard of for 3 s",
         })
     }
 }
@@ -52,6 +55,8 @@ pub struct LinkEnd {
     credits_bytes: u64,
     /// Finished with here and not yet paid back.
     owed_bytes: u64,
+    /// A batch is to leave, also an empty one.
+    must_beat: bool,
     builder: BatchBuilder,
     ready: VecDeque<Vec<u8>>,
 }
@@ -61,6 +66,7 @@ impl Default for LinkEnd {
         LinkEnd {
             credits_bytes: LINK_WINDOW_BYTES,
             owed_bytes: 0,
+            must_beat: false,
             builder: BatchBuilder::new(),
             ready: VecDeque::new(),
         }
@@ -74,6 +80,7 @@ impl LinkEnd {
         self.ready.clear();
         self.credits_bytes = LINK_WINDOW_BYTES;
         self.owed_bytes = 0;
+        self.must_beat = false;
     }
 
     /// What a message with a frame of this size costs.
@@ -134,9 +141,15 @@ impl LinkEnd {
         }
     }
 
+    /// The other end is to hear of this one: a batch leaves, an empty one where there is nothing to send.
+    pub fn beat(&mut self) {
+        self.must_beat = true;
+    }
+
     /// The next batch for the other end; `None` when there is nothing to send.
     pub fn poll_batch(&mut self) -> Option<Vec<u8>> {
-        if self.ready.is_empty() && !self.builder.is_empty() {
+        let must_beat = core::mem::take(&mut self.must_beat);
+        if self.ready.is_empty() && (must_beat || !self.builder.is_empty()) {
             return Some(self.builder.finish());
         }
         self.ready.pop_front()
@@ -252,6 +265,21 @@ mod tests {
         router.release(LINK_WINDOW_BYTES / 8);
         let credits = router.poll_batch().expect("credits are due");
         assert_eq!(gateway.handle_batch_of_router(&credits, |_, _| {}), Err(LinkError::CreditsOverflow));
+    }
+
+    #[test]
+    fn a_beat_is_one_batch_and_nothing_to_handle() {
+        let (mut gateway, mut router) = (LinkEnd::default(), LinkEnd::default());
+        gateway.beat();
+        let beat = gateway.poll_batch().expect("a beat is due");
+        assert_eq!(gateway.poll_batch(), None);
+        assert_eq!(router.handle_batch_of_gateway(&beat, |_, _| panic!("it says nothing")), Ok(()));
+        gateway.send_to_router(&request(b"x")).expect("the window is open");
+        gateway.beat();
+        assert_eq!(deliver(&mut gateway, &mut router), [b"x"], "what is sent anyway is beat enough");
+        gateway.beat();
+        gateway.reset();
+        assert_eq!(gateway.poll_batch(), None);
     }
 
     #[test]

@@ -1,49 +1,18 @@
 //! What `dev` says on standard output: what runs where, and what to type next.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use gateway_server::DriverPick;
-use router_server::OpeningProgress;
 
 use crate::binary;
 use crate::command_line::DEFAULT_DATA_DIR;
 use crate::data_dir::DataDir;
 
-/// A start that is quicker than this shows no progress.
-const QUIET: Duration = Duration::from_millis(500);
-
 pub(super) struct Addresses {
     pub(super) native: SocketAddr,
     pub(super) http: SocketAddr,
     pub(super) admin: SocketAddr,
-}
-
-/// How far the store is, on a terminal in place and elsewhere now and then.
-pub(super) struct Progress {
-    shown: Instant,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Progress { shown: Instant::now() }
-    }
-}
-
-impl Progress {
-    pub(super) fn show(&mut self, progress: &OpeningProgress) {
-        if self.shown.elapsed() < QUIET {
-            return;
-        }
-        self.shown = Instant::now();
-        let end = if std::io::stderr().is_terminal() { "\r" } else { "\n" };
-        let OpeningProgress { records_read, segments_read, segments_total } = progress;
-        let line =
-            format!("opening the store: segment {segments_read} of {segments_total}, {records_read} records{end}");
-        // Nobody is left to be told when standard error is closed.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
 }
 
 pub(super) fn print(data_dir: &DataDir, addresses: &Addresses, driver: &DriverPick) {

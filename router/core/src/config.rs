@@ -85,5 +85,6 @@ counters! {
     takeovers "Conversations whose tail was written anew after a former owner.",
     holes_voided "Places that a takeover filled with voids.",
     refused "Requests refused.",
+    links_silent "Links given up because the gateway was not heard of for 3 s.",
     store_retries "Requests of the store that failed and were repeated.",
 }

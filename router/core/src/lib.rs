@@ -22,4 +22,4 @@ mod user;
 
 pub use config::{RouterConfig, RouterCounters};
 pub use links::LinkId;
-pub use router::{Action, Router};
+pub use router::{Action, DropCause, Router};

@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::ids::{UserId, UserSeq};
-use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, RouterMessage};
+use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
+use protocol::time::Instant;
 
 use crate::mail::SessionRef;
 
@@ -22,6 +23,7 @@ pub(crate) struct PushTemplate {
 
 pub(crate) struct Link {
     pub(crate) end: LinkEnd,
+    pub(crate) pulse: Pulse,
     pub(crate) is_greeted: bool,
     /// Every session that was opened, with its user.
     pub(crate) sessions: BTreeMap<ConnectionKey, SessionRef>,
@@ -40,9 +42,10 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn up(&mut self, link: LinkId) {
+    pub(crate) fn up(&mut self, now: Instant, link: LinkId) {
         let fresh = Link {
             end: LinkEnd::default(),
+            pulse: Pulse::new(now),
             is_greeted: false,
             sessions: BTreeMap::new(),
             open_fanout: None,
@@ -56,6 +59,21 @@ impl Links {
     /// The sessions that were on it.
     pub(crate) fn down(&mut self, link: LinkId) -> Vec<SessionRef> {
         self.links.remove(&link).map(|link| link.sessions.into_values().collect()).unwrap_or_default()
+    }
+
+    /// When to call [`Links::beat`].
+    pub(crate) fn next_beat(&self) -> Option<Instant> {
+        self.links.values().map(|link| link.pulse.next_at()).min()
+    }
+
+    /// Lets every gateway hear of this router. Those that were not heard of for too long.
+    pub(crate) fn beat(&mut self, now: Instant) -> Vec<LinkId> {
+        for link in self.links.values_mut() {
+            if link.pulse.is_due(now) {
+                link.end.beat();
+            }
+        }
+        self.links.iter().filter(|(_, link)| link.pulse.is_silent(now)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn session(&self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {

@@ -35,11 +35,22 @@ pub enum Action {
         /// What is asked.
         request: Request,
     },
-    /// Drop a link: its gateway does not take what it is sent.
+    /// Drop a link.
     DropLink {
         /// Which link. `handle_link_down` follows.
         link: LinkId,
+        /// Why.
+        cause: DropCause,
     },
+}
+
+/// Why a link is dropped. The gateway makes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropCause {
+    /// Its gateway does not take what it is sent.
+    Backlog,
+    /// Its gateway was not heard of for [`protocol::link::LINK_SILENCE_MAX`].
+    Silence,
 }
 
 /// Conversation owners, user owners and links of one router process.
@@ -75,7 +86,7 @@ impl Router {
     /// A gateway shard has connected.
     pub fn handle_link_up(&mut self, now: Now, link: LinkId) {
         self.context.now = now;
-        self.context.links.up(link);
+        self.context.links.up(now.monotonic, link);
     }
 
     /// A batch has come. On an error the shell drops the link and calls [`Router::handle_link_down`].
@@ -96,6 +107,7 @@ impl Router {
         });
         let entry = self.context.links.links.get_mut(&link).expect("it was there when the batch began");
         entry.end = end;
+        entry.pulse.heard(now.monotonic);
         entry.drain_backlog();
         let starved = core::mem::take(&mut entry.starved);
         handled?;
@@ -150,6 +162,10 @@ impl Router {
     /// The time that [`Router::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
         self.context.now = now;
+        for link in self.context.links.beat(now.monotonic) {
+            self.context.counters.links_silent += 1;
+            self.actions.push_back(Action::DropLink { link, cause: DropCause::Silence });
+        }
         while let Some((token, request)) = self.context.store.due(now.monotonic) {
             self.context.submitted.push_back((token, request));
         }
@@ -169,7 +185,7 @@ impl Router {
     /// When to call [`Router::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.context.store.next_due()].into_iter().flatten().min()
+        [timer, self.context.store.next_due(), self.context.links.next_beat()].into_iter().flatten().min()
     }
 
     /// Counts since the start.
@@ -394,7 +410,7 @@ impl Router {
                 self.actions.push_back(Action::SendBatch { link: id, batch });
             }
             if link.backlog_bytes() > self.context.config.link_backlog_bytes_max {
-                self.actions.push_back(Action::DropLink { link: id });
+                self.actions.push_back(Action::DropLink { link: id, cause: DropCause::Backlog });
             }
         }
     }

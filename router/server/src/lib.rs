@@ -15,5 +15,5 @@ mod wiretap;
 pub use embedded::StoreConfig;
 pub use published::Published;
 pub use router_core::{RouterConfig, RouterCounters};
-pub use server::{Ended, RouterServer, StartError, UserError};
+pub use server::{Ended, LinkGate, NotLetIn, RouterServer, StartError, UserError};
 pub use storage_embedded::OpeningProgress;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::ids::Realm;
 use protocol::time::{Instant, Now};
 use protocol_shell::{LinkTransport, clock};
-use router_core::{Action, LinkId, Router, RouterConfig};
+use router_core::{Action, DropCause, LinkId, Router, RouterConfig};
 use storage_api::{Request, Response, StoreError, StoreToken, UserRow};
 use storage_embedded::StoreEvent;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +25,9 @@ pub(crate) type UserReply = oneshot::Sender<Result<UserRow, StoreError>>;
 
 /// What the thread is told by its handle.
 pub(crate) enum Command {
+    /// A gateway shard has connected.
+    Link(LinkTransport),
+    /// The user with this handle is wanted.
     EnsureUser { realm: Realm, handle: String, reply: UserReply },
 }
 
@@ -32,6 +35,7 @@ pub(crate) struct RouterLoop {
     router: Router,
     store: EmbeddedExecutor,
     links: BTreeMap<LinkId, LinkPort>,
+    links_named: u64,
     commands: mpsc::Receiver<Command>,
     bell: Bell,
     published: Arc<Published>,
@@ -44,19 +48,17 @@ impl RouterLoop {
     pub(crate) fn new(
         config: RouterConfig,
         mut store: EmbeddedExecutor,
-        links: Vec<LinkTransport>,
         commands: mpsc::Receiver<Command>,
         bell: Bell,
         published: Arc<Published>,
     ) -> RouterLoop {
         let traits = store.store().traits();
         published.set_read_only(store.store().is_read_only());
-        published.set_links(links.len());
-        let links = links.into_iter().zip(1..).map(|(link, id)| (LinkId(id), LinkPort::new(link))).collect();
         RouterLoop {
             router: Router::new(config, traits),
             store,
-            links,
+            links: BTreeMap::new(),
+            links_named: 0,
             commands,
             bell,
             published,
@@ -69,11 +71,6 @@ impl RouterLoop {
     pub(crate) async fn run(mut self) -> Ended {
         let now = clock::now();
         self.router.handle_start(now);
-        for id in self.links.keys() {
-            self.router.handle_link_up(now, *id);
-        }
-        // Links may hold batches already, for which nobody has rung.
-        self.bell.ring();
         let mut is_stopping = false;
         self.act(now);
         loop {
@@ -175,8 +172,12 @@ impl RouterLoop {
                     wiretap::request(token, &request);
                     self.store.request(now, token, request);
                 }
-                Action::DropLink { link } => {
-                    tracing::warn!(link = link.0, "a gateway does not take its answers; its link is built anew");
+                Action::DropLink { link, cause } => {
+                    let why = match cause {
+                        DropCause::Backlog => "a gateway does not take its answers; its link is given up",
+                        DropCause::Silence => "a gateway was not heard of for 3 s; its link is given up",
+                    };
+                    tracing::warn!(link = link.0, "{why}");
                     self.drop_link(now, link);
                 }
             }
@@ -215,7 +216,23 @@ impl RouterLoop {
     }
 
     fn command(&mut self, command: Command) {
-        let Command::EnsureUser { realm, handle, reply } = command;
+        match command {
+            Command::Link(transport) => self.take_link(transport),
+            Command::EnsureUser { realm, handle, reply } => self.ensure_user(realm, handle, reply),
+        }
+    }
+
+    /// What it holds already is received in the turn that follows.
+    fn take_link(&mut self, transport: LinkTransport) {
+        self.links_named += 1;
+        let link = LinkId(self.links_named);
+        self.links.insert(link, LinkPort::new(transport));
+        self.router.handle_link_up(clock::now(), link);
+        self.published.set_links(self.links.len());
+        tracing::info!(link = link.0, "a gateway has a link");
+    }
+
+    fn ensure_user(&mut self, realm: Realm, handle: String, reply: UserReply) {
         self.requests_of_shell += 1;
         let token = StoreToken(SHELL_TOKEN | self.requests_of_shell);
         self.replies.insert(token, reply);

@@ -22,6 +22,24 @@ use crate::router_loop::{Command, RouterLoop};
 /// Orders on their way to the thread; more of them wait at their callers.
 const COMMANDS_MAX: usize = 64;
 
+/// Lets gateways in, for as long as the router takes any. Cheap to clone; it does not keep the router from its end.
+#[derive(Clone)]
+pub struct LinkGate {
+    commands: mpsc::WeakSender<Command>,
+}
+
+/// The router has ended, or has its hands full: the link is dropped, and its gateway comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotLetIn;
+
+impl LinkGate {
+    /// Gives the router its end of a new link. Does not wait.
+    pub fn let_in(&self, link: LinkTransport) -> Result<(), NotLetIn> {
+        let commands = self.commands.upgrade().ok_or(NotLetIn)?;
+        commands.try_send(Command::Link(link)).map_err(|_| NotLetIn)
+    }
+}
+
 /// Handle of the router's thread.
 pub struct RouterServer {
     commands: mpsc::Sender<Command>,
@@ -64,14 +82,13 @@ pub enum UserError {
 }
 
 impl RouterServer {
-    /// Opens the store, which reads all of its log and says how far it is, and starts the thread with these links.
+    /// Opens the store, which reads all of its log and says how far it is, and starts the thread.
     ///
     /// `config.epoch` and `config.router_incarnation` are not used: the store names the epoch that comes next, and the
     /// incarnation is drawn.
     pub fn start(
         config: RouterConfig,
         store: &StoreConfig,
-        links: Vec<LinkTransport>,
         on_progress: impl FnMut(OpeningProgress),
     ) -> Result<RouterServer, StartError> {
         let runtime = Builder::new_current_thread().enable_time().build().map_err(StartError::Resources)?;
@@ -81,12 +98,17 @@ impl RouterServer {
             RouterConfig { epoch: executor.store().next_epoch(), router_incarnation: random::number(), ..config };
         let published = Arc::new(Published::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        let router_loop = RouterLoop::new(config, executor, links, received, bell, published.clone());
+        let router_loop = RouterLoop::new(config, executor, received, bell, published.clone());
         let thread = thread::Builder::new()
             .name("router".to_owned())
             .spawn(move || run(&runtime, router_loop))
             .map_err(StartError::Resources)?;
         Ok(RouterServer { commands, published, thread })
+    }
+
+    /// Where gateways come in.
+    pub fn gate(&self) -> LinkGate {
+        LinkGate { commands: self.commands.downgrade() }
     }
 
     /// The user with this handle, made if need be.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::ids::{DeviceGeneration, DeviceId, Realm, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterMessage, SessionOpen};
 use protocol_shell::{LINK_BATCHES_MAX, LinkTransport};
-use router_server::{Ended, RouterConfig, RouterServer, StartError, StoreConfig};
+use router_server::{Ended, NotLetIn, RouterConfig, RouterServer, StartError, StoreConfig};
 use storage_log::FolderError;
 
 const REALM: Realm = Realm(1);
@@ -31,7 +31,8 @@ impl Drop for TemporaryFolder {
 fn start(folder: &Path) -> Result<(RouterServer, Gateway), StartError> {
     let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
     let store = StoreConfig { segment_bytes: 1 << 20, disk_low_bytes: 0, ..StoreConfig::new(folder.to_owned()) };
-    let server = RouterServer::start(RouterConfig::default(), &store, vec![far], |_| {})?;
+    let server = RouterServer::start(RouterConfig::default(), &store, |_| {})?;
+    assert_eq!(server.gate().let_in(far), Ok(()));
     Ok((server, Gateway { end: LinkEnd::default(), link: near }))
 }
 
@@ -96,6 +97,31 @@ impl Gateway {
     }
 }
 
+fn wait_for_links(server: &RouterServer, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while server.published().links() != count {
+        assert!(Instant::now() < deadline, "{} links instead of {count}", server.published().links());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn gateways_come_and_go_while_the_router_runs_and_none_comes_after_it() {
+    let folder = TemporaryFolder::new("gate");
+    let (server, first) = start(&folder.0).expect("the folder is ours");
+    let gate = server.gate();
+    let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+    assert_eq!(gate.let_in(far), Ok(()));
+    wait_for_links(&server, 2);
+    drop(first);
+    wait_for_links(&server, 1);
+    let alice = server.ensure_user(REALM, "alice").expect("a healthy store").id;
+    Gateway { end: LinkEnd::default(), link: near }.open_session(alice);
+    assert_eq!(server.stop(), Ended::Stopped);
+    let (_near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+    assert_eq!(gate.let_in(far), Err(NotLetIn));
+}
+
 #[test]
 fn a_restart_keeps_users_and_gives_later_sessions_higher_ids() {
     let folder = TemporaryFolder::new("restart");
@@ -129,12 +155,9 @@ fn a_folder_in_use_is_refused_and_says_by_whom() {
 fn a_gateway_that_breaks_the_rules_loses_its_link_and_nothing_else() {
     let folder = TemporaryFolder::new("rules");
     let (server, mut gateway) = start(&folder.0).expect("the folder is ours");
+    wait_for_links(&server, 1);
     gateway.link.sender.send(b"no batch at all".to_vec()).expect("the router lives");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while server.published().links() > 0 && Instant::now() < deadline {
-        std::thread::yield_now();
-    }
-    assert_eq!(server.published().links(), 0);
+    wait_for_links(&server, 0);
     assert!(server.ensure_user(REALM, "bob").is_ok());
     assert_eq!(server.stop(), Ended::Stopped);
 }

@@ -9,15 +9,19 @@ use gateway_core::{
 };
 use protocol::ids::UserId;
 use protocol::limits::FRAME_PREFIX_SIZE;
+use protocol::link::LinkError;
 use protocol::time::{Instant, Now, WallTime};
 
 use crate::network::{End, Happening, WireId};
 use crate::process::{Input, ProcessId, Surroundings};
+use crate::promise::{Broken, Promise};
 
 /// Batches under way to the router before the shell stops taking more from the shard.
 const LINK_BATCHES_MAX: usize = 4;
 /// Between two attempts to reach the router.
 const DIAL_AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// A gateway delivers nothing of a router that it has not heard of for so long.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Clients are heard of so often, so that a half-open connection is found within a seed.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -34,6 +38,10 @@ pub struct GatewayHost {
     sockets: BTreeMap<WireId, Socket>,
     wires_by_connection: BTreeMap<ConnectionId, WireId>,
     link: Option<WireId>,
+    /// When the router was heard of last, by true time.
+    heard_at: Instant,
+    /// How long it was not heard of when this turn began. What this turn has collected may be as old as that.
+    silence: Duration,
 }
 
 /// What a client shows to be somebody.
@@ -61,6 +69,8 @@ impl GatewayHost {
             sockets: BTreeMap::new(),
             wires_by_connection: BTreeMap::new(),
             link: None,
+            heard_at: Instant::default(),
+            silence: Duration::ZERO,
         }
     }
 
@@ -71,6 +81,7 @@ impl GatewayHost {
 
     /// One turn.
     pub fn turn(&mut self, now: Now, inputs: Vec<Input>, around: &mut Surroundings<'_>) {
+        self.silence = around.at.since(self.heard_at);
         for input in inputs {
             self.take(now, input, around);
         }
@@ -78,6 +89,9 @@ impl GatewayHost {
             self.shard.handle_timeout(now);
         }
         while self.drain(now, around) {}
+        if self.link.is_some() && !self.shard.has_link() {
+            self.drop_link(around);
+        }
         self.send_batches(around);
     }
 
@@ -87,6 +101,7 @@ impl GatewayHost {
             Input::Authenticated(connection, result) => self.shard.handle_authenticated(now, connection, result),
             Input::Wire(wire, Happening::Opened(End::Dialer)) => {
                 self.link = Some(wire);
+                (self.heard_at, self.silence) = (around.at, Duration::ZERO);
                 self.shard.handle_link(now, LinkEvent::Up);
             }
             Input::Wire(_, Happening::DialFailed) => around.later.push((DIAL_AGAIN_AFTER, Input::Dial)),
@@ -98,11 +113,7 @@ impl GatewayHost {
 
     fn take_of_link(&mut self, now: Now, wire: WireId, happening: Happening, around: &mut Surroundings<'_>) {
         match happening {
-            Happening::Received(batch) => {
-                if let Err(error) = self.shard.handle_link_batch(now, &batch) {
-                    panic!("the router broke a rule of the link: {error}");
-                }
-            }
+            Happening::Received(batch) => self.take_batch(now, &batch, around),
             Happening::Closed | Happening::Lost => {
                 self.link = None;
                 self.shard.handle_link(now, LinkEvent::Down);
@@ -110,6 +121,28 @@ impl GatewayHost {
             }
             Happening::Sent(_) => {}
             Happening::Opened(_) | Happening::DialFailed => unreachable!("{wire:?} was opened already"),
+        }
+    }
+
+    fn take_batch(&mut self, now: Now, batch: &[u8], around: &mut Surroundings<'_>) {
+        let sent_before = self.shard.counters().frames_sent;
+        match self.shard.handle_link_batch(now, batch) {
+            Ok(()) => self.heard_at = around.at,
+            Err(LinkError::Silent) => self.drop_link(around),
+            Err(error) => panic!("the router broke a rule of the link: {error}"),
+        }
+        if self.silence >= SILENCE_MAX && self.shard.counters().frames_sent > sent_before {
+            let silence = self.silence;
+            let what = format!("a gateway delivered something of a router that it had not heard of for {silence:?}");
+            around.judge(Err(Broken::new(Promise::P7, what)));
+        }
+    }
+
+    /// The shard has given it up.
+    fn drop_link(&mut self, around: &mut Surroundings<'_>) {
+        if let Some(link) = self.link.take() {
+            around.network.close(around.at, link, End::Dialer);
+            around.later.push((DIAL_AGAIN_AFTER, Input::Dial));
         }
     }
 

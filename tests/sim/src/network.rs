@@ -188,13 +188,6 @@ impl Network {
         }
     }
 
-    /// Whichever end does not know yet that the wire is cut learns it then: somebody beside us watches over it.
-    pub fn tell(&mut self, at: Instant, id: WireId) {
-        for end in [End::Dialer, End::Listener] {
-            self.steps.note(at, Step::Notice(id, end));
-        }
-    }
-
     /// Nothing that is sent from now on arrives before `until`, for this reason.
     pub fn stall(&mut self, id: WireId, until: Instant, fault: Fault) {
         if let Some(wire) = self.wires.get_mut(&id) {

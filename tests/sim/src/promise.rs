@@ -17,6 +17,8 @@ pub enum Promise {
     P5,
     /// Nothing reaches who is not a member.
     P6,
+    /// A gateway without its router for three seconds delivers nothing.
+    P7,
 }
 
 impl fmt::Display for Promise {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::ids::Epoch;
 use protocol::time::{Instant, Now};
-use router_core::{Action, LinkId, Router, RouterConfig, RouterCounters};
+use router_core::{Action, DropCause, LinkId, Router, RouterConfig, RouterCounters};
 use storage_api::StoreTraits;
 
 use crate::network::{End, Happening, WireId};
@@ -52,7 +52,7 @@ impl RouterHost {
         if self.router.poll_timeout().is_some_and(|at| at <= now.monotonic) {
             self.router.handle_timeout(now);
         }
-        self.drain(around);
+        self.drain(now, around);
     }
 
     fn take_of_link(&mut self, now: Now, wire: WireId, happening: Happening) {
@@ -80,7 +80,7 @@ impl RouterHost {
         }
     }
 
-    fn drain(&mut self, around: &mut Surroundings<'_>) {
+    fn drain(&mut self, now: Now, around: &mut Surroundings<'_>) {
         while let Some(action) = self.router.poll_action() {
             match action {
                 Action::SendBatch { link, batch } => {
@@ -89,7 +89,15 @@ impl RouterHost {
                     }
                 }
                 Action::Store { token, request } => around.submit(token, request),
-                Action::DropLink { link } => panic!("a gateway does not take what {link:?} brings"),
+                Action::DropLink { link, cause: DropCause::Silence } => {
+                    let wire = self.wire(link).expect("a link that was not dropped before");
+                    self.links.remove(&wire);
+                    around.network.close(around.at, wire, End::Listener);
+                    self.router.handle_link_down(now, link);
+                }
+                Action::DropLink { link, cause: DropCause::Backlog } => {
+                    panic!("a gateway does not take what {link:?} brings");
+                }
             }
         }
     }

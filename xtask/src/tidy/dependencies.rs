@@ -16,7 +16,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("redis", &["storage/redis"]),
     ("rustix", &["protocol/shell", "gateway/server", "router/server", "storage/log", "bench/*", TESTS]),
     ("scylla", &["storage/scylla"]),
-    ("tokio", &["router/server", "storage/scylla", "storage/redis", "client", "ringpost", TESTS, "xtask"]),
+    (
+        "tokio",
+        &["protocol/carrier", "router/server", "storage/scylla", "storage/redis", "client", "ringpost", TESTS, "xtask"],
+    ),
 ];
 
 /// The rule.

@@ -23,6 +23,7 @@ const TABLE: &[(&str, u8, May)] = &[
     ("protocol/wire", 0, Only(&[])),
     ("protocol", 0, Only(&["protocol/wire"])),
     ("protocol/shell", 0, Only(&["protocol"])),
+    ("protocol/carrier", 0, Only(&["protocol", "protocol/shell"])),
     ("gateway/core", 1, Only(&["protocol"])),
     ("gateway/ring", 1, Only(&[])),
     ("gateway/transport", 1, Only(&["protocol"])),

@@ -119,13 +119,15 @@ fn the_oldest_stranger_makes_room_for_the_newcomer() {
 }
 
 #[test]
-fn an_empty_shard_sleeps() {
-    let mut world = World::new();
+fn a_shard_without_connections_and_link_sleeps() {
+    let mut world = World::without_router(ShardConfig::default());
     assert_eq!(world.shard.poll_timeout(), None);
+    world.link_up();
     let connection = world.live(ALICE, PHONE);
     assert!(world.shard.poll_timeout().is_some());
     world.driver.end(world.now, &mut world.shard, connection, CloseCause::ByPeer);
     world.settle();
-    assert_eq!(world.shard.poll_timeout(), None);
     assert_eq!(world.router.farewells, [connection.into()]);
+    world.link_down();
+    assert_eq!(world.shard.poll_timeout(), None);
 }

@@ -6,7 +6,9 @@ use gateway_core::{CloseCause, LinkEvent, OPENS_IN_FLIGHT_MAX, ShardConfig};
 use protocol::codes::Code;
 use protocol::ids::{SessionId, StoreIncarnation, UserSeq};
 use protocol::limits::{BODY_SIZE_MAX, HANDSHAKE_TIMEOUT};
-use protocol::link::{ConnectionKey, LINK_WINDOW_BYTES, LinkError, RouterHello, RouterMessage};
+use protocol::link::{
+    ConnectionKey, LINK_HEARTBEAT_INTERVAL, LINK_SILENCE_MAX, LINK_WINDOW_BYTES, LinkError, RouterHello, RouterMessage,
+};
 
 use crate::support::frames::{self, Hello, ServerFrame};
 use crate::support::{ALICE, BOB, LAPTOP, PHONE, World};
@@ -290,6 +292,60 @@ fn a_router_that_breaks_the_rules_loses_its_link_and_no_session() {
     assert_eq!(world.shard.handle_link_batch(world.now, b"garbage"), Err(LinkError::HelloExpected), "it is down");
     world.shard.handle_link(world.now, LinkEvent::Up);
     assert_eq!(world.shard.handle_link_batch(world.now, b"garbage"), Err(LinkError::Invalid));
+}
+
+#[test]
+fn a_link_with_nothing_to_say_beats_and_is_kept() {
+    let mut world = World::new();
+    let connection = world.live(ALICE, PHONE);
+    for _ in 0..10 {
+        world.wait(LINK_SILENCE_MAX);
+        world.send(connection, &frames::ping());
+    }
+    assert!(world.shard.is_ready());
+    assert_eq!((world.shard.counters().link_ups, world.shard.counters().link_downs), (1, 0));
+}
+
+#[test]
+fn a_router_that_was_not_heard_of_for_three_seconds_delivers_nothing() {
+    let deliver = |world: &mut World, connection| {
+        let frame = frames::push(UserSeq(101));
+        let message = RouterMessage::Deliver { connection, user_seq_last: UserSeq(101), frame: &frame };
+        world.router.end.send_to_gateway(&message).expect("the window is open");
+        world.router.end.poll_batch().expect("it was just put in")
+    };
+    for (silence, is_delivered) in [(LINK_SILENCE_MAX - Duration::from_millis(1), true), (LINK_SILENCE_MAX, false)] {
+        let mut world = World::new();
+        let connection = world.live(ALICE, PHONE);
+        let batch = deliver(&mut world, connection.into());
+        // The process stands still while the batch waits in a queue: no timer has run before it is taken.
+        world.now.monotonic = world.now.monotonic + silence;
+        let result = world.shard.handle_link_batch(world.now, &batch);
+        assert_eq!(result, if is_delivered { Ok(()) } else { Err(LinkError::Silent) });
+        assert_eq!(world.shard.has_link(), is_delivered);
+        world.driver.drain(world.now, &mut world.shard);
+        assert_eq!(world.read(connection) == [ServerFrame::Push(UserSeq(101))], is_delivered);
+    }
+}
+
+#[test]
+fn a_silent_router_loses_its_link_by_the_clock_and_no_session() {
+    let mut world = World::new();
+    let connection = world.live(ALICE, PHONE);
+    let start = world.now.monotonic;
+    while world.shard.has_link() {
+        let due = world.shard.poll_timeout().expect("a link has deadlines");
+        world.now.monotonic = due;
+        world.shard.handle_timeout(world.now);
+        // Its beats are sent and never answered.
+        while world.shard.poll_batch().is_some() {}
+    }
+    assert_eq!(world.now.monotonic.since(start), LINK_SILENCE_MAX);
+    assert!(LINK_SILENCE_MAX >= 2 * LINK_HEARTBEAT_INTERVAL, "one late beat is no silence");
+    assert_eq!((world.shard.counters().link_downs, world.shard.counters().links_silent), (1, 1));
+    world.link_down();
+    world.link_up();
+    assert_eq!(world.read(connection), [ServerFrame::Resend]);
 }
 
 #[test]

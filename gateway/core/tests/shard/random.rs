@@ -4,6 +4,8 @@
 //! Router (and the assertions of its support): requests come once, in order, from open sessions only. In the end
 //! everything that was held has left, router and driver agree on who is there, and the counters add up.
 
+mod fired;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +15,12 @@ use gateway_core::{AuthRefusal, CloseCause, ConnectionId, Identity, LinkEvent, P
 use protocol::codes::Code;
 use protocol::ids::{DeviceId, UserId, UserSeq};
 use protocol::limits::BODY_SIZE_MAX;
-use protocol::link::{ConnectionKey, RouterMessage};
+use protocol::link::{ConnectionKey, LINK_HEARTBEAT_INTERVAL, LinkEnd, LinkError, RouterMessage};
 
 use crate::support::World;
 use crate::support::frames::{self, Hello, ServerFrame};
 use crate::support::random::Random;
+use fired::Fired;
 
 const SEEDS: u64 = 2_000;
 const STEPS: u64 = 250;
@@ -38,42 +41,6 @@ fn whatever_happens_a_shard_keeps_its_promises() {
         fired.add(&counters);
     }
     fired.check();
-}
-
-/// What has happened over all lives, so that none of it is proven only in name.
-#[derive(Default)]
-struct Fired {
-    counts: BTreeMap<&'static str, u64>,
-}
-
-impl Fired {
-    fn add(&mut self, counters: &ShardCounters) {
-        let closes = counters.closes.rows().map(|(code, count)| (code.name(), count));
-        for (name, count) in counters.rows().map(|(name, _, count)| (name, count)).chain(closes) {
-            *self.counts.entry(name).or_default() += count;
-        }
-    }
-
-    fn check(&self) {
-        let codes = [
-            Code::DeviceRevoked,
-            Code::FrameInvalid,
-            Code::FrameTimeout,
-            Code::HeartbeatMissed,
-            Code::HelloExpected,
-            Code::HelloTimeout,
-            Code::Overloaded,
-            Code::Replaced,
-            Code::RouterUnavailable,
-            Code::SlowReader,
-            Code::TokenExpired,
-            Code::TokenInvalid,
-        ];
-        let counters = ["connections_refused", "deliveries_late", "fanouts", "frames_held", "sessions_reopened"];
-        for name in codes.map(Code::name).into_iter().chain(counters) {
-            assert!(self.counts.get(name).is_some_and(|count| *count >= 10), "{name} hardly ever happened");
-        }
-    }
 }
 
 /// What a client knows of itself.
@@ -306,9 +273,19 @@ impl Life {
         }
         for _ in 0..self.random.below(4) {
             if let Some(batch) = self.to_gateway.pop_front() {
-                assert_eq!(self.world.shard.handle_link_batch(self.world.now, &batch), Ok(()));
+                match self.world.shard.handle_link_batch(self.world.now, &batch) {
+                    Ok(()) => {}
+                    Err(LinkError::Silent) => return self.renew_link(),
+                    Err(error) => panic!("{error}"),
+                }
             }
         }
+    }
+
+    /// The shell drops a link that is down for the shard, and makes a new one.
+    fn renew_link(&mut self) {
+        self.toggle_link();
+        self.toggle_link();
     }
 
     fn toggle_link(&mut self) {
@@ -329,9 +306,30 @@ impl Life {
             1..4 => self.random.below(6_000),
             _ => self.random.below(500),
         });
-        let now = &mut self.world.now;
-        (now.monotonic, now.wall) = (now.monotonic + time, now.wall.plus(time));
-        self.world.shard.handle_timeout(*now);
+        // Either everybody is awake and the router beats, or this process sleeps.
+        let step = if self.random.one_in(4) { time } else { LINK_HEARTBEAT_INTERVAL };
+        let mut rest = time;
+        while !rest.is_zero() {
+            let passed = rest.min(step);
+            rest -= passed;
+            let now = &mut self.world.now;
+            (now.monotonic, now.wall) = (now.monotonic + passed, now.wall.plus(passed));
+            self.world.shard.handle_timeout(*now);
+            self.hear_beat();
+        }
+    }
+
+    fn hear_beat(&mut self) {
+        if !self.world.is_link_up {
+            return;
+        }
+        let mut router = LinkEnd::default();
+        router.beat();
+        let beat = router.poll_batch().expect("a beat is due");
+        if self.world.shard.handle_link_batch(self.world.now, &beat).is_err() {
+            assert!(!self.world.shard.has_link());
+            self.renew_link();
+        }
     }
 
     fn violate(&mut self) {

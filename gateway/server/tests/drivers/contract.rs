@@ -13,7 +13,7 @@ use gateway_server::GatewayConfig;
 use protocol::codes::Code;
 use protocol::frame;
 use protocol::limits::FRAME_SIZE_MAX;
-use protocol_shell::{LinkClosed, LinkTransport};
+use protocol_shell::{LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 
 #[test]
 fn frames_of_every_size_come_back() {
@@ -115,6 +115,24 @@ fn batches_cross_the_link_both_ways_and_its_end_is_noticed() {
         assert_eq!(client.receive().as_deref(), Some(&b"router hello"[..]));
         router.join().expect("it answered");
         assert_eq!(client.receive().as_deref(), Some(&b"link down"[..]));
+        bench.finish();
+    }
+}
+
+#[test]
+fn after_a_link_is_gone_the_next_one_is_taken() {
+    for mut bench in with_each_driver(&config()) {
+        let mut client = bench.say_hello();
+        let mut link = bench.link.take().expect("not taken yet");
+        for _ in 0..3 {
+            drop(link);
+            assert_eq!(client.receive().as_deref(), Some(&b"link down"[..]));
+            let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+            bench.next_links.send(near).expect("the gateway is there");
+            link = far;
+            link.sender.send(b"from the next router".to_vec()).expect("the gateway is there");
+            assert_eq!(client.receive().as_deref(), Some(&b"from the next router"[..]));
+        }
         bench.finish();
     }
 }

@@ -30,6 +30,7 @@ async fn route(mut link: LinkTransport) {
     let mut end = LinkEnd::default();
     while let Ok(batch) = poll_fn(|context| link.receiver.poll_receive(context)).await {
         end.handle_batch_of_gateway(&batch, answer).expect("a valid batch");
+        end.beat();
         while let Some(batch) = end.poll_batch() {
             if poll_fn(|context| link.sender.poll_room(context)).await.is_err() {
                 return;

@@ -127,6 +127,10 @@ impl World {
 
     fn send(&mut self, message: GatewayMessage<'_>) {
         self.gateway.send_to_router(&message).expect("the window is open");
+        self.bring_batches();
+    }
+
+    fn bring_batches(&mut self) {
         while let Some(batch) = self.gateway.poll_batch() {
             self.router.handle_link_batch(self.now, LINK, &batch).expect("the gateway's end is true");
         }
@@ -136,6 +140,8 @@ impl World {
     pub(crate) fn pass(&mut self, duration: Duration) {
         self.now.monotonic = self.now.monotonic + duration;
         self.now.wall = self.now.wall.plus(duration);
+        self.gateway.beat();
+        self.bring_batches();
         self.router.handle_timeout(self.now);
         self.settle();
     }

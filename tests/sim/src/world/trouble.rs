@@ -18,8 +18,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(37);
 const BUSY_REQUESTS: usize = 6;
 /// So many of a thousand deaths that would change nothing do not happen, and come again.
 const MISS_PER_MILLE: u64 = 900;
-/// Who watches over a link tells both ends that it is dead after this, at the latest.
-const LINK_WATCH: Duration = Duration::from_secs(5);
+/// Longer than a link may be silent.
+const LINK_STALL_MAX: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn strike(&mut self, fault: Fault) {
@@ -234,11 +234,9 @@ impl World {
             Fault::LinkHalfOpen => {
                 let end = *self.prng.pick(&[End::Dialer, End::Listener]);
                 self.network.cut(self.at, wire, Cut::HalfOpen(end), fault);
-                let told_at = self.at + self.prng.between(Duration::from_secs(1), LINK_WATCH);
-                self.network.tell(told_at, wire);
             }
             _ => {
-                let until = self.at + self.prng.between(Duration::from_millis(100), LINK_WATCH);
+                let until = self.at + self.prng.between(Duration::from_millis(100), LINK_STALL_MAX);
                 self.network.stall(wire, until, fault);
             }
         }

@@ -57,6 +57,11 @@ impl World {
         if self.shard.poll_timeout().is_some_and(|due| due <= self.now.monotonic) {
             self.shard.handle_timeout(self.now);
         }
+        if self.is_link_up && !self.shard.has_link() {
+            // Both clocks went on while nobody could say anything; the shell makes a new link.
+            self.link_down();
+            self.link_up();
+        }
         self.settle();
     }
 

@@ -101,12 +101,13 @@ impl Default for Router {
 }
 
 impl Router {
-    /// Takes a batch; each rule of the link that a gateway has to keep is an assertion here.
+    /// Takes a batch and is heard of itself; each rule of the link that a gateway has to keep is an assertion here.
     pub(crate) fn take(&mut self, batch: &[u8]) {
         let mut end = std::mem::take(&mut self.end);
         let taken = end.handle_batch_of_gateway(batch, |end, message| self.take_message(end, message));
         self.end = end;
         assert_eq!(taken, Ok(()));
+        self.end.beat();
         while !self.is_lazy && self.answer_next() {}
     }
 

@@ -160,6 +160,10 @@ impl ShardPort for EchoShard {
         [head, tail, &[]]
     }
 
+    fn has_link(&self) -> bool {
+        true
+    }
+
     fn is_ready(&self) -> bool {
         true
     }

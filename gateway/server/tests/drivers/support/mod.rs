@@ -3,14 +3,15 @@
 mod client;
 mod echo_shard;
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use gateway_core::{CloseCause, Identity};
 use gateway_server::{Driver, DriverChoice, Gateway, GatewayConfig, Metrics, TokenSigner, TokenVerifier};
 use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
 use protocol::ids::{Realm, UserId};
-use protocol_shell::{LINK_BATCHES_MAX, LinkTransport, clock};
+use protocol_shell::{LINK_BATCHES_MAX, LinkSource, LinkTransport, clock};
 
 pub(crate) use client::Client;
 pub(crate) use echo_shard::{EchoShard, HELLO_TIMEOUT};
@@ -22,6 +23,8 @@ pub(crate) struct Bench {
     pub(crate) signer: TokenSigner,
     /// The router's end of the link.
     pub(crate) link: Option<LinkTransport>,
+    /// Takes links for when this one is gone.
+    pub(crate) next_links: Sender<LinkTransport>,
     /// How each connection ended, in order.
     pub(crate) closed: Receiver<CloseCause>,
 }
@@ -60,22 +63,31 @@ fn credentials() -> (TlsServer, TlsClient, TokenSigner, TokenVerifier) {
     (tls_server, tls_client, signer, verifier)
 }
 
+/// A source that begins with this link.
+fn links_from(first: LinkTransport) -> (Sender<LinkTransport>, LinkSource) {
+    let (sender, receiver) = channel();
+    sender.send(first).expect("both ends are here");
+    (sender, LinkSource::new(move |_| receiver.try_recv().map_or(Poll::Pending, Poll::Ready)))
+}
+
 impl Bench {
     fn start(config: GatewayConfig) -> Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
         let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
         let (causes, closed) = channel();
+        let (next_links, links) = links_from(near);
         let gateway =
-            Gateway::start_with(config, tls_server, verifier, near, || EchoShard::new(causes)).expect("it starts");
-        Bench { gateway, tls_client, signer, link: Some(far), closed }
+            Gateway::start_with(config, tls_server, verifier, links, || EchoShard::new(causes)).expect("it starts");
+        Bench { gateway, tls_client, signer, link: Some(far), next_links, closed }
     }
 
     /// With the shard of the product. Nothing tells how its connections end.
     pub(crate) fn start_product(config: GatewayConfig) -> Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
         let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
-        let gateway = Gateway::start(config, tls_server, verifier, near).expect("it starts");
-        Bench { gateway, tls_client, signer, link: Some(far), closed: channel().1 }
+        let (next_links, links) = links_from(near);
+        let gateway = Gateway::start(config, tls_server, verifier, links).expect("it starts");
+        Bench { gateway, tls_client, signer, link: Some(far), next_links, closed: channel().1 }
     }
 
     /// Whatever happened, a good client is still served, and the gateway ends when it is asked to.

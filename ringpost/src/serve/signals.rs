@@ -3,9 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use gateway_server::Gateway;
-use router_server::RouterServer;
-
 use crate::signal::both;
 
 /// How often the threads are looked after.
@@ -29,8 +26,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Waits for the first of them.
-pub(super) async fn wait(gateway: &Gateway, router: &RouterServer) -> Reason {
+/// Waits for a signal, or for something that `failure` has to tell.
+pub(super) async fn wait(failure: impl Fn() -> Option<Reason>) -> Reason {
     let (mut interrupt, mut terminate) = both();
     let mut watch = tokio::time::interval(WATCH_INTERVAL);
     loop {
@@ -38,11 +35,8 @@ pub(super) async fn wait(gateway: &Gateway, router: &RouterServer) -> Reason {
             _ = interrupt.recv() => return Reason::Signal("INT"),
             _ = terminate.recv() => return Reason::Signal("TERM"),
             _ = watch.tick() => {
-                if router.has_ended() {
-                    return Reason::RouterFailed;
-                }
-                if gateway.has_failed() {
-                    return Reason::GatewayFailed;
+                if let Some(reason) = failure() {
+                    return reason;
                 }
             }
         }

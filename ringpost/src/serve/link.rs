@@ -1,0 +1,55 @@
+//! What is between the tiers: a queue within this process, or TCP with the link key.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::task::Poll;
+
+use protocol_carrier::{LinkDialer, LinkKey, LinkListener};
+use protocol_shell::{LINK_BATCHES_MAX, LinkSource, LinkTransport};
+use router_server::LinkGate;
+
+use super::listening::port_mistake;
+use crate::data_dir::DataDir;
+use crate::mistake::{Exit, Mistake};
+
+/// Links to the router of this process.
+pub(crate) fn within(gate: LinkGate) -> LinkSource {
+    LinkSource::new(move |_| {
+        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+        gate.let_in(far).map_or(Poll::Pending, |()| Poll::Ready(near))
+    })
+}
+
+/// Never without a key: who reaches the link of a router can speak for every user.
+pub(crate) fn key(file: Option<&Path>) -> Result<LinkKey, Mistake> {
+    const MAKE_ONE: &str =
+        "`ringpost link-key --out FILE` makes one, the same for every router and gateway of a cluster";
+    let Some(path) = file else {
+        let text = format!("a link needs a key, and none was given with --link-key-file FILE; {MAKE_ONE}");
+        return Err(Mistake::new(Exit::Config, text));
+    };
+    let mistake = |why: String| Mistake::new(Exit::Config, format!("{}: {why}; {MAKE_ONE}", path.display()));
+    let text = std::fs::read(path).map_err(|error| mistake(error.to_string()))?;
+    let key = LinkKey::from_pem(&text).map_err(|error| mistake(error.to_string()))?;
+    tracing::info!(fingerprint = key.fingerprint(), "the link key");
+    Ok(key)
+}
+
+/// Links to gateways elsewhere.
+pub(crate) fn listen(
+    data_dir: &DataDir,
+    address: SocketAddr,
+    key: &LinkKey,
+    gate: LinkGate,
+) -> Result<LinkListener, Mistake> {
+    let listener = LinkListener::start(address, key, move |link| gate.let_in(link).is_ok())
+        .map_err(|error| port_mistake(address, "--link", &format!("cannot listen on {address}: {error}")))?;
+    data_dir.write("link", listener.address().to_string().as_bytes())?;
+    Ok(listener)
+}
+
+/// Links to a router elsewhere.
+pub(crate) fn dial(router: &str, key: &LinkKey) -> Result<(LinkDialer, LinkSource), Mistake> {
+    LinkDialer::start(router.to_owned(), key)
+        .map_err(|error| Mistake::new(Exit::Unavailable, format!("cannot start the thread of the link: {error}")))
+}
