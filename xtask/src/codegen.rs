@@ -97,7 +97,8 @@ fn compile(flatc: &Path, schemas: &Path, scratch: &Path) -> Result<String> {
     fs::read_to_string(&generated).with_context(|| format!("flatc wrote no {}", generated.display()))
 }
 
-/// Keeps a copy of today's schemas, against which every later one is checked.
+/// Keeps a copy of today's schemas, against which every later one is checked, and a frame of each kind, which every later
+/// version must read.
 fn land(version: &str) -> Result<Outcome> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     if version.is_empty() || version.starts_with('.') || !version.bytes().all(plain) {
@@ -116,6 +117,17 @@ fn land(version: &str) -> Result<Outcome> {
     for name in &names {
         fs::copy(schemas.join(name), landed.join(name))?;
     }
-    println!("codegen: landed {} in {}", names.join(", "), landed.display());
+    // Half a landing would be taken for a whole one.
+    write_golden_frames(version).or_else(|error| fs::remove_dir_all(&landed).map_err(Into::into).and(Err(error)))?;
+    println!("codegen: landed {} with golden frames in {}", names.join(", "), landed.display());
     Ok(Outcome::Clean)
+}
+
+/// The encoders and the samples are those of `protocol`, so its own test binary writes them.
+fn write_golden_frames(version: &str) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(repo::root()).env("RINGPOST_LANDING_VERSION", version);
+    cargo.args(["test", "--quiet", "--package", "protocol", "--test", "landed", "--"]);
+    process::output_of(cargo.args(["--ignored", "--exact", "write_golden_frames"]))?;
+    Ok(())
 }

@@ -51,7 +51,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "codegen",
         usage: "codegen [--check | --land VERSION]",
-        what: "Rust from protocol/schema/*.fbs; is it fresh; keep a copy of a released schema",
+        what: "Rust from protocol/schema/*.fbs; is it fresh; keep a released schema with golden frames",
         run: codegen::run,
     },
     Verb {

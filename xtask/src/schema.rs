@@ -110,3 +110,79 @@ fn conform(today: &Path, versions: &[String]) -> Result<Outcome> {
     }
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMAS: [&str; 2] = ["ringpost.fbs", "link.fbs"];
+
+    /// Whether a landed schema, changed in this way, would still do as today's. The change must be one.
+    fn passes(case: &str, name: &str, change: impl Fn(&str) -> String) -> bool {
+        let landed = repo::root().join(LANDED).join("0.1");
+        let text = fs::read_to_string(landed.join(name)).expect("a schema has landed");
+        let changed = change(&text);
+        assert_ne!(changed, text, "{case}: {name} has nothing to change");
+        let today = std::env::temp_dir().join(format!("ringpost-schema-{case}-{}", std::process::id()));
+        fs::create_dir_all(&today).expect("a folder");
+        fs::write(today.join(name), changed).expect("a file");
+        let verdict = is_compatible(&today, &landed, "0.1", name).expect("both can be read");
+        fs::remove_dir_all(&today).expect("it was just made");
+        verdict
+    }
+
+    /// The text with the part between the two exchanged, wherever the first one stands.
+    fn change_blocks(text: &str, opening: &str, change: impl Fn(&str) -> String) -> Vec<String> {
+        let starts = text.match_indices(opening).map(|(start, _)| start);
+        let blocks = starts.map(|start| {
+            let end = start + text[start..].find('}').expect("a block ends");
+            format!("{}{}{}", &text[..start], change(&text[start..end]), &text[end..])
+        });
+        blocks.collect()
+    }
+
+    #[test]
+    fn a_new_table_is_no_breach() {
+        for name in SCHEMAS {
+            let append = |text: &str| text.replacen("\ntable ", "\ntable Later { by:ulong; }\n\ntable ", 1);
+            assert!(passes("table", name, append), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_removed_last_member_is_found_in_every_union() {
+        let mut unions_count = 0;
+        for name in SCHEMAS {
+            let landed = fs::read_to_string(repo::root().join(LANDED).join("0.1").join(name)).expect("it has landed");
+            let without_last = |block: &str| {
+                let (rest, _) = block.rsplit_once(',').or(block.rsplit_once('{')).expect("a union has members");
+                if rest.contains('{') { rest.to_owned() } else { format!("{rest}{{") }
+            };
+            for text in change_blocks(&landed, "\nunion ", without_last) {
+                assert!(!passes("member", name, |_| text.clone()), "{name}");
+                unions_count += 1;
+            }
+        }
+        assert_eq!(unions_count, 5);
+    }
+
+    #[test]
+    fn a_grown_struct_is_found_in_every_struct() {
+        let mut structs_count = 0;
+        for name in SCHEMAS {
+            let landed = fs::read_to_string(repo::root().join(LANDED).join("0.1").join(name)).expect("it has landed");
+            for text in change_blocks(&landed, "\nstruct ", |block| format!("{block} more:ulong; ")) {
+                assert!(!passes("struct", name, |_| text.clone()), "{name}");
+                structs_count += 1;
+            }
+        }
+        assert_eq!(structs_count, 3);
+    }
+
+    #[test]
+    fn a_changed_file_identifier_is_found_in_every_schema() {
+        for name in SCHEMAS {
+            assert!(!passes("identifier", name, |text| format!("{text}file_identifier \"RP02\";\n")), "{name}");
+        }
+    }
+}

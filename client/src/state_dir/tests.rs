@@ -1,8 +1,9 @@
 //! What a process finds that comes after one that died, at whatever byte.
 
-use protocol::client::{Draft, Mark, Outgoing, Position};
+use protocol::client::{Draft, Mark, OUTBOX_BYTES_MAX, Outgoing, Position};
 use protocol::encode::FrameBuilder;
-use protocol::ids::{ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserSeq};
+use protocol::ids::{ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::limits::{BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, MENTIONS_MAX};
 use protocol::time::WallTime;
 
 use super::*;
@@ -183,6 +184,34 @@ fn the_journal_does_not_grow_with_what_is_over() {
     let state_dir = folder.open();
     assert_eq!(*state_dir.state(), expected);
     assert!(state_dir.state().outbox.is_empty() && state_dir.state().last_used_id.is_some());
+}
+
+#[test]
+fn a_full_outbox_of_the_largest_messages_is_kept_and_renamed_as_a_whole() {
+    let largest = |number: u64| {
+        let draft = Draft {
+            content_type: "c".repeat(CONTENT_TYPE_SIZE_MAX),
+            body: vec![0xff; BODY_SIZE_MAX],
+            reply_to: Some(Seq(u64::MAX)),
+            mentions: vec![UserId(u64::MAX); MENTIONS_MAX],
+            expires_in_s: u32::MAX,
+            ..Draft::text(ConversationId([3; 16]), Some(UserId(u64::MAX)), "")
+        };
+        let frame = FrameBuilder::default().message_send(id(number), 0, &draft).to_vec();
+        Outgoing::decode(&frame, false, false).expect("it is one of ours")
+    };
+    let folder = Folder::new();
+    let mut state_dir = folder.open();
+    let count = (OUTBOX_BYTES_MAX / largest(0).frame().len()) as u64;
+    let queued: Vec<Change> = (0..count).map(|number| Change::Queued(largest(number))).collect();
+    let renamed = (0..count).map(|number| Change::Renamed { from: id(number), to: largest(count + number) });
+    state_dir.write(&queued).expect("it writes");
+    state_dir.write(&renamed.collect::<Vec<_>>()).expect("it writes");
+    let expected = state_dir.state().clone();
+    drop(state_dir);
+    assert_eq!(*folder.open().state(), expected);
+    assert_eq!(expected.outbox.len() as u64, count);
+    assert_eq!(expected.outbox.back(), Some(&largest(2 * count - 1)));
 }
 
 #[test]

@@ -54,10 +54,14 @@ impl TlsStage {
     }
 
     /// Takes what the socket gave and appends what it decrypts to, never more bytes than `incoming` and one torn record
-    /// together. Afterwards, also after an error, [`Self::take_outgoing`] may have something for the socket.
+    /// together. Afterwards, also after an error, [`Self::take_outgoing`] may have something for the socket. What comes
+    /// after the peer's close_notify is thrown away (RFC 8446, section 6.1).
     pub fn receive(&mut self, incoming: &[u8], plaintext: &mut Vec<u8>) -> Result<(), TlsError> {
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        if self.peer_has_closed {
+            return Ok(());
         }
         self.receive_records(incoming, plaintext).inspect_err(|error| {
             self.failure = Some(*error);

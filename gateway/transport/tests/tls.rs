@@ -118,6 +118,25 @@ fn a_close_is_told_apart_from_a_cut() {
 }
 
 #[test]
+fn what_comes_after_a_close_is_thrown_away() {
+    let (mut client, mut established) = established_pair(4096);
+    let mut wire = Vec::new();
+    client.seal(&[b"last words"], &mut wire).expect("sealed");
+    client.close();
+    let mut goodbye = Vec::new();
+    client.take_outgoing(&mut goodbye);
+    let mut plaintext = Vec::new();
+    established.receive(&[&wire[..], &goodbye].concat(), &mut plaintext).expect("opened");
+    assert!(established.peer_has_closed());
+    let held = established.bytes_held();
+    for late in [&wire, &goodbye] {
+        assert_eq!(established.receive(late, &mut plaintext), Ok(()));
+        assert_eq!(established.bytes_held(), held);
+    }
+    assert_eq!(plaintext, b"last words");
+}
+
+#[test]
 fn a_peer_without_tls_is_answered_with_an_alert() {
     let server = server_with(&certificate_for("localhost"));
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"G", b"\x00", b"\xff\xff\xff\xff\xff\xff", b"SSH-2.0-x\r\n"] {

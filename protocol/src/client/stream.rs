@@ -123,7 +123,9 @@ impl Stream {
 
     /// Events from one user_seq on.
     pub(super) fn events(&mut self, now: Instant, first: UserSeq, events: Vec<Event>, output: &mut Output) {
-        for (event, user_seq) in events.into_iter().zip(first.0..) {
+        for (index, event) in (0..).zip(events) {
+            // A log ends with the largest number.
+            let Some(user_seq) = first.0.checked_add(index) else { return };
             self.is_behind |= self.unapplied.len() >= UNAPPLIED_EVENTS_MAX;
             if self.is_behind {
                 return;
@@ -131,7 +133,7 @@ impl Stream {
             if user_seq <= self.received.user_seq.0 {
                 continue;
             }
-            if user_seq > self.received.user_seq.0 + 1 {
+            if user_seq - 1 > self.received.user_seq.0 {
                 return self.ask(now, output);
             }
             self.receive(UserSeq(user_seq), event, output);

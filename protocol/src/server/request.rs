@@ -124,7 +124,7 @@ fn check(
             check_client_id(client_op_id.ok_or(Code::Malformed)?, wall)?;
             check_change(frame.body_as_member_change().ok_or(Code::Malformed)?)
         }
-        ClientBody::Ack | ClientBody::MessageRead if is_transient => Err(Code::NotForTransient),
+        ClientBody::Ack | ClientBody::MessageRead | ClientBody::SyncGet if is_transient => Err(Code::NotForTransient),
         ClientBody::HistoryGet => check_history(frame.body_as_history_get().ok_or(Code::Malformed)?),
         ClientBody::UserLookup => check_lookup(frame.body_as_user_lookup().ok_or(Code::Malformed)?),
         _ => Ok(()),

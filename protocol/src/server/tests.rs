@@ -9,6 +9,7 @@ use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use wire::{Capability, ClientBody, ConversationKind, Encryption, MembershipAction, Role};
 
 use super::*;
+use crate::client::RequestId;
 use crate::encode::FrameBuilder;
 use crate::ids::{DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserSeq};
 use crate::limits::{
@@ -372,6 +373,15 @@ fn a_transient_session_has_no_cursor_to_move() {
         assert_eq!(step, Step::Refuse(refusal(Code::NotForTransient, body)));
         expect(&bytes, &Step::Forward);
     }
+}
+
+#[test]
+fn a_transient_session_that_asks_for_its_log_is_told_that_it_has_none() {
+    let question = FrameBuilder::default().sync_get(RequestId(78), UserSeq(0)).to_vec();
+    let step = live(Capability::Transient).handle_frame(NOW, &question, true);
+    let wanted = Refusal { request_id: 78, ..refusal(Code::NotForTransient, ClientBody::SyncGet) };
+    assert_eq!(step, Step::Refuse(wanted));
+    expect(&question, &Step::Forward);
 }
 
 #[test]

@@ -66,6 +66,21 @@ fn a_gap_is_asked_for_once_and_nothing_behind_it_is_told() {
 }
 
 #[test]
+fn a_log_that_ends_with_the_largest_number_does_no_harm() {
+    let mut device = Device::online();
+    let ends = |first| FrameBuilder::default().push(UserSeq(first), &[Event::Void(None), Event::Void(None)]).to_vec();
+    device.receive(&ends(u64::MAX));
+    assert_eq!(told(&mut device).0, []);
+    expect_sync(&mut device, 0);
+    device.receive(&snapshot(UserSeq(u64::MAX - 1), UserEpoch(3)));
+    device.receive(&ends(u64::MAX));
+    assert_eq!(told(&mut device).0, [u64::MAX]);
+    device.receive(&ends(u64::MAX));
+    device.receive(&ends(1));
+    assert_eq!(told(&mut device).0, []);
+}
+
+#[test]
 fn a_page_that_does_not_come_is_asked_for_again() {
     let mut device = Device::online();
     device.receive(&push(2, 1));

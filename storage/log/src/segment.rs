@@ -6,7 +6,7 @@
 
 use crate::bytes::Fields;
 use crate::identity::{LogId, LogIdentity, StoreIncarnation};
-use crate::limits::SEGMENT_HEADER_BYTES;
+use crate::limits::{SECTOR_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES};
 use crate::position::SegmentNumber;
 
 /// The newest format of segments and batches that this version reads, and the one it writes.
@@ -28,7 +28,7 @@ pub(crate) struct SegmentHeader {
 /// Why a header block was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadHeader {
-    /// Wrong magic or checksum, or too short.
+    /// Wrong magic or checksum, too short, or of a size that no segment has.
     Damaged,
     /// Whole, but of a format newer than [`FORMAT_VERSION`].
     Newer(u16),
@@ -73,7 +73,11 @@ impl SegmentHeader {
         let log_id = LogId(fields.take()?);
         let incarnation = StoreIncarnation(fields.u64()?);
         let number = SegmentNumber(fields.u32()?);
-        Some(Self { identity: LogIdentity { log_id, incarnation }, number, segment_bytes: fields.u32()? })
+        let segment_bytes = fields.u32()?;
+        // No log ever made a segment of another size, and none could write on in it.
+        let is_possible = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes)
+            && segment_bytes.is_multiple_of(SECTOR_BYTES);
+        is_possible.then_some(Self { identity: LogIdentity { log_id, incarnation }, number, segment_bytes })
     }
 }
 
@@ -94,6 +98,15 @@ mod tests {
             let mut rotten = block.clone();
             rotten[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(SegmentHeader::decode(&rotten), Err(BadHeader::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_an_impossible_size_is_damage() {
+        for segment_bytes in [0, 5120, SEGMENT_BYTES_MIN - SECTOR_BYTES, SEGMENT_BYTES_MIN + 1, SEGMENT_BYTES_MAX + 512]
+        {
+            let block = SegmentHeader { segment_bytes, ..header() }.encode();
+            assert_eq!(SegmentHeader::decode(&block), Err(BadHeader::Damaged), "{segment_bytes}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! Whether today's schema still reads and is read by what a landed one wrote. Stricter than `flatc --conform`, which lets
-//! pass a removed last member of a union, a grown struct and a changed file identifier.
+//! pass a removed last member of a union, a grown struct, a changed file identifier and a new field that is required.
 
 use super::parse::{Kind, Member, Schema, Type};
 
@@ -10,8 +10,8 @@ pub(super) struct Breach {
     pub(super) message: String,
 }
 
-/// Every incompatible change from `landed` to `today`. Appending fields to tables and values to enums and unions, new
-/// types and `deprecated` are compatible; everything else is not. A new name for an old number counts as reuse.
+/// Every incompatible change from `landed` to `today`. Appending optional fields to tables and values to enums and unions,
+/// new types and `deprecated` are compatible; everything else is not. A new name for an old number counts as reuse.
 pub(super) fn breaches(landed: &Schema, today: &Schema) -> Vec<Breach> {
     let mut found = Vec::new();
     for (what, was, is) in [
@@ -52,6 +52,10 @@ fn compare(name: &str, was: &Type, is: &Type, found: &mut Vec<Breach>) {
     }
     if was.kind == Kind::Struct && is.members.len() > was.members.len() {
         report(is.line, format!("struct {name} has grown; a struct never changes"));
+    }
+    let is_new = |member: &&Member| was.members.iter().all(|old| old.number != member.number);
+    for new in is.members.iter().filter(is_new).filter(|new| new.form.contains("(required)")) {
+        report(new.line, format!("{name}.{} is new and required, and what was written before lacks it", new.name));
     }
 }
 
@@ -104,6 +108,13 @@ mod tests {
         assert_eq!(after(" b:string;", ""), ["4: n.T.b (number 1) is gone"]);
         assert_eq!(after("a:ulong; b:string;", "b:string;").len(), 2);
         assert_eq!(after("table V { a:E; }\n", ""), ["1: n.V is gone"]);
+    }
+
+    #[test]
+    fn a_new_field_that_is_required_is_found() {
+        let found = ["4: n.T.c is new and required, and what was written before lacks it"];
+        assert_eq!(after("b:string;", "b:string; c:string (required);"), found);
+        assert_eq!(after("root_type", "table W { c:string (required); }\nroot_type"), [""; 0]);
     }
 
     #[test]

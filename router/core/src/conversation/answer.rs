@@ -65,6 +65,7 @@ impl Conversation {
         limit: usize,
     ) -> bool {
         let last = self.members.last_visible(session.user, self.durable_head);
+        // Behind the largest number there is nothing, and the page is empty.
         let from = Seq(after.0.saturating_add(1));
         let to = before.map_or(last, |before| last.min(Seq(before.0.saturating_sub(1))));
         if from > to {

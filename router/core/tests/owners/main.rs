@@ -8,6 +8,7 @@ mod world;
 
 use std::time::Duration;
 
+use protocol::client::{HistoryRange, RequestId};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
@@ -68,6 +69,21 @@ fn three_people(one_log: bool, config: RouterConfig) -> World {
         assert_eq!(world.got(connection), [Got::Other(ServerBody::Snapshot)]);
     }
     world
+}
+
+#[test]
+fn a_history_after_the_largest_number_is_empty() {
+    let mut world = three_people(true, RouterConfig::default());
+    world.message(1, direct(), id(1), 0);
+    world.settle();
+    world.got(1);
+    for (after, count) in [(0, 1), (1, 0), (u64::MAX, 0)] {
+        let range = HistoryRange::After(Seq(after));
+        let question = FrameBuilder::default().history_get(RequestId(1), direct().0, range, 10).to_vec();
+        world.request(1, &question);
+        world.settle();
+        assert_eq!(world.got(1), [Got::History(count)], "after {after}");
+    }
 }
 
 #[test]

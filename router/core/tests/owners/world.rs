@@ -29,6 +29,8 @@ pub(crate) enum Got {
     Member(UserSeq, Seq),
     Delivered(Seq),
     Read(Seq),
+    /// A page of so many entries.
+    History(usize),
     Other(ServerBody),
 }
 
@@ -234,6 +236,10 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
                 };
                 got.push((connection, event));
             }
+        }
+        ServerBody::HistoryPage => {
+            let page = frame.body_as_history_page().expect("a page");
+            got.push((connection, Got::History(page.entries().map_or(0, |entries| entries.len()))));
         }
         other => got.push((connection, Got::Other(other))),
     }
