@@ -18,6 +18,7 @@ mod output;
 mod room;
 mod send;
 mod signal;
+mod store;
 mod token;
 mod visit;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Group(arguments) => group::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
+        Verb::Store(arguments) => store::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

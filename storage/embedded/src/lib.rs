@@ -40,6 +40,7 @@ mod snapshots;
 mod state;
 mod store;
 mod table;
+mod tools;
 mod user;
 mod writes;
 
@@ -47,3 +48,4 @@ pub use error::{IndexFault, OpenError, RecordFault};
 pub use opening::{Opening, OpeningProgress};
 pub use options::EmbeddedOptions;
 pub use store::{EmbeddedStore, Figures, StoreEvent};
+pub use tools::{Backup, CheckReport, ClassFigures, Stat, ToolError, backup, check, restore, stat};

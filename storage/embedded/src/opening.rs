@@ -59,8 +59,8 @@ pub struct Opening {
     phase: Phase,
     /// Of the files that were listed.
     segments: Vec<SegmentNumber>,
-    /// A read-only log gets no new file.
-    is_marked: bool,
+    /// A read-only log gets no new file, and loses none.
+    is_read_only: bool,
     /// Where the scan begins.
     first: SegmentNumber,
     progress: OpeningProgress,
@@ -79,10 +79,15 @@ impl Opening {
             },
             phase: Phase::Listing(None),
             segments: Vec::new(),
-            is_marked: false,
+            is_read_only: false,
             first: SegmentNumber::FIRST,
             progress: OpeningProgress::default(),
         }
+    }
+
+    /// Only to look at what is found: nothing beside the log is written or removed.
+    pub(crate) fn passive(options: EmbeddedOptions) -> Opening {
+        Opening { is_read_only: true, ..Opening::new(options) }
     }
 
     /// What to submit to the disk next.
@@ -102,7 +107,11 @@ impl Opening {
             Phase::Indexes(indexes) => indexes.poll_operation(&mut side.ids),
             Phase::Snapshot(snapshot) => snapshot.poll_operation(&mut side.ids),
             // What is in memory of the segments before gets its side file first.
-            Phase::Walking(_) | Phase::Scanning(_) if side.segments.unsealed_bytes() > UNSEALED_BYTES_MAX => None,
+            Phase::Walking(_) | Phase::Scanning(_)
+                if !self.is_read_only && side.segments.unsealed_bytes() > UNSEALED_BYTES_MAX =>
+            {
+                None
+            }
             Phase::Walking(recovery) | Phase::Scanning(recovery) => recovery.poll_operation(),
         }
     }
@@ -128,7 +137,7 @@ impl Opening {
             }
             Phase::Scanning(recovery) => {
                 recovery.handle_completion(completion)?;
-                self.progress.segments_read = scan(recovery, &mut self.found, self.is_marked)?;
+                self.progress.segments_read = scan(recovery, &mut self.found, self.is_read_only)?;
                 let summary = recovery.summary();
                 self.progress.records_read = summary.record_count;
                 self.progress.segments_total = summary.segment_count;
@@ -157,6 +166,16 @@ impl Opening {
         EmbeddedStore::new(Opened { options, log: recovery.finish(now), state, side, snapshots })
     }
 
+    /// The segment in which the newest snapshot began.
+    pub(crate) fn scanned_from(&self) -> SegmentNumber {
+        self.first
+    }
+
+    /// What was found, without the log.
+    pub(crate) fn into_found(self) -> Opened<()> {
+        self.found
+    }
+
     fn listed(&mut self, completion: Completion) -> Result<(), OpenError> {
         let files = match completion.result {
             Ok(Outcome::Listed(files)) => files,
@@ -170,7 +189,7 @@ impl Opening {
                 FileName::Segment(number) => self.segments.push(number),
                 FileName::Index(number) => indexes.push(number),
                 FileName::PreparedIndex(_) => prepared.push(file),
-                FileName::NeedsCheck => self.is_marked = true,
+                FileName::NeedsCheck => self.is_read_only = true,
                 FileName::Prepared(_) => {}
             }
         }
@@ -179,10 +198,8 @@ impl Opening {
         // A side file without its segment is nobody's.
         let (kept, orphaned): (Vec<_>, Vec<_>) =
             indexes.into_iter().partition(|number| self.segments.binary_search(number).is_ok());
-        if !self.is_marked {
-            prepared.extend(orphaned.into_iter().map(FileName::Index));
-        }
-        let waste = if self.is_marked { Vec::new() } else { prepared };
+        prepared.extend(orphaned.into_iter().map(FileName::Index));
+        let waste = if self.is_read_only { Vec::new() } else { prepared };
         self.phase = Phase::Clearing(Clearing::new(waste, kept));
         Ok(())
     }
@@ -195,7 +212,7 @@ impl Opening {
                     self.phase = Phase::Indexes(IndexReader::new(clearing.take_indexes()));
                 }
                 Phase::Indexes(indexes) if indexes.is_done() => {
-                    if let Some(log_id) = indexes.log_id().filter(|_| !self.is_marked) {
+                    if let Some(log_id) = indexes.log_id().filter(|_| !self.is_read_only) {
                         self.found.side.begin(log_id);
                     }
                     self.phase = Phase::Snapshot(SnapshotReader::new(indexes.take_snapshots()));
@@ -223,7 +240,13 @@ impl Opening {
                 segments.begin(number);
                 Phase::Walking(Recovery::new(log, Purpose::Walk).starting_at(number))
             }
-            None => Phase::Scanning(Recovery::new(log, Purpose::Open).starting_at(self.first)),
+            None => {
+                let recovery = Recovery::new(log, Purpose::Open).starting_at(self.first);
+                Phase::Scanning(match self.found.options.renewed {
+                    Some(incarnation) => recovery.renewed(incarnation),
+                    None => recovery,
+                })
+            }
         }
     }
 }
@@ -239,7 +262,7 @@ fn walk(recovery: &mut Recovery, found: &mut Opened<()>) -> Result<(), OpenError
 }
 
 /// Takes the records of the log into state and index. Answers the segment that was reached.
-fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_marked: bool) -> Result<u32, OpenError> {
+fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_read_only: bool) -> Result<u32, OpenError> {
     let mut reached = 0;
     while let Some(recovered) = recovery.poll_record()? {
         let (place, class) = (recovered.place, recovered.record.class);
@@ -253,7 +276,7 @@ fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_marked: bool) -> Res
         reached = place.segment.0;
     }
     match recovery.identity() {
-        Some(identity) if !is_marked => found.side.begin(identity.log_id),
+        Some(identity) if !is_read_only => found.side.begin(identity.log_id),
         _ => {}
     }
     Ok(reached)

@@ -1,6 +1,6 @@
 //! What an embedder chooses.
 
-use storage_log::Options;
+use storage_log::{Options, StoreIncarnation};
 
 /// The choices of an embedder. All may change from one start to the next.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub struct EmbeddedOptions {
     /// Bytes of records after which the next snapshot is written, unless twice the bytes of the last one are more. A
     /// start reads so much, and what is written while a snapshot is.
     pub snapshot_every_bytes: u64,
+    /// The store goes on as another one: see [`crate::restore`].
+    pub renewed: Option<StoreIncarnation>,
 }
 
 impl EmbeddedOptions {
@@ -25,6 +27,7 @@ impl EmbeddedOptions {
             recent_bytes_max: 32 << 20,
             backlog_bytes_max: 64 << 20,
             snapshot_every_bytes: 128 << 20,
+            renewed: None,
         }
     }
 }

@@ -146,6 +146,25 @@ impl Sealer {
     }
 }
 
+/// All of a side file at once.
+pub(crate) fn index_of(segment: &OpenSegment, log_id: LogId, snapshot: Option<Place>) -> Vec<u8> {
+    let (mut sealer, mut ids, mut file) = (Sealer::new(log_id), SideIds::default(), Vec::new());
+    sealer.begin(segment, snapshot);
+    while let Some((id, operation)) = sealer.poll_operation(&mut ids, segment) {
+        let outcome = match operation {
+            Operation::Write { offset, bytes, .. } => {
+                let end = offset as usize + bytes.len();
+                file.resize(end.max(file.len()), 0);
+                file[offset as usize..end].copy_from_slice(&bytes);
+                Outcome::Written(bytes)
+            }
+            _ => Outcome::Done,
+        };
+        sealer.handle(Monotonic::default(), Completion { id, result: Ok(outcome) });
+    }
+    file
+}
+
 impl Sealing {
     fn file(&self) -> FileName {
         FileName::PreparedIndex(self.sealed.number)
