@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Token(TokenArguments),
     /// Measure a server on this machine.
     Bench(BenchArguments),
+    /// Look after the store in a data folder.
+    Store(StoreArguments),
 }
 
 #[derive(Args, Debug)]
@@ -303,6 +305,46 @@ pub(crate) struct TokenArguments {
     pub(crate) lifetime_s: u64,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StoreArguments {
+    #[command(subcommand)]
+    pub(crate) verb: StoreVerb,
+}
+
+/// Which store, and how to tell.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OneStoreArguments {
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreVerb {
+    /// Verify every byte, and end the read-only state after a failed write. The server must not run.
+    Check(OneStoreArguments),
+    /// Print what it holds, as of its newest indexes and snapshot. The server may run.
+    Stat(OneStoreArguments),
+    /// Put a copy of it as it is now into a folder that is empty or not there. The server may run.
+    Backup {
+        #[command(flatten)]
+        store: OneStoreArguments,
+        /// Where to.
+        #[arg(value_name = "DIR")]
+        target: PathBuf,
+    },
+    /// Make it from a backup, where there is none yet. Clients then get everything anew.
+    Restore {
+        #[command(flatten)]
+        store: OneStoreArguments,
+        /// Where from.
+        #[arg(value_name = "DIR")]
+        backup: PathBuf,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -20,6 +20,7 @@ mod room;
 mod send;
 mod serve;
 mod signal;
+mod store;
 mod token;
 mod visit;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Group(arguments) => group::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
+        Verb::Store(arguments) => store::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

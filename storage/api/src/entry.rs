@@ -51,31 +51,34 @@ pub enum EntryBody {
 }
 
 impl Entry {
-    /// `None` for a void.
-    pub fn identity(&self) -> Option<Identity> {
+    /// Whose it is, and when it was ordered. `None` for a void.
+    pub fn stamp(&self) -> Option<(Identity, WallTime)> {
         match &self.body {
             EntryBody::Message(message) => {
                 let view = message.view();
-                Some(Identity {
+                let identity = Identity {
                     sender: UserId(view.sender()),
                     device: DeviceId(view.sender_device()),
                     client_id: view.client_msg_id().into(),
-                })
+                };
+                Some((identity, WallTime(view.server_time_ms())))
             }
             EntryBody::Membership(change) => {
-                Some(Identity { sender: change.actor, device: change.actor_device, client_id: change.client_op_id })
+                let (sender, device, client_id) = (change.actor, change.actor_device, change.client_op_id);
+                Some((Identity { sender, device, client_id }, change.server_time))
             }
             EntryBody::Void => None,
         }
     }
 
+    /// `None` for a void.
+    pub fn identity(&self) -> Option<Identity> {
+        self.stamp().map(|(identity, _)| identity)
+    }
+
     /// When it was ordered; 1970 for a void.
     pub fn server_time(&self) -> WallTime {
-        match &self.body {
-            EntryBody::Message(message) => WallTime(message.view().server_time_ms()),
-            EntryBody::Membership(change) => change.server_time,
-            EntryBody::Void => WallTime(0),
-        }
+        self.stamp().map_or(WallTime(0), |(_, time)| time)
     }
 
     /// As everybody but its own device sees it.

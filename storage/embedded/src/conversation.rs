@@ -1,120 +1,83 @@
-//! What the index holds of one conversation.
+//! What is kept in memory of one conversation: everything but its entries.
 
-use std::collections::BTreeMap;
-
-use protocol::ids::{ConversationId, Epoch, Ordinal, Seq, UserId};
+use protocol::ids::{Epoch, Ordinal, Seq, UserId};
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{ConversationRow, Entry, EntryBody, MEMBER_SPANS_MAX, MemberRow, ReceiptRow, Span};
-use storage_log::{Place, SegmentNumber};
 
-/// Where an entry is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
-    pub(crate) place: Place,
-    pub(crate) epoch: Epoch,
-    pub(crate) ordinal: Ordinal,
-}
-
-/// A seq that was never written: a record has a length.
-const HOLE: Slot =
-    Slot { place: Place { segment: SegmentNumber(0), offset: 0, length: 0 }, epoch: Epoch(0), ordinal: Ordinal(0) };
-
-const _: () = assert!(size_of::<Slot>() == 32, "the index pays this for every entry");
-
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conversation {
-    /// Of seq 1 and on.
-    slots: Vec<Slot>,
-    kind: ConversationKind,
-    title: String,
-    members: BTreeMap<UserId, MemberRow>,
-    read: BTreeMap<UserId, Seq>,
+    pub(crate) kind: ConversationKind,
+    pub(crate) title: String,
+    /// Of the last entry: its place, its count, under which ownership it was written. 0: there is none yet.
+    pub(crate) head: Seq,
+    pub(crate) head_ordinal: Ordinal,
+    pub(crate) head_epoch: Epoch,
+    /// In order of user, as is the next one. Vectors, since most conversations have two members.
+    pub(crate) members: Vec<MemberRow>,
+    pub(crate) read: Vec<ReceiptRow>,
 }
 
 impl Default for Conversation {
     fn default() -> Self {
         Conversation {
-            slots: Vec::new(),
             kind: ConversationKind::Direct,
             title: String::new(),
-            members: BTreeMap::new(),
-            read: BTreeMap::new(),
+            head: Seq(0),
+            head_ordinal: Ordinal(0),
+            head_epoch: Epoch(0),
+            members: Vec::new(),
+            read: Vec::new(),
         }
     }
 }
 
 impl Conversation {
-    pub(crate) fn apply(&mut self, place: Place, entry: &Entry) {
-        let index = index_of(entry.key.seq);
-        if index >= self.slots.len() {
-            self.slots.resize(index + 1, HOLE);
+    /// True: the entry is new. On one log entries come in order, and one that comes again is what it was.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> bool {
+        let is_new = entry.key.seq > self.head;
+        if is_new || (entry.key.seq == self.head && entry.epoch > self.head_epoch) {
+            (self.head, self.head_ordinal, self.head_epoch) = (entry.key.seq, entry.ordinal, entry.epoch);
         }
-        let slot = &mut self.slots[index];
-        if slot.place.length > 0 && slot.epoch > entry.epoch {
-            return;
+        if is_new {
+            self.follow(entry);
         }
-        *slot = Slot { place, epoch: entry.epoch, ordinal: entry.ordinal };
-        self.follow(entry);
+        is_new
     }
 
     pub(crate) fn read_up_to(&mut self, user: UserId, seq: Seq) {
-        let read = self.read.entry(user).or_default();
-        *read = (*read).max(seq);
-    }
-
-    pub(crate) fn slot(&self, seq: Seq) -> Option<Slot> {
-        let slot = self.slots.get(usize::try_from(seq.0.checked_sub(1)?).ok()?)?;
-        (slot.place.length > 0).then_some(*slot)
-    }
-
-    /// In order of seq; those that are there.
-    pub(crate) fn slots(&self, from: Seq, to: Seq) -> impl DoubleEndedIterator<Item = (Seq, Slot)> + '_ {
-        let to = index_of(to.max(Seq(1))).min(self.slots.len().saturating_sub(1));
-        let from = index_of(from.max(Seq(1)));
-        let range = self.slots.get(from..=to).unwrap_or_default();
-        let numbered = range.iter().enumerate().map(move |(offset, slot)| (Seq((from + offset) as u64 + 1), *slot));
-        numbered.filter(|(_, slot)| slot.place.length > 0)
-    }
-
-    pub(crate) fn head(&self) -> Seq {
-        Seq(self.slots.len() as u64)
-    }
-
-    pub(crate) fn kind(&self) -> ConversationKind {
-        self.kind
-    }
-
-    pub(crate) fn title(&self) -> &str {
-        &self.title
+        match self.read.binary_search_by_key(&user, |row| row.user) {
+            Ok(index) => self.read[index].read = self.read[index].read.max(seq),
+            Err(index) => insert_tightly(&mut self.read, index, ReceiptRow { user, read: seq }),
+        }
     }
 
     /// Of a direct conversation.
     pub(crate) fn peer_of(&self, user: UserId) -> Option<UserId> {
         let is_direct = self.kind == ConversationKind::Direct;
-        self.members.keys().copied().find(|member| *member != user).filter(|_| is_direct)
+        self.members.iter().map(|member| member.user).find(|member| *member != user).filter(|_| is_direct)
     }
 
     /// Every member's log holds everything that is for it up to here. `held`: what a member's log holds of this
     /// conversation.
     pub(crate) fn fanned(&self, held: impl Fn(UserId) -> Seq) -> Seq {
-        let head = self.head();
-        let lacking = self.members.values().filter_map(|member| {
+        let lacking = self.members.iter().filter_map(|member| {
             let held = held(member.user);
-            let last = member.spans.last().and_then(|span| span.left).unwrap_or(head);
+            let last = member.spans.last().and_then(|span| span.left).unwrap_or(self.head);
             (held < last).then_some(held)
         });
-        lacking.min().unwrap_or(head)
+        lacking.min().unwrap_or(self.head)
     }
 
+    /// `None`: somebody has read in it, and it has no entry.
     pub(crate) fn row(&self, fanned: Seq) -> Option<ConversationRow> {
-        let last = self.slots.last()?;
-        Some(ConversationRow {
+        (self.head > Seq(0)).then(|| ConversationRow {
             kind: self.kind,
             title: self.title.clone(),
-            head: self.head(),
-            head_ordinal: last.ordinal,
-            head_epoch: last.epoch,
-            members: self.members.values().cloned().collect(),
-            receipts: self.read.iter().map(|(user, read)| ReceiptRow { user: *user, read: *read }).collect(),
+            head: self.head,
+            head_ordinal: self.head_ordinal,
+            head_epoch: self.head_epoch,
+            members: self.members.clone(),
+            receipts: self.read.clone(),
             fanned,
         })
     }
@@ -125,8 +88,11 @@ impl Conversation {
         match &entry.body {
             EntryBody::Void => {}
             EntryBody::Message(message) => {
+                if !self.members.is_empty() {
+                    return;
+                }
                 let view = message.view();
-                if view.direct_peer() != 0 && self.members.is_empty() {
+                if view.direct_peer() != 0 {
                     for user in [view.sender(), view.direct_peer()] {
                         self.enter(UserId(user), Seq(1), Role::Member);
                     }
@@ -143,7 +109,7 @@ impl Conversation {
                         MembershipAction::Created | MembershipAction::Added => self.enter(user, seq, change.role),
                         MembershipAction::Removed | MembershipAction::Left => self.leave(user, seq),
                         _ => {
-                            if let Some(member) = self.members.get_mut(&user).filter(|member| is_in(member)) {
+                            if let Some(member) = self.member(user).filter(|member| is_in(member)) {
                                 member.role = change.role;
                             }
                         }
@@ -153,8 +119,20 @@ impl Conversation {
         }
     }
 
+    fn member(&mut self, user: UserId) -> Option<&mut MemberRow> {
+        let index = self.members.binary_search_by_key(&user, |member| member.user).ok()?;
+        self.members.get_mut(index)
+    }
+
     fn enter(&mut self, user: UserId, join: Seq, role: Role) {
-        let member = self.members.entry(user).or_insert(MemberRow { user, role, spans: Vec::new() });
+        let index = match self.members.binary_search_by_key(&user, |member| member.user) {
+            Ok(index) => index,
+            Err(index) => {
+                insert_tightly(&mut self.members, index, MemberRow { user, role, spans: Vec::with_capacity(1) });
+                index
+            }
+        };
+        let member = &mut self.members[index];
         if is_in(member) {
             return;
         }
@@ -165,7 +143,7 @@ impl Conversation {
     }
 
     fn leave(&mut self, user: UserId, left: Seq) {
-        let Some(member) = self.members.get_mut(&user).filter(|member| is_in(member)) else { return };
+        let Some(member) = self.member(user).filter(|member| is_in(member)) else { return };
         member.role = Role::None;
         if let Some(span) = member.spans.last_mut() {
             span.left = Some(left);
@@ -177,10 +155,10 @@ fn is_in(member: &MemberRow) -> bool {
     member.spans.last().is_some_and(|span| span.left.is_none())
 }
 
-fn index_of(seq: Seq) -> usize {
-    assert!(seq.0 > 0, "places are given from 1");
-    usize::try_from(seq.0 - 1).unwrap_or(usize::MAX)
+/// Without the room for four that a vector takes at first: there are millions of these, and most have two.
+fn insert_tightly<T>(things: &mut Vec<T>, index: usize, thing: T) {
+    if things.len() < 4 {
+        things.reserve_exact(1);
+    }
+    things.insert(index, thing);
 }
-
-/// The id of a conversation with what the index holds of it.
-pub(crate) type Conversations = std::collections::HashMap<ConversationId, Conversation>;

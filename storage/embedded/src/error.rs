@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use storage_log::{Class, Place};
+use storage_log::{Class, FileName, Place, SegmentNumber};
 
 /// None of them is cured by trying again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,22 @@ pub enum OpenError {
         /// What is wrong with it.
         fault: RecordFault,
     },
+    /// A whole side file, and not one that this version may use.
+    Index {
+        /// Whose.
+        segment: SegmentNumber,
+        /// What is wrong with it.
+        fault: IndexFault,
+    },
+}
+
+/// Why a whole side file is not used. A damaged one is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexFault {
+    /// A newer version wrote it, in this format.
+    NewerFormat(u16),
+    /// It belongs to another log.
+    ForeignLog,
 }
 
 /// Why a whole record is not understood.
@@ -37,12 +53,29 @@ impl From<storage_log::OpenError> for OpenError {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OpenError::Record { place, fault, .. } = self else {
-            let OpenError::Log(error) = self else { unreachable!("the other kind was handled") };
-            return error.fmt(f);
-        };
-        let file = storage_log::FileName::Segment(place.segment);
-        write!(f, "{file} offset {}: {fault}", place.offset)
+        match self {
+            OpenError::Log(error) => error.fmt(f),
+            OpenError::Record { place, fault, .. } => {
+                write!(f, "{} offset {}: {fault}", FileName::Segment(place.segment), place.offset)
+            }
+            OpenError::Index { segment, fault } => write!(f, "{}: {fault}", FileName::Index(*segment)),
+        }
+    }
+}
+
+impl fmt::Display for IndexFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IndexFault::NewerFormat(version) => write!(
+                f,
+                "index format {version} is newer than {}, the newest known here. A newer Ringpost wrote this; start that \
+                 version",
+                crate::sealed_segment::INDEX_FORMAT_VERSION
+            ),
+            IndexFault::ForeignLog => f.write_str(
+                "it belongs to another log. Nothing was changed: remove that file, and it is made again from its segment",
+            ),
+        }
     }
 }
 

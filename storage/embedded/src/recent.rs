@@ -33,6 +33,11 @@ impl Recent {
         }
     }
 
+    /// What the entry takes in an answer; 0 if it is not here.
+    pub(crate) fn size(&self, key: EntryKey) -> usize {
+        self.entries.get(&key).map_or(0, |entry| size(entry))
+    }
+
     pub(crate) fn find(&self, key: EntryKey) -> Option<Arc<Entry>> {
         self.entries.get(&key).cloned()
     }

@@ -11,8 +11,9 @@ use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epo
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{DeviceRow, Entry, EntryBody, EntryKey, UserEvent, UserRow};
-use storage_log::{Class, RecordView};
+use storage_log::{Class, Place, Position, RecordView};
 
+use crate::bytes::{Reader, Writer};
 use crate::error::RecordFault;
 
 /// The version of everything below.
@@ -48,6 +49,24 @@ pub(crate) enum Row {
     },
     /// A process has begun to serve under this epoch.
     Started(Epoch),
+    /// A piece of a snapshot; see `snapshot.rs`.
+    SnapshotPart {
+        number: u64,
+        part: u32,
+        bytes: Vec<u8>,
+    },
+    /// A snapshot is whole.
+    Snapshot(SnapshotEnd),
+}
+
+/// What ends a snapshot, and names all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotEnd {
+    /// Of two the one with the higher number is the newer one.
+    pub(crate) number: u64,
+    /// Every record before this is in it.
+    pub(crate) begun_at: Position,
+    pub(crate) parts: Vec<Place>,
 }
 
 /// A record in parts: the body of a message is not copied before the log copies it.
@@ -72,6 +91,8 @@ mod kind {
     pub(super) const USER: u8 = b'u';
     pub(super) const DEVICE: u8 = b'd';
     pub(super) const STARTED: u8 = b's';
+    pub(super) const SNAPSHOT_PART: u8 = b'p';
+    pub(super) const SNAPSHOT: u8 = b'n';
 }
 
 mod body {
@@ -87,37 +108,74 @@ mod event {
     pub(super) const SYNC_READ: u8 = 4;
 }
 
-/// The key of an entry, for reading it back.
-pub(crate) fn entry_key(key: EntryKey, epoch: Epoch) -> Vec<u8> {
-    Writer::kind(kind::ENTRY).id(key.conversation).u64(key.seq.0).u64(epoch.0).0
+/// How the key of an entry begins, for reading it back: its epoch is behind that.
+pub(crate) fn entry_prefix(key: EntryKey) -> Vec<u8> {
+    Writer::kind(kind::ENTRY).id(key.conversation).u64(key.seq.0).0
+}
+
+/// How the key of any entry begins.
+pub(crate) fn any_entry_prefix() -> Vec<u8> {
+    Writer::kind(kind::ENTRY).0
+}
+
+/// How the key of a row of a user's log begins.
+pub(crate) fn user_events_prefix(user: UserId, first: UserSeq) -> Vec<u8> {
+    Writer::kind(kind::USER_EVENTS).u64(user.0).u64(first.0).0
+}
+
+/// How the key of a part of a snapshot begins.
+pub(crate) fn snapshot_part_prefix(number: u64, part: u32) -> Vec<u8> {
+    Writer::kind(kind::SNAPSHOT_PART).u64(number).u32(part).0
+}
+
+/// How the key of the end of a snapshot begins.
+pub(crate) fn snapshot_prefix() -> Vec<u8> {
+    Writer::kind(kind::SNAPSHOT).0
 }
 
 impl Row {
-    pub(crate) fn encode(&self) -> Encoded {
-        let state =
-            |key: Writer, payload: Writer| Encoded { class: Class::State, key: key.0, head: payload.0, body: None };
+    /// How long it is kept.
+    pub(crate) fn class(&self) -> Class {
         match self {
-            Row::Entry(entry) => encode_entry(entry),
+            Row::Entry(_) => Class::Permanent,
+            Row::UserEvents { .. } => Class::UserLog30d,
+            _ => Class::State,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Encoded {
+        let class = self.class();
+        let plain = |key: Writer, payload: Writer| Encoded { class, key: key.0, head: payload.0, body: None };
+        match self {
+            Row::Entry(entry) => encode_entry(class, entry),
             Row::UserEvents { user, first_user_seq, epoch, events } => {
                 let key = Writer::kind(kind::USER_EVENTS).u64(user.0).u64(first_user_seq.0).u64(epoch.0);
                 let payload = events.iter().fold(Writer::default(), Writer::event);
-                Encoded { class: Class::UserLog30d, ..state(key, payload) }
+                plain(key, payload)
             }
             Row::DeviceCursor { user, device, user_seq } => {
                 let key = Writer::kind(kind::DEVICE_CURSOR).u64(user.0).u64(device.0);
-                state(key, Writer::default().u64(user_seq.0))
+                plain(key, Writer::default().u64(user_seq.0))
             }
             Row::ReadCursor { user, conversation, seq, ordinal } => {
                 let key = Writer::kind(kind::READ_CURSOR).u64(user.0).id(*conversation);
-                state(key, Writer::default().u64(seq.0).u64(ordinal.0))
+                plain(key, Writer::default().u64(seq.0).u64(ordinal.0))
             }
-            Row::User(row) => state(Writer::kind(kind::USER).u64(row.id.0), Writer::default().text(&row.handle)),
+            Row::User(row) => plain(Writer::kind(kind::USER).u64(row.id.0), Writer::default().text(&row.handle)),
             Row::Device { user, install_id, row, name } => {
                 let key = Writer::kind(kind::DEVICE).u64(user.0).u64(row.id.0);
                 let payload = Writer::default().bytes(&install_id.0).u32(row.generation.0).u8(row.revoked.into());
-                state(key, payload.text(name))
+                plain(key, payload.text(name))
             }
-            Row::Started(epoch) => state(Writer::kind(kind::STARTED), Writer::default().u64(epoch.0)),
+            Row::Started(epoch) => plain(Writer::kind(kind::STARTED), Writer::default().u64(epoch.0)),
+            Row::SnapshotPart { number, part, bytes } => {
+                plain(Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), Writer::default().bytes(bytes))
+            }
+            Row::Snapshot(SnapshotEnd { number, begun_at, parts }) => {
+                let payload = Writer::default().u64(begun_at.to_u64());
+                let payload = parts.iter().fold(payload, |payload, place| payload.place(*place));
+                plain(Writer::kind(kind::SNAPSHOT).u64(*number), payload)
+            }
         }
     }
 
@@ -130,14 +188,15 @@ impl Row {
     }
 }
 
-fn encode_entry(entry: &Entry) -> Encoded {
+fn encode_entry(class: Class, entry: &Entry) -> Encoded {
     let head = Writer::default().u64(entry.ordinal.0);
     let (head, body) = match &entry.body {
         EntryBody::Message(message) => (head.u8(body::MESSAGE), Some(message.clone())),
         EntryBody::Membership(change) => (head.u8(body::MEMBERSHIP).membership(change), None),
         EntryBody::Void => (head.u8(body::VOID), None),
     };
-    Encoded { class: Class::Permanent, key: entry_key(entry.key, entry.epoch), head: head.0, body }
+    let key = Writer(entry_prefix(entry.key)).u64(entry.epoch.0).0;
+    Encoded { class, key, head: head.0, body }
 }
 
 fn decode(record: RecordView<'_>) -> Option<Row> {
@@ -173,6 +232,17 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
             Row::Device { user, install_id, row, name: payload.rest_as_text()? }
         }
         kind::STARTED => Row::Started(Epoch(payload.u64()?)),
+        kind::SNAPSHOT_PART => {
+            Row::SnapshotPart { number: key.u64()?, part: key.u32()?, bytes: payload.rest().to_vec() }
+        }
+        kind::SNAPSHOT => {
+            let (number, begun_at) = (key.u64()?, Position::from_u64(payload.u64()?));
+            let mut parts = Vec::new();
+            while !payload.is_empty() {
+                parts.push(payload.place()?);
+            }
+            Row::Snapshot(SnapshotEnd { number, begun_at, parts })
+        }
         _ => return None,
     };
     (key.is_empty() && payload.is_empty()).then_some(row)
@@ -190,38 +260,9 @@ fn decode_entry((key, epoch): (EntryKey, Epoch), payload: &mut Reader<'_>) -> Op
     (key.seq.0 > 0 && key.seq.0 <= u64::from(u32::MAX)).then_some(Entry { key, epoch, ordinal, body })
 }
 
-/// Appends fields, big-endian.
-#[derive(Default)]
-struct Writer(Vec<u8>);
-
 impl Writer {
     fn kind(kind: u8) -> Writer {
-        Writer(vec![kind])
-    }
-
-    fn bytes(mut self, bytes: &[u8]) -> Writer {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn u8(self, value: u8) -> Writer {
-        self.bytes(&[value])
-    }
-
-    fn u32(self, value: u32) -> Writer {
-        self.bytes(&value.to_be_bytes())
-    }
-
-    fn u64(self, value: u64) -> Writer {
-        self.bytes(&value.to_be_bytes())
-    }
-
-    fn id(self, id: ConversationId) -> Writer {
-        self.bytes(&id.0)
-    }
-
-    fn text(self, text: &str) -> Writer {
-        self.bytes(text.as_bytes())
+        Writer::default().u8(kind)
     }
 
     fn receipt(self, tag: u8, receipt: &Receipt) -> Writer {
@@ -245,44 +286,7 @@ impl Writer {
     }
 }
 
-/// Takes fields from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*field)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn id(&mut self) -> Option<ConversationId> {
-        self.array().map(ConversationId)
-    }
-
-    fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-
-    fn rest_as_text(&mut self) -> Option<String> {
-        std::str::from_utf8(self.rest()).ok().map(ToOwned::to_owned)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
+impl Reader<'_> {
     fn events(&mut self) -> Option<Vec<UserEvent>> {
         let mut events = Vec::new();
         while !self.is_empty() {

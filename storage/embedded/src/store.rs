@@ -1,26 +1,31 @@
 //! The store: requests and disk completions in, disk operations and events out.
 
+mod reading;
+mod registering;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Epoch, Realm, Seq, StoreIncarnation, UserId, UserSeq};
-use protocol::time::Now;
+use protocol::ids::{Epoch, StoreIncarnation};
+use protocol::time::{Now, WallTime};
 use protocol::wire::Durability;
-use storage_api::{
-    DeviceRow, EntryKey, Identity, Mutation, Request, Response, StoreError, StoreToken, StoreTraits, UserEvent, UserRow,
-};
-use storage_log::{
-    Completion, DiskError, Log, LogEvent, Monotonic, Operation, OperationId, ReadError, ReadToken, StoredRecord,
-};
+use storage_api::{DEDUP_DAYS, Mutation, Request, Response, StoreError, StoreToken, StoreTraits};
+use storage_log::{Completion, DiskError, Log, LogEvent, Monotonic, Operation, OperationId};
 
-use crate::conversation::Slot;
-use crate::index::Index;
-use crate::options::EmbeddedOptions;
-use crate::reads::{Answer, Reads};
+use crate::answers::{Bounds, Question};
+use crate::jobs::Jobs;
+use crate::limits::INDEX_BEHIND_BYTES_MAX;
+use crate::opening::Opened;
+use crate::pages::PageCache;
 use crate::recent::Recent;
 use crate::record::Row;
 use crate::registrations::Registrations;
+use crate::side_files::SideFiles;
+use crate::snapshots::Snapshots;
+use crate::state::State;
 use crate::writes::{Chunk, Ending, Writes};
+
+const DEDUP_WINDOW: Duration = Duration::from_secs(DEDUP_DAYS as u64 * 24 * 60 * 60);
 
 /// What has happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,15 +71,22 @@ pub struct Figures {
     pub user_events: u64,
     /// Client ids that are found again.
     pub identities: u64,
+    /// Bytes in memory of the indexes of full segments: filters and directories.
+    pub index_bytes: u64,
+    /// Bytes of full segments whose index is in memory until its side file is written.
+    pub unsealed_bytes: u64,
 }
 
 /// An open store.
 pub struct EmbeddedStore {
     log: Log,
-    index: Index,
+    state: State,
+    side: SideFiles,
+    snapshots: Snapshots,
     recent: Recent,
+    pages: PageCache,
     writes: Writes,
-    reads: Reads,
+    jobs: Jobs,
     registrations: Registrations,
     events: VecDeque<StoreEvent>,
     /// Until the epoch of this process is durable nothing is answered.
@@ -86,28 +98,38 @@ pub struct EmbeddedStore {
     backlog_bytes_max: usize,
     is_disk_low: bool,
     is_behind: bool,
+    is_index_behind: bool,
 }
 
 impl EmbeddedStore {
-    pub(crate) fn new(options: EmbeddedOptions, log: Log, index: Index) -> EmbeddedStore {
-        let epoch = Epoch(index.epoch.0 + 1);
+    pub(crate) fn new(opened: Opened) -> EmbeddedStore {
+        let Opened { options, log, state, mut side, snapshots } = opened;
+        let epoch = Epoch(state.counters.epoch.0 + 1);
+        let is_read_only = log.is_read_only();
+        if !is_read_only {
+            side.begin(log.identity().log_id);
+        }
         let mut store = EmbeddedStore {
             recent: Recent::new(options.recent_bytes_max),
+            pages: PageCache::default(),
             writes: Writes::default(),
-            reads: Reads::default(),
+            jobs: Jobs::default(),
             registrations: Registrations::default(),
             events: VecDeque::new(),
-            early: (!log.is_read_only()).then(VecDeque::new),
+            early: (!is_read_only).then(VecDeque::new),
             epoch,
-            user_counter: index.user_counter,
-            device_counter: index.device_counter,
+            user_counter: state.counters.user,
+            device_counter: state.counters.device,
             backlog_bytes_max: options.backlog_bytes_max,
             is_disk_low: false,
             is_behind: false,
+            is_index_behind: false,
             log,
-            index,
+            state,
+            side,
+            snapshots,
         };
-        if !store.log.is_read_only() {
+        if !is_read_only {
             store.write(vec![Row::Started(epoch)], Ending::Started);
         }
         store
@@ -137,7 +159,6 @@ impl EmbeddedStore {
                 self.answer(token, Err(StoreError::Unavailable));
             }
             Request::Write(mutations) => {
-                self.index.identities.forget_before(now.wall);
                 let rows: Vec<Row> = mutations.into_iter().filter_map(row_of).collect();
                 if rows.is_empty() {
                     return self.answer(token, Ok(Response::Written));
@@ -145,47 +166,62 @@ impl EmbeddedStore {
                 self.write(rows, Ending::Write(token));
             }
             Request::LoadConversation(id) => {
-                self.answer(token, Ok(Response::Conversation(self.index.conversation_row(id))));
+                self.answer(token, Ok(Response::Conversation(self.state.conversation_row(id))));
             }
-            Request::LoadUser(id) => self.answer(token, Ok(Response::User(self.index.user_state(id)))),
+            Request::LoadUser(id) => self.ask(token, Question::User(id)),
             Request::ReadEntries { conversation, from, to, newest_first, count_max, bytes_max } => {
                 let bounds = Bounds { count_max, bytes_max };
-                self.read_entries(token, conversation, (from, to), newest_first, bounds);
+                self.ask(token, Question::Entries { conversation, from, to, newest_first, bounds });
             }
             Request::ReadUserLog { user, after, count_max, bytes_max } => {
-                self.read_user_log(token, user, after, Bounds { count_max, bytes_max });
+                self.ask(token, Question::UserLog { user, after, bounds: Bounds { count_max, bytes_max } });
             }
-            Request::FindIdentity { conversation, identity } => self.find_identity(token, conversation, identity),
+            Request::FindIdentity { conversation, identity } => {
+                let oldest = day_of(now.wall.minus(DEDUP_WINDOW));
+                if day_of(identity.client_id.minted_at()) < oldest {
+                    return self.answer(token, Ok(Response::Found(None)));
+                }
+                self.ask(token, Question::Identity { conversation, identity });
+            }
             Request::LookupUsers { realm, handles, ids } => {
-                self.answer(token, Ok(Response::Users(self.index.users(realm, &handles, &ids))));
+                self.answer(token, Ok(Response::Users(self.state.users(realm, &handles, &ids))));
             }
             Request::EnsureUser { realm, handle } => self.ensure_user(token, realm, handle),
             Request::RegisterDevice { user, install_id, name } => self.register_device(token, user, install_id, name),
-            Request::ListUnfanned => self.answer(token, Ok(Response::Conversations(self.index.unfanned()))),
+            Request::ListUnfanned => self.answer(token, Ok(Response::Conversations(self.state.unfanned()))),
         }
     }
 
     /// An operation of the disk has ended.
     pub fn handle_completion(&mut self, now: Now, completion: Completion) {
-        self.log.handle_completion(monotonic(now), completion);
+        let id = completion.id;
+        if !id.is_of_embedder() {
+            self.log.handle_completion(monotonic(now), completion);
+        } else if self.jobs.awaits(id) {
+            self.page_read(completion);
+        } else if self.side.awaits(id) {
+            self.side_file_step(now, completion);
+        }
         self.handle_log_events();
     }
 
     /// The time that [`Self::poll_timeout`] named has come. Calling early or often is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.log.handle_timeout(monotonic(now));
+        self.side.handle_timeout(monotonic(now));
         self.handle_log_events();
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Monotonic> {
-        self.log.poll_timeout()
+        [self.log.poll_timeout(), self.side.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What to submit to the disk next. Everything written since the last commit departs as one batch, so call it when
     /// nothing more is at hand.
     pub fn poll_operation(&mut self) -> Option<(OperationId, Operation)> {
-        self.log.poll_operation()
+        let of_log = self.log.poll_operation();
+        of_log.or_else(|| self.jobs.poll_operation(&mut self.side.ids)).or_else(|| self.side.poll_operation())
     }
 
     /// What has happened, oldest first.
@@ -211,11 +247,24 @@ impl EmbeddedStore {
     /// Sizes, for metrics.
     pub fn figures(&self) -> Figures {
         Figures {
-            conversations: self.index.conversations.len() as u64,
-            users: self.index.users.len() as u64,
-            entries: self.index.entries_count,
-            user_events: self.index.user_events_count,
-            identities: self.index.identities.len() as u64,
+            conversations: self.state.conversations.len() as u64,
+            users: self.state.users.len() as u64,
+            entries: self.state.counters.entries,
+            user_events: self.state.counters.user_events,
+            identities: self.side.segments.identity_count(),
+            index_bytes: self.side.segments.resident_bytes() as u64,
+            unsealed_bytes: self.side.segments.unsealed_bytes(),
+        }
+    }
+
+    fn side_file_step(&mut self, now: Now, completion: Completion) {
+        if let Some(error) = self.side.handle(monotonic(now), completion) {
+            let text = format!("cannot write the index of a segment: {error}; it is tried again");
+            self.events.push_back(StoreEvent::Damaged { text });
+        }
+        if !self.side.is_sealing() {
+            let oldest = WallTime(day_of(now.wall.minus(DEDUP_WINDOW)) * DAY_MS);
+            self.side.segments.forget_identities_before(oldest);
         }
     }
 
@@ -250,7 +299,7 @@ impl EmbeddedStore {
 
     fn advance(&mut self) {
         self.writes.advance(&mut self.log);
-        self.reads.advance(&mut self.log);
+        self.jobs.advance(&mut self.log);
         let waiting_bytes = self.writes.waiting_bytes();
         let is_behind = waiting_bytes > self.backlog_bytes_max / if self.is_behind { 2 } else { 1 };
         if is_behind != self.is_behind {
@@ -258,17 +307,28 @@ impl EmbeddedStore {
             let text = if is_behind { "the disk does not keep up" } else { "the disk has caught up" };
             self.report_pressure(text, &format!(" ({} MiB wait)", waiting_bytes >> 20));
         }
+        let unsealed_bytes = self.side.segments.unsealed_bytes();
+        let is_index_behind = unsealed_bytes > INDEX_BEHIND_BYTES_MAX / if self.is_index_behind { 2 } else { 1 };
+        if is_index_behind != self.is_index_behind {
+            self.is_index_behind = is_index_behind;
+            let text = if is_index_behind { "the index does not keep up" } else { "the index has caught up" };
+            self.report_pressure(text, &format!(" ({} MiB wait)", unsealed_bytes >> 20));
+        }
     }
 
     fn report_pressure(&mut self, text: &str, detail: &str) {
-        let is_pressed = self.is_disk_low || self.is_behind;
+        let is_pressed = self.is_disk_low || self.is_behind || self.is_index_behind;
         self.events.push_back(StoreEvent::Pressure { is_pressed, text: format!("{text}{detail}") });
     }
 
     /// Only now does the index show it.
     fn durable(&mut self, chunk: Chunk) {
         for (row, place) in chunk.rows.iter().zip(&chunk.places) {
-            self.index.apply(*place, row).expect("an owner writes for users that exist");
+            self.state.apply(row).expect("an owner writes for users that exist");
+            self.side.segments.insert(*place, row.class(), row);
+            if self.snapshots.note(*place, row) {
+                self.side.snapshot = Some(*place);
+            }
             match row {
                 Row::Entry(entry) => self.recent.insert(entry),
                 Row::User(row) => {
@@ -291,7 +351,11 @@ impl EmbeddedStore {
                     self.handle_request(now, token, request);
                 }
             }
+            Some(Ending::Snapshot) => self.snapshots.advance(),
             Some(Ending::Registration) | None => {}
+        }
+        if let Some(rows) = self.snapshots.poll_rows(&self.log, &self.state) {
+            self.writes.push(&self.log, rows, Ending::Snapshot);
         }
     }
 
@@ -309,139 +373,6 @@ impl EmbeddedStore {
 
     fn answer(&mut self, token: StoreToken, result: Result<Response, StoreError>) {
         self.events.push_back(StoreEvent::Answer { token, result });
-    }
-
-    fn read_entries(
-        &mut self,
-        token: StoreToken,
-        conversation: ConversationId,
-        (from, to): (Seq, Seq),
-        newest_first: bool,
-        bounds: Bounds,
-    ) {
-        let Some(found) = self.index.conversations.get(&conversation) else {
-            return self.answer(token, Ok(Response::Entries(Vec::new())));
-        };
-        let keyed = found.slots(from, to).map(|(seq, slot)| (EntryKey { conversation, seq }, slot));
-        let size = |(_, slot): &(EntryKey, Slot)| slot.place.length as usize;
-        let wanted = if newest_first {
-            let mut newest = bounds.cut(keyed.rev(), size);
-            newest.reverse();
-            newest
-        } else {
-            bounds.cut(keyed, size)
-        };
-        self.read(token, Answer::Entries, &wanted);
-    }
-
-    fn read_user_log(&mut self, token: StoreToken, user: UserId, after: UserSeq, bounds: Bounds) {
-        let index = &self.index;
-        let slot_of = |event: &UserEvent| match event {
-            UserEvent::Entry { key, .. } => Some((*key, index.conversations.get(&key.conversation)?.slot(key.seq)?)),
-            _ => None,
-        };
-        let events = index.users.get(&user).into_iter().flat_map(|user| user.events_after(after));
-        let events = events.map(|(user_seq, event)| (user_seq, *event, slot_of(event)));
-        let page = bounds.cut(events, |(.., slot)| slot.map_or(0, |(_, slot)| slot.place.length as usize));
-        let mut wanted = Vec::new();
-        let mut logged = Vec::with_capacity(page.len());
-        for (user_seq, event, slot) in page {
-            let position = slot.map(|slot| {
-                wanted.push(slot);
-                wanted.len() - 1
-            });
-            logged.push((user_seq, event, position));
-        }
-        self.read(token, Answer::UserLog(logged), &wanted);
-    }
-
-    fn find_identity(&mut self, token: StoreToken, conversation: ConversationId, identity: Identity) {
-        let seq = self.index.identities.find(conversation, identity);
-        let found = self.index.conversations.get(&conversation);
-        let slot = seq.and_then(|seq| Some((EntryKey { conversation, seq }, found?.slot(seq)?)));
-        self.read(token, Answer::Found, slot.as_slice());
-    }
-
-    fn read(&mut self, token: StoreToken, answer: Answer, wanted: &[(EntryKey, Slot)]) {
-        if let Some(response) = self.reads.begin(token, answer, wanted, &self.recent) {
-            self.answer(token, Ok(response));
-        }
-        self.reads.advance(&mut self.log);
-    }
-
-    fn fetched(&mut self, token: ReadToken, result: Result<StoredRecord, ReadError>) {
-        let (text, error) = match result.map(|record| Row::decode(record.view())) {
-            Ok(Ok(Row::Entry(entry))) => {
-                self.recent.insert(&entry);
-                if let Some((token, response)) = self.reads.fetched(token, entry) {
-                    self.answer(token, Ok(response));
-                }
-                return;
-            }
-            Ok(Ok(_)) => unreachable!("the log compares keys, and this was the key of an entry"),
-            Ok(Err(fault)) => (fault.to_string(), StoreError::Corrupt),
-            Err(error @ ReadError::Disk(_)) => (error.to_string(), StoreError::Unavailable),
-            Err(error) => (error.to_string(), StoreError::Corrupt),
-        };
-        self.events.push_back(StoreEvent::Damaged { text });
-        if let Some(token) = self.reads.failed(token) {
-            self.answer(token, Err(error));
-        }
-    }
-
-    /// What a registration would find.
-    fn known(&self, request: &Request) -> Option<Response> {
-        match request {
-            Request::EnsureUser { realm, handle } => {
-                Some(Response::Users(vec![self.index.user_called(*realm, handle)?.clone()]))
-            }
-            Request::RegisterDevice { user, install_id, .. } => {
-                Some(Response::Device(self.index.device(*user, *install_id)?))
-            }
-            _ => None,
-        }
-    }
-
-    fn ensure_user(&mut self, token: StoreToken, realm: Realm, handle: String) {
-        if let Some(row) = self.index.user_called(realm, &handle) {
-            let row = row.clone();
-            return self.answer(token, Ok(Response::Users(vec![row])));
-        }
-        if self.registrations.wait_for_user(realm, &handle, token) {
-            self.user_counter += 1;
-            let id = UserId::new(realm, self.user_counter);
-            self.write(vec![Row::User(UserRow { id, handle })], Ending::Registration);
-        }
-    }
-
-    fn register_device(&mut self, token: StoreToken, user: UserId, install_id: ClientMsgId, name: String) {
-        if let Some(row) = self.index.device(user, install_id) {
-            return self.answer(token, Ok(Response::Device(row)));
-        }
-        if self.registrations.wait_for_device(user, install_id, token) {
-            self.device_counter += 1;
-            let row = DeviceRow::new(DeviceId(self.device_counter));
-            self.write(vec![Row::Device { user, install_id, row, name }], Ending::Registration);
-        }
-    }
-}
-
-/// How much of a read goes into one answer; one thing goes always.
-#[derive(Clone, Copy)]
-struct Bounds {
-    count_max: usize,
-    bytes_max: usize,
-}
-
-impl Bounds {
-    fn cut<T>(self, things: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
-        let mut bytes = 0_usize;
-        let mut fits = |thing: &T| {
-            let is_first = bytes == 0;
-            bytes = bytes.saturating_add(size(thing).max(1));
-            is_first || bytes <= self.bytes_max
-        };
-        things.take(self.count_max).take_while(|thing| fits(thing)).collect()
     }
 }
 
@@ -462,4 +393,11 @@ fn row_of(mutation: Mutation) -> Option<Row> {
 
 fn monotonic(now: Now) -> Monotonic {
     Monotonic(Duration::from_nanos(now.monotonic.0))
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Identities are forgotten a whole day at a time.
+fn day_of(time: WallTime) -> u64 {
+    time.0 / DAY_MS
 }

@@ -1,23 +1,29 @@
-//! What the index holds of one user.
+//! What is kept in memory of one user: everything but the events of its log.
 
 use std::collections::HashMap;
 
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserSeq};
-use storage_api::{DeviceRow, UserEvent, UserRow};
+use storage_api::{DeviceRow, EntryKey, UserEvent, UserRow};
 
+use crate::hash::IdHashes;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) row: UserRow,
-    devices: Vec<(ClientMsgId, DeviceRow)>,
-    /// The event with user_seq 1 and on.
-    log: Vec<UserEvent>,
-    conversations: HashMap<ConversationId, Holding>,
+    /// With the install id of each.
+    pub(crate) devices: Vec<(ClientMsgId, DeviceRow)>,
+    /// The end of the log.
+    pub(crate) head: UserSeq,
+    pub(crate) conversations: HashMap<ConversationId, Holding, IdHashes>,
 }
 
 /// How far a user is in a conversation.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holding {
     /// The last entry in the user's log.
     pub(crate) held: Seq,
+    /// The count at `held`; `None`: the entry says it.
+    pub(crate) held_ordinal: Option<Ordinal>,
     /// When that came, as a place of the log.
     pub(crate) touched: UserSeq,
     pub(crate) read: Seq,
@@ -26,32 +32,29 @@ pub(crate) struct Holding {
 
 impl User {
     pub(crate) fn new(row: UserRow) -> User {
-        User { row, devices: Vec::new(), log: Vec::new(), conversations: HashMap::new() }
+        User { row, devices: Vec::new(), head: UserSeq(0), conversations: HashMap::default() }
     }
 
-    /// Events that are there already are kept as they are; behind a gap nothing is taken.
-    pub(crate) fn append(&mut self, first: UserSeq, events: &[UserEvent]) {
-        let Some(known) = self.head().next().0.checked_sub(first.0) else { return };
-        for event in events.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
-            self.log.push(*event);
-            let touched = self.head();
+    /// Events that are there already are kept as they are; behind a gap nothing is taken. Answers how many were new.
+    pub(crate) fn append(
+        &mut self,
+        first: UserSeq,
+        events: &[UserEvent],
+        ordinal_of: impl Fn(EntryKey) -> Option<Ordinal>,
+    ) -> usize {
+        let Some(known) = self.head.next().0.checked_sub(first.0) else { return 0 };
+        let fresh = events.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
+        for event in fresh {
+            self.head = self.head.next();
             if let UserEvent::Entry { key, .. } = event {
                 let holding = self.conversations.entry(key.conversation).or_default();
-                holding.held = holding.held.max(key.seq);
-                holding.touched = touched;
+                if key.seq >= holding.held {
+                    (holding.held, holding.held_ordinal) = (key.seq, ordinal_of(*key));
+                }
+                holding.touched = self.head;
             }
         }
-    }
-
-    pub(crate) fn head(&self) -> UserSeq {
-        UserSeq(self.log.len() as u64)
-    }
-
-    /// Events after this place, in order.
-    pub(crate) fn events_after(&self, after: UserSeq) -> impl Iterator<Item = (UserSeq, &UserEvent)> {
-        let skipped = usize::try_from(after.0).unwrap_or(usize::MAX);
-        let events = self.log.get(skipped..).unwrap_or_default();
-        events.iter().zip(after.0.saturating_add(1)..).map(|(event, place)| (UserSeq(place), event))
+        fresh.len()
     }
 
     pub(crate) fn held(&self, conversation: ConversationId) -> Seq {

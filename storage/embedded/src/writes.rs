@@ -19,6 +19,8 @@ pub(crate) enum Ending {
     Write(StoreToken),
     /// See above.
     Registration,
+    /// A piece of a snapshot.
+    Snapshot,
 }
 
 /// What becomes durable as one.

@@ -9,7 +9,7 @@ use crate::error::OpenError;
 use crate::identity::{LogId, LogIdentity, StoreIncarnation};
 use crate::options::Options;
 use crate::real_disk::{FolderError, RealDisk};
-use crate::recovery::{Purpose, Recovery, RecoverySummary};
+use crate::recovery::{Purpose, RecoveredRecord, Recovery, RecoverySummary};
 
 /// Why a check did not pass.
 #[derive(Debug)]
@@ -37,8 +37,20 @@ impl std::error::Error for CheckError {}
 /// # Errors
 /// The log did not pass, or there is none. Nothing was repaired.
 pub fn check(folder: &Path) -> Result<RecoverySummary, CheckError> {
+    check_each(folder, |_| Ok(()))
+}
+
+/// As [`check`], and shows every record to somebody who may have more to say about it: with an error of theirs the mark
+/// stays too.
+///
+/// # Errors
+/// As [`check`], and theirs.
+pub fn check_each<E: From<CheckError>>(
+    folder: &Path,
+    mut each: impl FnMut(RecoveredRecord<'_>) -> Result<(), E>,
+) -> Result<RecoverySummary, E> {
     if !folder.is_dir() {
-        return Err(CheckError::Log(OpenError::NoLog));
+        return Err(CheckError::Log(OpenError::NoLog).into());
     }
     let (wake, woken) = sync_channel(1);
     let mut disk = RealDisk::open(folder, move || {
@@ -57,7 +69,9 @@ pub fn check(folder: &Path) -> Result<RecoverySummary, CheckError> {
             Some(completion) => recovery.handle_completion(completion).map_err(CheckError::Log)?,
             None => woken.recv().expect("the disk holds the other end as long as it lives"),
         }
-        while recovery.poll_record().map_err(CheckError::Log)?.is_some() {}
+        while let Some(record) = recovery.poll_record().map_err(CheckError::Log)? {
+            each(record)?;
+        }
     }
     Ok(recovery.summary())
 }

@@ -113,6 +113,12 @@ impl Commit {
         self.open.bytes.saturating_sub(self.tail.offset) >= self.batch_bytes_max
     }
 
+    /// What comes next goes into the next segment.
+    pub(crate) fn leave_segment(&mut self) {
+        assert!(self.gathering.is_empty(), "the place of a record is fixed when it is taken");
+        self.tail.offset = self.open.bytes;
+    }
+
     /// Takes records into the gathering batch, all or none of them. There must be room.
     pub(crate) fn gather(
         &mut self,

@@ -4,8 +4,8 @@
 //! - `submit` never waits, and an operation completes exactly once.
 //! - Writes and syncs of one file take effect in the order of their submission. A sync that succeeds makes every
 //!   earlier write to that file durable, and the file's length with it.
-//! - Operations on the folder (list, create, rename, unlink, sync) take effect in the order of their submission; names
-//!   are durable once a later `SyncFolder` has succeeded.
+//! - Operations on the folder (list, create, rename, unlink, sync) take effect in the order of their submission, those
+//!   of the log and those of its embedder each; names are durable once a later `SyncFolder` has succeeded.
 //! - A read sees every write that had completed when the read was submitted. Otherwise files are independent.
 
 use std::fmt;
@@ -17,6 +17,17 @@ use crate::position::SegmentNumber;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(pub u64);
 
+impl OperationId {
+    /// The log counts up from 1; an embedder that shares its disk counts up from here.
+    pub const FIRST_OF_EMBEDDER: Self = Self(1 << 63);
+
+    /// Whether the embedder has submitted it.
+    #[must_use]
+    pub fn is_of_embedder(self) -> bool {
+        self >= Self::FIRST_OF_EMBEDDER
+    }
+}
+
 /// The files that a log keeps in its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileName {
@@ -24,6 +35,10 @@ pub enum FileName {
     Segment(SegmentNumber),
     /// A segment that is still being prepared: `00000001.new`. Nobody misses it.
     Prepared(SegmentNumber),
+    /// What the embedder knows of a segment that is full: `00000001.idx`. It can be made again from the segment.
+    Index(SegmentNumber),
+    /// Such a file that is still being written: `00000001.idx.new`. Nobody misses it.
+    PreparedIndex(SegmentNumber),
     /// The mark of a failed write or sync: `needs_check`.
     NeedsCheck,
 }
@@ -35,6 +50,8 @@ impl FileName {
         let file = match name.split_once('.') {
             Some((number, "seg")) => Self::Segment(SegmentNumber(number.parse().ok()?)),
             Some((number, "new")) => Self::Prepared(SegmentNumber(number.parse().ok()?)),
+            Some((number, "idx")) => Self::Index(SegmentNumber(number.parse().ok()?)),
+            Some((number, "idx.new")) => Self::PreparedIndex(SegmentNumber(number.parse().ok()?)),
             _ => Self::NeedsCheck,
         };
         // There is one spelling of each name: `1.seg` is somebody else's file.
@@ -47,6 +64,8 @@ impl fmt::Display for FileName {
         match self {
             Self::Segment(number) => write!(formatter, "{:08}.seg", number.0),
             Self::Prepared(number) => write!(formatter, "{:08}.new", number.0),
+            Self::Index(number) => write!(formatter, "{:08}.idx", number.0),
+            Self::PreparedIndex(number) => write!(formatter, "{:08}.idx.new", number.0),
             Self::NeedsCheck => formatter.write_str("needs_check"),
         }
     }
@@ -65,7 +84,7 @@ pub enum Operation {
         /// Its size.
         size_bytes: u32,
     },
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`. Behind the end of the file it grows; a segment never does.
     Write {
         /// An existing file.
         file: FileName,
@@ -174,7 +193,9 @@ impl std::error::Error for DiskError {}
 pub trait Disk {
     /// Takes an operation to be performed later. The log keeps few enough in flight that no queue overflows: one
     /// commit (a write and a sync), one step of preparation, one of marking, one query of free space, and
-    /// [`crate::limits::READS_IN_FLIGHT_MAX`] reads.
+    /// [`crate::limits::READS_IN_FLIGHT_MAX`] reads. Its embedder may have [`crate::limits::SIDE_READS_IN_FLIGHT_MAX`]
+    /// reads and a handful of other operations of its own under way, on files that the log does not touch, under ids
+    /// from [`OperationId::FIRST_OF_EMBEDDER`] on.
     fn submit(&mut self, id: OperationId, operation: Operation);
 
     /// The next operation that has ended; `None` when there is none now.
@@ -187,12 +208,16 @@ mod tests {
 
     #[test]
     fn a_file_name_has_one_spelling() {
-        for file in
-            [FileName::Segment(SegmentNumber(1)), FileName::Prepared(SegmentNumber(123_456_789)), FileName::NeedsCheck]
-        {
+        for file in [
+            FileName::Segment(SegmentNumber(1)),
+            FileName::Prepared(SegmentNumber(123_456_789)),
+            FileName::Index(SegmentNumber(7)),
+            FileName::PreparedIndex(SegmentNumber(7)),
+            FileName::NeedsCheck,
+        ] {
             assert_eq!(FileName::parse(&file.to_string()), Some(file));
         }
-        for other in ["1.seg", "00000001.seg.bak", "LOCK", "needs_check.old", "+0000001.seg", ""] {
+        for other in ["1.seg", "00000001.seg.bak", "LOCK", "needs_check.old", "+0000001.seg", "00000001.idx.old", ""] {
             assert_eq!(FileName::parse(other), None, "{other}");
         }
     }

@@ -32,7 +32,7 @@ mod segment;
 mod sim_disk;
 mod supply;
 
-pub use check::{CheckError, check};
+pub use check::{CheckError, check, check_each};
 pub use class::Class;
 pub use disk::{Completion, Disk, DiskError, FileName, Operation, OperationId, Outcome};
 pub use error::{AppendRefusal, Corruption, Damage, Newer, NewerFeature, OpenError, ReadError, ReadRefusal};

@@ -24,6 +24,9 @@ pub const KEY_BYTES_MAX: usize = 64;
 /// How many reads may be on their way to the disk; one more is refused with [`crate::ReadRefusal::Busy`].
 pub const READS_IN_FLIGHT_MAX: usize = 1024;
 
+/// How many reads of side files an embedder may have under way beside those of the log.
+pub const SIDE_READS_IN_FLIGHT_MAX: usize = 256;
+
 /// How long after the last commit an empty batch seals it. Until then a rotten last batch cannot be told from a torn
 /// one.
 pub const SEAL_IDLE: Duration = Duration::from_millis(100);

@@ -23,7 +23,7 @@ use crate::chain::{Chain, OperationIds, Progress};
 use crate::commit::{Commit, CommitChange, Head};
 use crate::disk::{Completion, DiskError, FileName, Operation, OperationId};
 use crate::error::{AppendRefusal, ReadError, ReadRefusal};
-use crate::identity::LogIdentity;
+use crate::identity::{LogIdentity, StoreIncarnation};
 use crate::mark::{MARK_BYTES, Mark};
 use crate::monotonic::Monotonic;
 use crate::options::{Options, batch_bytes_max};
@@ -101,6 +101,8 @@ enum Health {
 pub(crate) struct Recovered {
     pub(crate) options: Options,
     pub(crate) identity: LogIdentity,
+    /// The incarnation of the segments that follow, when it is another one.
+    pub(crate) renewed: Option<StoreIncarnation>,
     pub(crate) head: Head,
     pub(crate) is_read_only: bool,
     pub(crate) ids: OperationIds,
@@ -122,10 +124,14 @@ pub struct Log {
 
 impl Log {
     pub(crate) fn new(recovered: Recovered, now: Monotonic) -> Self {
-        let Recovered { options, identity, head, is_read_only, ids } = recovered;
+        let Recovered { options, mut identity, renewed, head, is_read_only, ids } = recovered;
         // An older, smaller segment still has to be filled before a larger one can be.
         let batch_bytes_max = batch_bytes_max(options.segment_bytes.min(head.open.bytes));
-        let commit = Commit::new(identity.log_id, batch_bytes_max, head, now);
+        let mut commit = Commit::new(identity.log_id, batch_bytes_max, head, now);
+        if let Some(incarnation) = renewed {
+            identity.incarnation = incarnation;
+            commit.leave_segment();
+        }
         let supply = Supply::new(&options, identity, head.open.number, now);
         Self {
             identity,
@@ -176,18 +182,18 @@ impl Log {
     }
 
     /// Reads the record at a place, which must have been reported durable. It is served only if it matches its
-    /// checksum and has this key.
+    /// checksum and its key begins with `key_prefix`.
     ///
     /// # Errors
     /// The read did not begin.
-    pub fn read(&mut self, token: ReadToken, place: Place, key: &[u8]) -> Result<(), ReadRefusal> {
+    pub fn read(&mut self, token: ReadToken, place: Place, key_prefix: &[u8]) -> Result<(), ReadRefusal> {
         if place.end() > self.commit.synced_through() {
             return Err(ReadRefusal::NotDurable);
         }
         if self.reads.is_full() {
             return Err(ReadRefusal::Busy);
         }
-        self.operations.push_back(self.reads.begin(&mut self.ids, token, place, key));
+        self.operations.push_back(self.reads.begin(&mut self.ids, token, place, key_prefix));
         Ok(())
     }
 

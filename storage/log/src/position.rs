@@ -60,8 +60,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Where one record is. Small and `Copy`: an index keeps one per message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Where one record is. Small and `Copy`: an index keeps one per message. Ordered as the log was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The segment.
     pub segment: SegmentNumber,

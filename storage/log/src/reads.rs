@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::chain::OperationIds;
 use crate::disk::{DiskError, FileName, Operation, OperationId, Outcome};
-use crate::error::{Corruption, Damage, Newer, NewerFeature, ReadError};
+use crate::error::ReadError;
 use crate::limits::READS_IN_FLIGHT_MAX;
 use crate::log::ReadToken;
 use crate::position::Place;
-use crate::record::{BadRecord, StoredRecord};
+use crate::record::StoredRecord;
 
 struct Wanted {
     token: ReadToken,
     place: Place,
-    key: Box<[u8]>,
+    key_prefix: Box<[u8]>,
 }
 
 /// At most [`READS_IN_FLIGHT_MAX`] reads.
@@ -32,10 +32,10 @@ impl Reads {
         ids: &mut OperationIds,
         token: ReadToken,
         place: Place,
-        key: &[u8],
+        key_prefix: &[u8],
     ) -> (OperationId, Operation) {
         let id = ids.next();
-        self.wanted_by_id.insert(id, Wanted { token, place, key: key.into() });
+        self.wanted_by_id.insert(id, Wanted { token, place, key_prefix: key_prefix.into() });
         let Place { segment, offset, length } = place;
         (id, Operation::Read { file: FileName::Segment(segment), offset, length })
     }
@@ -49,27 +49,12 @@ impl Reads {
         id: OperationId,
         result: Result<Outcome, DiskError>,
     ) -> (ReadToken, Result<StoredRecord, ReadError>) {
-        let Wanted { token, place, key } = self.wanted_by_id.remove(&id).expect("the caller asked for it");
+        let Wanted { token, place, key_prefix } = self.wanted_by_id.remove(&id).expect("the caller asked for it");
         let verified = match result {
-            Ok(Outcome::Read(bytes)) => verify_wanted(place, &key, bytes),
+            Ok(Outcome::Read(bytes)) => StoredRecord::read_back(place, &key_prefix, bytes),
             Ok(other) => panic!("a read was answered with {other:?}"),
             Err(error) => Err(ReadError::Disk(error)),
         };
         (token, verified)
     }
-}
-
-fn verify_wanted(place: Place, key: &[u8], bytes: Vec<u8>) -> Result<StoredRecord, ReadError> {
-    let (file, offset) = (FileName::Segment(place.segment), place.offset);
-    let corrupt = |damage| ReadError::Corrupt(Corruption { file, offset, damage });
-    let record = StoredRecord::from_bytes(bytes).map_err(|bad| match bad {
-        BadRecord::Short | BadRecord::Checksum => corrupt(Damage::Record),
-        BadRecord::UnknownClass(number) => {
-            ReadError::Newer(Newer { file, offset, feature: NewerFeature::RecordClass(number) })
-        }
-    })?;
-    if record.view().key != key {
-        return Err(corrupt(Damage::WrongKey));
-    }
-    Ok(record)
 }

@@ -1,6 +1,7 @@
-//! A folder on a real disk, with three threads of its own: one for commits, one for reads, one for the rest.
+//! A folder on a real disk, with four threads of its own: one for commits, one for reads, one for what the embedder
+//! writes beside the log, one for the rest.
 //!
-//! So no commit waits for a segment that is being prepared, and no read for a commit. A commit is a write into space that
+//! So no commit waits for a segment that is being prepared, nor a side file, and no read for a commit. A commit is a write into space that
 //! was allocated *and written* before, and one fdatasync; space that is only allocated would cost each commit a journal
 //! entry, which takes about twice as long.
 //!
@@ -16,14 +17,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::disk::{Completion, Disk, FileName, Operation, OperationId};
-use crate::limits::READS_IN_FLIGHT_MAX;
+use crate::limits::{READS_IN_FLIGHT_MAX, SIDE_READS_IN_FLIGHT_MAX};
 pub use folder::FolderError;
 use perform::Performer;
 
 /// Operations that wait for one thread. Only reads come in numbers; the rest is a handful.
-const QUEUE_MAX: usize = READS_IN_FLIGHT_MAX + 16;
+const QUEUE_MAX: usize = READS_IN_FLIGHT_MAX + SIDE_READS_IN_FLIGHT_MAX + 16;
 /// Completions that wait for the owner: everything that can be in flight, so that no thread waits for it.
-const COMPLETIONS_MAX: usize = 3 * (QUEUE_MAX + 1);
+const COMPLETIONS_MAX: usize = 4 * (QUEUE_MAX + 1);
 
 type Notify = Arc<dyn Fn() + Send + Sync>;
 
@@ -38,6 +39,7 @@ pub struct RealDisk {
     folder: PathBuf,
     commits: Lane,
     reads: Lane,
+    sides: Lane,
     chores: Lane,
     completions: Receiver<Completion>,
     _lock: File,
@@ -61,6 +63,7 @@ impl RealDisk {
         Ok(Self {
             commits: lane("log-commit")?,
             reads: lane("log-read")?,
+            sides: lane("log-side")?,
             chores: lane("log-chore")?,
             folder: folder.to_owned(),
             completions,
@@ -79,6 +82,7 @@ impl Disk for RealDisk {
     fn submit(&mut self, id: OperationId, operation: Operation) {
         let lane = match &operation {
             Operation::Read { .. } => &self.reads,
+            _ if id.is_of_embedder() => &self.sides,
             Operation::Write { file: FileName::Segment(_), .. } | Operation::Sync { file: FileName::Segment(_) } => {
                 &self.commits
             }
@@ -96,7 +100,7 @@ impl Disk for RealDisk {
 
 impl Drop for RealDisk {
     fn drop(&mut self) {
-        for lane in [&mut self.commits, &mut self.reads, &mut self.chores] {
+        for lane in [&mut self.commits, &mut self.reads, &mut self.sides, &mut self.chores] {
             lane.operations = None;
             if let Some(thread) = lane.thread.take() {
                 assert!(thread.join().is_ok() || std::thread::panicking(), "a disk thread has panicked");

@@ -6,7 +6,10 @@
 
 use crate::bytes::Fields;
 use crate::class::Class;
+use crate::disk::FileName;
+use crate::error::{Corruption, Damage, Newer, NewerFeature, ReadError};
 use crate::limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX};
+use crate::position::Place;
 
 const HEADER_BYTES: usize = 12;
 const CHECKSUM_BYTES: usize = 4;
@@ -122,6 +125,25 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
+    /// The record that was read at `place`, for whoever reads without a [`crate::Log`].
+    ///
+    /// # Errors
+    /// It does not match its checksum, is of a newer version, or has a key that does not begin with `key_prefix`.
+    pub fn read_back(place: Place, key_prefix: &[u8], bytes: Vec<u8>) -> Result<Self, ReadError> {
+        let (file, offset) = (FileName::Segment(place.segment), place.offset);
+        let corrupt = |damage| ReadError::Corrupt(Corruption { file, offset, damage });
+        let record = Self::from_bytes(bytes).map_err(|bad| match bad {
+            BadRecord::Short | BadRecord::Checksum => corrupt(Damage::Record),
+            BadRecord::UnknownClass(number) => {
+                ReadError::Newer(Newer { file, offset, feature: NewerFeature::RecordClass(number) })
+            }
+        })?;
+        if !record.view().key.starts_with(key_prefix) {
+            return Err(corrupt(Damage::WrongKey));
+        }
+        Ok(record)
+    }
+
     /// Verifies that `bytes` are exactly one record.
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<Self, BadRecord> {
         let verified = verify(&bytes)?;

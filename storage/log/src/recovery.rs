@@ -10,6 +10,7 @@
 //!
 //! With a `needs_check` mark nothing is written at all, and nothing is shown that was never acked.
 
+mod found;
 mod survey;
 
 use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Inspected, inspect};
@@ -17,17 +18,18 @@ use crate::chain::{Chain, OperationIds, Progress};
 use crate::commit::Head;
 use crate::disk::{Completion, FileName, Operation, OperationId, Outcome};
 use crate::error::{Corruption, Damage, Newer, NewerFeature, OpenError};
-use crate::identity::LogIdentity;
+use crate::identity::{LogIdentity, StoreIncarnation};
 use crate::limits::SEGMENT_HEADER_BYTES;
 use crate::log::{Log, Recovered};
 use crate::mark::{MARK_BYTES, Mark};
 use crate::monotonic::Monotonic;
 use crate::options::Options;
 use crate::position::{Place, Position, SegmentNumber};
-use crate::record::{BadRecord, RecordView, Verified, verify};
+use crate::record::{BadRecord, Verified, verify};
 use crate::scan::{Scanner, Sight};
 use crate::segment::{BadHeader, SegmentHeader};
 use crate::supply::{Segment, creation_of};
+pub use found::{RecoveredRecord, RecoverySummary};
 use survey::Survey;
 
 /// What a recovery is for.
@@ -37,30 +39,8 @@ pub enum Purpose {
     Open,
     /// To verify everything from the medium, past the page cache, and to remove the mark if all is well.
     Check,
-}
-
-/// What a recovery has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecoverySummary {
-    /// Segment files, prepared ones included.
-    pub segment_count: u32,
-    /// Batches with records, and seals.
-    pub batch_count: u64,
-    /// Records.
-    pub record_count: u64,
-    /// Where a torn tail was cut: what stood there was never acked.
-    pub torn_at: Option<Position>,
-    /// There was a mark. After [`Purpose::Check`] it is gone.
-    pub was_marked: bool,
-}
-
-/// A record that a recovery yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecoveredRecord<'a> {
-    /// Where it is, for later reads.
-    pub place: Place,
-    /// The verified record.
-    pub record: RecordView<'a>,
+    /// To read the one segment that it starts at, up to the batch that follows it. Changes nothing.
+    Walk,
 }
 
 enum Phase {
@@ -121,6 +101,9 @@ pub struct Recovery {
     /// The first sector behind the last batch that is neither a batch nor blank.
     debris_at: Option<Position>,
     summary: RecoverySummary,
+    /// What lies before has been proved otherwise.
+    first: SegmentNumber,
+    renewed: Option<StoreIncarnation>,
 }
 
 impl Recovery {
@@ -146,7 +129,21 @@ impl Recovery {
             last_batch: None,
             debris_at: None,
             summary: RecoverySummary::default(),
+            first: SegmentNumber::FIRST,
+            renewed: None,
         }
+    }
+
+    /// Begins at this segment: its embedder knows what stands before. Nothing before it is read or verified.
+    #[must_use]
+    pub fn starting_at(self, first: SegmentNumber) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Gives the log another incarnation: it goes on in a new segment, whose header names it.
+    #[must_use]
+    pub fn renewed(self, incarnation: StoreIncarnation) -> Self {
+        Self { renewed: Some(incarnation), ..self }
     }
 
     /// What to submit to the disk next: at most one operation is in flight.
@@ -230,13 +227,19 @@ impl Recovery {
         self.summary
     }
 
+    /// Who the log is, once a segment has been read.
+    #[must_use]
+    pub fn identity(&self) -> Option<LogIdentity> {
+        self.identity
+    }
+
     /// The open log.
     ///
     /// # Panics
-    /// Before [`Recovery::is_done`].
+    /// Before [`Recovery::is_done`], and after a walk.
     #[must_use]
     pub fn finish(self, now: Monotonic) -> Log {
-        assert!(self.is_done(), "a recovery is finished when it is done");
+        assert!(self.is_done() && self.purpose != Purpose::Walk, "a recovery is finished when it is done");
         let end = self.end();
         let sealed_through = match self.last_batch {
             Some(batch) if batch.record_count > 0 => batch.synced_through,
@@ -247,6 +250,7 @@ impl Recovery {
         let recovered = Recovered {
             options: self.options,
             identity: self.identity.expect("a log has a first segment"),
+            renewed: self.renewed,
             head: Head { open: Segment { number: end.segment, bytes: segment_bytes }, end, sealed_through },
             is_read_only,
             ids: self.ids,
@@ -277,7 +281,7 @@ impl Recovery {
 
     /// The end of the last batch.
     fn end(&self) -> Position {
-        self.last_batch.map_or(Position::first_of(SegmentNumber::FIRST), |batch| batch.end())
+        self.last_batch.map_or(Position::first_of(self.first), |batch| batch.end())
     }
 
     fn damaged(&self, offset: u32, damage: Damage) -> OpenError {
@@ -289,7 +293,7 @@ impl Recovery {
             (Phase::Listing, Outcome::Listed(files)) => {
                 self.survey = Survey::of(&files)?;
                 self.summary.segment_count = self.survey.segments.len() as u32;
-                if self.survey.has_mark {
+                if self.survey.has_mark && self.purpose != Purpose::Walk {
                     self.phase = Phase::ReadingMark;
                     return Ok(());
                 }
@@ -316,12 +320,16 @@ impl Recovery {
 
     fn begin_scan(&mut self) -> Result<(), OpenError> {
         let is_check = self.purpose == Purpose::Check;
-        self.phase = match self.survey.segments.is_empty() {
-            true if self.mark.is_some() => return Err(Survey::missing(SegmentNumber::FIRST).into()),
-            true if is_check => return Err(OpenError::NoLog),
-            true => self.anew(self.options.new_log),
-            false if is_check => Phase::DroppingCaches(self.survey.cache_drops()),
-            false => Phase::ReadingHeader,
+        let first = self.survey.segments.iter().position(|(number, _)| *number == self.first);
+        self.segment_index = first.unwrap_or_default();
+        self.phase = match first {
+            None if self.mark.is_some() || self.first != SegmentNumber::FIRST => {
+                return Err(Survey::missing(self.first).into());
+            }
+            None if is_check => return Err(OpenError::NoLog),
+            None => self.anew(self.options.new_log),
+            Some(_) if is_check => Phase::DroppingCaches(self.survey.cache_drops()),
+            Some(_) => Phase::ReadingHeader,
         };
         Ok(())
     }
@@ -392,8 +400,13 @@ impl Recovery {
 
     /// Takes a whole batch, if it is the one that follows.
     fn accept(&mut self, batch: BatchHeader) -> Result<(), OpenError> {
-        let end = self.end();
-        let stands_next = batch.position == end || batch.position == Position::first_of(end.segment.next());
+        let mut end = self.end();
+        if self.last_batch.is_none() && batch.position == end && batch.synced_through.segment < self.first {
+            // Where the scan begins, the chain is taken up as it is.
+            end = batch.synced_through;
+        }
+        let begins = Position::first_of(end.segment.next());
+        let stands_next = batch.position == end || batch.position == begins;
         if batch.synced_through > end {
             // A batch that ended at `synced_through` is not readable, and it began in the same segment.
             let bad = end.max(Position::first_of(batch.synced_through.segment));
@@ -405,6 +418,11 @@ impl Recovery {
         }
         if self.is_read_only() && self.acked_through().is_some_and(|through| batch.position >= through) {
             return self.end_log();
+        }
+        if self.purpose == Purpose::Walk && batch.position.segment != self.first {
+            // It proves that the segment was read to its end.
+            self.phase = Phase::Done;
+            return Ok(());
         }
         let Phase::Scanning(scanner) = &mut self.phase else { unreachable!("batches come from a scan") };
         scanner.move_to(batch.end().offset);
@@ -447,7 +465,7 @@ impl Recovery {
             return Err(Corruption { file: FileName::Segment(end.segment), offset: end.offset, damage }.into());
         }
         self.phase = match self.last_batch {
-            _ if self.is_read_only() => Phase::Done,
+            _ if self.is_read_only() || self.purpose == Purpose::Walk => Phase::Done,
             Some(batch) => Phase::ReadingTail(batch),
             None => {
                 // Not even the first segment has a batch: it is thrown away, and the log begins again as itself.

@@ -41,7 +41,7 @@ impl Performer {
             }
             Operation::Sync { file } => match file {
                 FileName::Segment(_) => self.open(file)?.sync_data()?,
-                FileName::Prepared(_) | FileName::NeedsCheck => self.open(file)?.sync_all()?,
+                _ => self.open(file)?.sync_all()?,
             },
             Operation::Read { file, offset, length } => {
                 return self.read(file, offset, length).map(Outcome::Read);

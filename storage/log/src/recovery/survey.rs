@@ -24,6 +24,8 @@ impl Survey {
                 FileName::Segment(number) => survey.segments.push((*number, *bytes)),
                 FileName::Prepared(_) => survey.waste.push(*file),
                 FileName::NeedsCheck => survey.has_mark = true,
+                // The embedder's.
+                FileName::Index(_) | FileName::PreparedIndex(_) => {}
             }
         }
         survey.segments.sort_unstable();

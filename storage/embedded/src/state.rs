@@ -1,0 +1,195 @@
+//! The small state: what follows from all records but the entries and the events of users' logs themselves. It lives in
+//! memory, and in the snapshots of the log.
+//!
+//! Applying a record that is in it already changes nothing: so a snapshot may be taken while records come, and a start
+//! may read records again that the snapshot knows.
+
+use std::collections::HashMap;
+
+use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId};
+use storage_api::{
+    ConversationRow, DeviceRow, Entry, EntryKey, USER_CONVERSATIONS_MAX, UserConversationRow, UserRow, UserState,
+};
+
+use crate::conversation::Conversation;
+use crate::error::RecordFault;
+use crate::record::Row;
+use crate::slab::Slab;
+use crate::user::{Holding, User};
+
+/// The part of a user id below the realm.
+const USER_COUNTER_MASK: u64 = (1 << 48) - 1;
+
+/// See the file's head. What it shows is durable.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) conversations: Slab<ConversationId, Conversation>,
+    pub(crate) users: Slab<UserId, User>,
+    handles: HashMap<(Realm, String), UserId>,
+    pub(crate) counters: Counters,
+}
+
+/// What is counted over the life of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// The highest epoch of any record.
+    pub(crate) epoch: Epoch,
+    /// The highest ever given.
+    pub(crate) user: u64,
+    /// The highest ever given.
+    pub(crate) device: u64,
+    /// Of all conversations, and of the logs of all users.
+    pub(crate) entries: u64,
+    pub(crate) user_events: u64,
+}
+
+impl State {
+    /// A record has been found, or has become durable. What belongs to a user comes after that user.
+    pub(crate) fn apply(&mut self, row: &Row) -> Result<(), RecordFault> {
+        match row {
+            Row::Entry(entry) => self.apply_entry(entry),
+            Row::UserEvents { user, first_user_seq, epoch, events } => {
+                self.counters.epoch = self.counters.epoch.max(*epoch);
+                let conversations = &self.conversations;
+                let ordinal_of = |key: EntryKey| {
+                    let found = conversations.find(key.conversation).filter(|found| found.head == key.seq);
+                    found.map(|found| found.head_ordinal)
+                };
+                let user = self.users.find_mut(*user).ok_or(RecordFault::Invalid)?;
+                self.counters.user_events += user.append(*first_user_seq, events, ordinal_of) as u64;
+            }
+            Row::DeviceCursor { user, device, user_seq } => self.user_mut(*user)?.save_cursor(*device, *user_seq),
+            Row::ReadCursor { user, conversation, seq, ordinal } => {
+                self.user_mut(*user)?.read_up_to(*conversation, *seq, *ordinal);
+                self.conversations.find_or_insert(*conversation, Conversation::default).read_up_to(*user, *seq);
+            }
+            Row::User(row) => {
+                let new = || User::new(row.clone());
+                self.insert_user(row.id, new).row = row.clone();
+                self.handles.insert((row.id.realm(), row.handle.clone()), row.id);
+            }
+            Row::Device { user, install_id, row, .. } => {
+                self.counters.device = self.counters.device.max(row.id.0);
+                self.user_mut(*user)?.register(*install_id, *row);
+            }
+            Row::Started(epoch) => self.counters.epoch = self.counters.epoch.max(*epoch),
+            Row::SnapshotPart { .. } | Row::Snapshot(_) => {}
+        }
+        Ok(())
+    }
+
+    fn apply_entry(&mut self, entry: &Entry) {
+        self.counters.epoch = self.counters.epoch.max(entry.epoch);
+        let conversation = self.conversations.find_or_insert(entry.key.conversation, Conversation::default);
+        self.counters.entries += u64::from(conversation.apply(entry));
+    }
+
+    fn user_mut(&mut self, user: UserId) -> Result<&mut User, RecordFault> {
+        self.users.find_mut(user).ok_or(RecordFault::Invalid)
+    }
+
+    fn insert_user(&mut self, id: UserId, make: impl FnOnce() -> User) -> &mut User {
+        self.counters.user = self.counters.user.max(id.0 & USER_COUNTER_MASK);
+        self.users.find_or_insert(id, make)
+    }
+
+    /// The counters as a snapshot has them; what follows from the rest is counted there.
+    pub(crate) fn restore_counters(&mut self, epoch: Epoch, user: u64, device: u64) {
+        let counters = &mut self.counters;
+        (counters.epoch, counters.user, counters.device) = (epoch, user, device);
+    }
+
+    /// A user as a snapshot has it.
+    pub(crate) fn restore_user(&mut self, user: User) {
+        self.handles.insert((user.row.id.realm(), user.row.handle.clone()), user.row.id);
+        self.counters.user_events += user.head.0;
+        self.insert_user(user.row.id, || user);
+    }
+
+    /// A conversation as a snapshot has it.
+    pub(crate) fn restore_conversation(&mut self, id: ConversationId, conversation: Conversation) {
+        self.counters.entries += conversation.head.0;
+        self.conversations.find_or_insert(id, || conversation);
+    }
+
+    pub(crate) fn user_called(&self, realm: Realm, handle: &str) -> Option<&UserRow> {
+        // A key that borrows both parts would need a type of its own; a lookup by name is rare.
+        let id = self.handles.get(&(realm, handle.to_owned()))?;
+        self.users.find(*id).map(|user| &user.row)
+    }
+
+    pub(crate) fn users(&self, realm: Realm, handles: &[String], ids: &[UserId]) -> Vec<UserRow> {
+        let by_handle = handles.iter().filter_map(|handle| self.user_called(realm, handle));
+        let by_id = ids.iter().filter(|id| id.realm() == realm).filter_map(|id| self.users.find(*id));
+        let mut rows: Vec<UserRow> = by_handle.chain(by_id.map(|user| &user.row)).cloned().collect();
+        rows.sort_by_key(|row| row.id);
+        rows.dedup();
+        rows
+    }
+
+    pub(crate) fn device(&self, user: UserId, install_id: ClientMsgId) -> Option<DeviceRow> {
+        self.users.find(user)?.device_installed_as(install_id)
+    }
+
+    pub(crate) fn conversation_row(&self, id: ConversationId) -> Option<ConversationRow> {
+        let conversation = self.conversations.find(id)?;
+        conversation.row(self.fanned(id, conversation))
+    }
+
+    /// In order of id.
+    pub(crate) fn unfanned(&self) -> Vec<ConversationId> {
+        let all = self.conversations.iter_from(0);
+        let mut ids: Vec<_> =
+            all.filter(|(id, found)| self.fanned(*id, found) < found.head).map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// A user, and what it holds of its newest conversations: the count at the last entry is given by `ordinal_of` where
+    /// it is not known here.
+    pub(crate) fn user_state(
+        &self,
+        id: UserId,
+        mut ordinal_of: impl FnMut(EntryKey) -> Option<Ordinal>,
+    ) -> Option<UserState> {
+        let user = self.users.find(id)?;
+        let newest = user.conversations().into_iter().take(USER_CONVERSATIONS_MAX);
+        let rows = newest.filter_map(|(conversation, holding)| {
+            let key = EntryKey { conversation, seq: holding.held };
+            // An entry that is gone is nothing to read.
+            let held_ordinal = holding.held_ordinal.or_else(|| ordinal_of(key)).unwrap_or(holding.read_ordinal);
+            self.user_conversation(id, conversation, holding, held_ordinal)
+        });
+        Some(UserState {
+            row: user.row.clone(),
+            user_epoch: UserEpoch(1),
+            head: user.head,
+            devices: user.devices().collect(),
+            conversations: rows.collect(),
+        })
+    }
+
+    fn user_conversation(
+        &self,
+        user: UserId,
+        id: ConversationId,
+        holding: Holding,
+        held_ordinal: Ordinal,
+    ) -> Option<UserConversationRow> {
+        let conversation = self.conversations.find(id)?;
+        Some(UserConversationRow {
+            conversation: id,
+            kind: conversation.kind,
+            direct_peer: conversation.peer_of(user),
+            title: conversation.title.clone(),
+            held: holding.held,
+            held_ordinal,
+            read: holding.read,
+            read_ordinal: holding.read_ordinal,
+        })
+    }
+
+    fn fanned(&self, id: ConversationId, conversation: &Conversation) -> Seq {
+        conversation.fanned(|user| self.users.find(user).map(|user| user.held(id)).unwrap_or_default())
+    }
+}

@@ -1,0 +1,73 @@
+//! What is asked of the store: answered from memory, or when what it takes has been read.
+
+use storage_api::{StoreError, StoreToken};
+use storage_log::{Completion, FileName, ReadError, ReadToken, StoredRecord};
+
+use super::{EmbeddedStore, StoreEvent};
+use crate::answers::{Question, Sight};
+use crate::jobs::Job;
+use crate::memo::Memo;
+use crate::record::Row;
+use crate::search::Search;
+
+impl EmbeddedStore {
+    pub(super) fn ask(&mut self, token: StoreToken, question: Question) {
+        self.try_to_answer(token, question, Memo::default());
+        self.jobs.advance(&mut self.log);
+    }
+
+    fn try_to_answer(&mut self, token: StoreToken, question: Question, mut memo: Memo) {
+        let search = Search { segments: &self.side.segments, cache: &self.pages };
+        let sight = Sight { state: &self.state, recent: &self.recent, search };
+        match sight.answer(&mut memo, &question) {
+            Ok(response) => self.answer(token, Ok(response)),
+            Err(_) => self.jobs.wait(token, question, memo),
+        }
+    }
+
+    fn go_on(&mut self, jobs: Vec<Job>) {
+        for Job { token, question, memo, .. } in jobs {
+            self.try_to_answer(token, question, memo);
+        }
+    }
+
+    fn give_up(&mut self, jobs: Vec<Job>, error: StoreError) {
+        for job in jobs {
+            self.answer(job.token, Err(error));
+        }
+    }
+
+    pub(super) fn fetched(&mut self, token: ReadToken, result: Result<StoredRecord, ReadError>) {
+        let (text, error) = match result.map(|record| Row::decode(record.view())) {
+            Ok(Ok(row)) => {
+                if let Row::Entry(entry) = &row {
+                    self.recent.insert(entry);
+                }
+                let complete = self.jobs.record_read(token, &row);
+                return self.go_on(complete);
+            }
+            Ok(Err(fault)) => (fault.to_string(), StoreError::Corrupt),
+            Err(error @ ReadError::Disk(_)) => (error.to_string(), StoreError::Unavailable),
+            Err(error) => (error.to_string(), StoreError::Corrupt),
+        };
+        self.events.push_back(StoreEvent::Damaged { text });
+        let waiting = self.jobs.record_failed(token);
+        self.give_up(waiting, error);
+    }
+
+    pub(super) fn page_read(&mut self, completion: Completion) {
+        match self.jobs.page_read(&mut self.pages, completion) {
+            Ok(complete) => self.go_on(complete),
+            Err((page, error, waiting)) => {
+                let file = FileName::Index(page.segment);
+                let text = format!(
+                    "{file} cannot be read at page {}. Nothing is lost: stop the server and run `ringpost store check`, \
+                     which has it made again from its segment",
+                    page.number
+                );
+                self.events.push_back(StoreEvent::Damaged { text });
+                self.give_up(waiting, error);
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Users and devices that are made when they are asked for.
+
+use protocol::ids::{ClientMsgId, DeviceId, Realm, UserId};
+use storage_api::{DeviceRow, Request, Response, StoreToken, UserRow};
+
+use super::EmbeddedStore;
+use crate::record::Row;
+use crate::writes::Ending;
+
+impl EmbeddedStore {
+    /// What a registration would find.
+    pub(super) fn known(&self, request: &Request) -> Option<Response> {
+        match request {
+            Request::EnsureUser { realm, handle } => {
+                Some(Response::Users(vec![self.state.user_called(*realm, handle)?.clone()]))
+            }
+            Request::RegisterDevice { user, install_id, .. } => {
+                Some(Response::Device(self.state.device(*user, *install_id)?))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn ensure_user(&mut self, token: StoreToken, realm: Realm, handle: String) {
+        if let Some(row) = self.state.user_called(realm, &handle) {
+            let row = row.clone();
+            return self.answer(token, Ok(Response::Users(vec![row])));
+        }
+        if self.registrations.wait_for_user(realm, &handle, token) {
+            self.user_counter += 1;
+            let id = UserId::new(realm, self.user_counter);
+            self.write(vec![Row::User(UserRow { id, handle })], Ending::Registration);
+        }
+    }
+
+    pub(super) fn register_device(&mut self, token: StoreToken, user: UserId, install_id: ClientMsgId, name: String) {
+        if let Some(row) = self.state.device(user, install_id) {
+            return self.answer(token, Ok(Response::Device(row)));
+        }
+        if self.registrations.wait_for_device(user, install_id, token) {
+            self.device_counter += 1;
+            let row = DeviceRow::new(DeviceId(self.device_counter));
+            self.write(vec![Row::Device { user, install_id, row, name }], Ending::Registration);
+        }
+    }
+}

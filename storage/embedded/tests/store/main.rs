@@ -1,0 +1,8 @@
+//! The embedded store on a simulated disk, and its tools on a real one.
+
+mod indexes;
+mod machine;
+mod model;
+mod process;
+mod tools;
+mod world;

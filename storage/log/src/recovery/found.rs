@@ -1,0 +1,28 @@
+//! What a recovery tells of what it finds.
+
+use crate::position::{Place, Position};
+use crate::record::RecordView;
+
+/// What a recovery has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoverySummary {
+    /// Segment files, prepared ones included.
+    pub segment_count: u32,
+    /// Batches with records, and seals.
+    pub batch_count: u64,
+    /// Records.
+    pub record_count: u64,
+    /// Where a torn tail was cut: what stood there was never acked.
+    pub torn_at: Option<Position>,
+    /// There was a mark. After [`Purpose::Check`] it is gone.
+    pub was_marked: bool,
+}
+
+/// A record that a recovery yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoveredRecord<'a> {
+    /// Where it is, for later reads.
+    pub place: Place,
+    /// The verified record.
+    pub record: RecordView<'a>,
+}
