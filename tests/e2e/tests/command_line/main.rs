@@ -3,5 +3,6 @@
 mod chat;
 mod mistakes;
 mod one_shot;
+mod signals;
 mod support;
 mod terminal;
