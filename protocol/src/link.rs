@@ -1,8 +1,8 @@
 //! The link between one gateway shard and one router: where the tiers meet, in one process and across machines.
 //!
-//! Batches of messages travel both ways in order. A break loses what was under way: [`LinkEnd::reset`] starts over with
-//! fresh credits, the gateway sends its hello and registers its sessions again, the router goes on from what the
-//! sessions have, and the clients send again what nobody has answered.
+//! Batches of messages travel both ways in order, at least one a second ([`Pulse`]). A break loses what was under way:
+//! [`LinkEnd::reset`] starts over with fresh credits, the gateway sends its hello and registers its sessions again, the
+//! router goes on from what the sessions have, and the clients send again what nobody has answered.
 
 mod batch;
 mod end;

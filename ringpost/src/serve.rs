@@ -54,6 +54,7 @@ impl Tier<'_> {
             Role::Gateway => {
                 let without_router = "a gateway needs its router: --router HOST:PORT, what that was given as --link";
                 let router = arguments.router.as_deref().ok_or_else(|| missing(without_router))?;
+                link::check_router(router)?;
                 Tier::Gateway { router, key: key()? }
             }
             Role::Router => {

@@ -71,7 +71,7 @@ struct Dialing {
 impl Dialing {
     async fn run(self, links: mpsc::Sender<LinkTransport>) {
         let mut failures = 0;
-        loop {
+        while !links.is_closed() {
             match timeout(HANDSHAKE_TIMEOUT, self.connect()).await.unwrap_or(Err(Refusal::TimedOut)) {
                 Ok(stream) => {
                     let began = Instant::now();
@@ -91,6 +91,8 @@ impl Dialing {
             sleep(backoff(failures)).await;
             failures = failures.saturating_add(1);
         }
+        // The gateway has ended, and is about to end this thread.
+        std::future::pending().await
     }
 
     /// A connection on which the router has said welcome.
@@ -107,8 +109,7 @@ impl Dialing {
     async fn serve(&self, stream: TlsStream<TcpStream>, links: &mpsc::Sender<LinkTransport>) {
         let (shell, carrier) = LinkTransport::pair(LINK_BATCHES_MAX);
         if links.send(shell).await.is_err() {
-            // The gateway has ended, and is about to end this thread.
-            return std::future::pending().await;
+            return;
         }
         self.metrics.made.increment();
         self.complaints.forget();

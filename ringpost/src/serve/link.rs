@@ -1,6 +1,7 @@
 //! What is between the tiers: a queue within this process, or TCP with the link key.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::task::Poll;
 
@@ -31,6 +32,13 @@ pub(crate) fn key(file: Option<&Path>) -> Result<LinkKey, Mistake> {
     let mistake = |why: String| Mistake::new(Exit::Config, format!("{}: {why}; {MAKE_ONE}", path.display()));
     let text = std::fs::read(path).map_err(|error| mistake(error.to_string()))?;
     let key = LinkKey::from_pem(&text).map_err(|error| mistake(error.to_string()))?;
+    let others_can_read = path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if others_can_read {
+        tracing::warn!(
+            "others can read {0}, and whoever can is a member of the cluster; `chmod 600 {0}`",
+            path.display()
+        );
+    }
     tracing::info!(fingerprint = key.fingerprint(), "the link key");
     Ok(key)
 }
@@ -46,6 +54,15 @@ pub(crate) fn listen(
         .map_err(|error| port_mistake(address, "--link", &format!("cannot listen on {address}: {error}")))?;
     data_dir.write("link", listener.address().to_string().as_bytes())?;
     Ok(listener)
+}
+
+/// Whether this can be dialed. The name is looked up each time it is.
+pub(crate) fn check_router(router: &str) -> Result<(), Mistake> {
+    if router.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        let text = format!("--router {router} is no HOST:PORT; it is what the router was given as --link");
+        return Err(Mistake::new(Exit::Usage, text));
+    }
+    Ok(())
 }
 
 /// Links to a router elsewhere.
