@@ -1,4 +1,4 @@
-//! What no test of a single process can show: `e2e kill`, `e2e power-cut`, `e2e disk-full`.
+//! What no test of a single process can show: `e2e kill`, `e2e split`, `e2e power-cut`, `e2e disk-full`.
 //!
 //! Exit codes: 0 green, 1 a promise is broken and named, 2 it could not be judged, 3 skipped for a reason that is named.
 
@@ -8,6 +8,7 @@ mod disk_full;
 mod ending;
 mod kill;
 mod power_cut;
+mod split;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,6 +28,11 @@ struct Verb {
 
 const VERBS: &[Verb] = &[
     Verb { name: "kill", what: "kill -9 of the server and of devices under load", run: kill::run },
+    Verb {
+        name: "split",
+        what: "kill -9 of router and gateways as processes of their own, and of the links between them, under load",
+        run: split::run,
+    },
     Verb {
         name: "power-cut",
         what: "power cuts of the server's disk under load, with fdatasync and without",

@@ -1,4 +1,4 @@
-//! `ringpost dev` as a process of its own.
+//! `ringpost dev`, or a tier of `ringpost serve`, as a process of its own.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -23,11 +23,25 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Plan {
     data_dir: PathBuf,
+    tier: Tier,
     log: PathBuf,
     native: SocketAddr,
     users: Vec<String>,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
+}
+
+/// What of the product a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// All of it: `dev`.
+    Dev,
+    /// All of it: `serve`.
+    Both,
+    /// Where clients connect.
+    Gateway,
+    /// Where gateways connect.
+    Router,
 }
 
 /// A running server. Killed when it is dropped.
@@ -57,6 +71,7 @@ impl Plan {
     pub fn new(data_dir: &Path, work_dir: &Path) -> Result<Plan> {
         Ok(Plan {
             data_dir: data_dir.to_owned(),
+            tier: Tier::Dev,
             log: work_dir.join("server.log"),
             native: port::free_address()?,
             users: Vec::new(),
@@ -65,7 +80,13 @@ impl Plan {
         })
     }
 
-    /// With these users beside alice and bob.
+    /// Only this tier of it.
+    pub fn tier(mut self, tier: Tier) -> Plan {
+        self.tier = tier;
+        self
+    }
+
+    /// With these users; `dev` has alice and bob anyway.
     pub fn users(mut self, names: &[&str]) -> Plan {
         self.users.extend(names.iter().map(|name| (*name).to_owned()));
         self
@@ -153,8 +174,16 @@ impl Plan {
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("cannot open {}", self.log.display()))?;
         let mut command = Command::new(binary::ringpost()?);
-        command.arg("dev").arg("--data-dir").arg(&self.data_dir).args(["--listen", &self.native.to_string()]);
-        command.args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        match self.tier {
+            Tier::Dev => command.args(["dev", "--http", "127.0.0.1:0"]),
+            Tier::Both => command.args(["serve", "--role", "all"]),
+            Tier::Gateway => command.args(["serve", "--role", "gateway"]),
+            Tier::Router => command.args(["serve", "--role", "router"]),
+        };
+        if self.tier != Tier::Router {
+            command.args(["--listen", &self.native.to_string()]);
+        }
+        command.arg("--data-dir").arg(&self.data_dir).args(["--admin", "127.0.0.1:0"]);
         command.args(self.users.iter().flat_map(|user| ["--user", user]));
         command.args(&self.flags).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

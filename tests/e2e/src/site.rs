@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::ready;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,6 +43,11 @@ impl Site {
             signer: Arc::new(signer),
             users: users.collect::<Result<_>>()?,
         })
+    }
+
+    /// The same by way of another address.
+    pub fn through(self, server: SocketAddr) -> Site {
+        Site { server: server.to_string(), ..self }
     }
 
     /// The certificate of the server as PEM text.
