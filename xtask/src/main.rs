@@ -74,8 +74,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "fuzz",
-        usage: "fuzz TARGET --seconds S",
-        what: "one fuzz target of tests/fuzz, for a while",
+        usage: "fuzz TARGET (--seconds S | --merge)",
+        what: "one fuzz target of tests/fuzz for a while; take what it found into the corpus",
         run: fuzz::run,
     },
 ];

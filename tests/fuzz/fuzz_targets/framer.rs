@@ -1,0 +1,4 @@
+//! See `hostile::framer`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hostile::framer::run(bytes));
