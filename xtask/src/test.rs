@@ -85,6 +85,12 @@ const STEPS: &[Step] = &[
         passes: OnBroken("P2"),
     },
     Step {
+        name: "sim fsync",
+        what: "with a disk that lies about syncs the simulator finds P1 broken",
+        command: &["cargo", "xtask", "sim", "--seeds", "200", "--break", "fsync"],
+        passes: OnBroken("P1"),
+    },
+    Step {
         name: "sim membership",
         what: "with the membership check sabotaged the simulator finds P6 broken",
         command: &["cargo", "xtask", "sim", "--seeds", "200", "--break", "membership"],

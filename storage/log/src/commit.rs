@@ -105,8 +105,12 @@ impl Commit {
         self.synced_through > Position::first_of(self.open.number)
     }
 
+    pub(crate) fn is_durable(&self) -> bool {
+        self.flight.is_none() && self.gathering.is_empty()
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
-        self.flight.is_none() && self.gathering.is_empty() && !self.is_unsealed
+        self.is_durable() && !self.is_unsealed
     }
 
     pub(crate) fn has_room(&self) -> bool {

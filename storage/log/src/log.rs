@@ -202,10 +202,12 @@ impl Log {
         self.commit.seal();
     }
 
-    /// Everything accepted is durable and sealed: ending now leaves nothing to doubt.
+    /// Everything accepted is durable and sealed: ending now leaves nothing to doubt. On a full disk there may be no room
+    /// for the seal, and what is durable has to do.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.commit.is_settled()
+        let has_no_room = !self.commit.has_room() && self.supply.is_exhausted();
+        self.commit.is_settled() || (has_no_room && self.commit.is_durable())
     }
 
     /// An operation has ended.

@@ -42,7 +42,7 @@ pub struct RealDisk {
     sides: Lane,
     chores: Lane,
     completions: Receiver<Completion>,
-    _lock: File,
+    lock: File,
 }
 
 impl RealDisk {
@@ -67,7 +67,7 @@ impl RealDisk {
             chores: lane("log-chore")?,
             folder: folder.to_owned(),
             completions,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -106,6 +106,9 @@ impl Drop for RealDisk {
                 assert!(thread.join().is_ok() || std::thread::panicking(), "a disk thread has panicked");
             }
         }
+        // Closing it would not do: a child of ours that is just being started holds it as well until it has its own files.
+        let unlocked = self.lock.unlock();
+        assert!(unlocked.is_ok() || std::thread::panicking(), "a lock that is held can be given back");
     }
 }
 

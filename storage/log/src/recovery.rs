@@ -8,7 +8,8 @@
 //! the last batch, which nothing proves, is written anew and synced before the log is open, and a segment
 //! behind it is thrown away: a segment gets its first batch only from the process that made its name durable.
 //!
-//! With a `needs_check` mark nothing is written at all, and nothing is shown that was never acked.
+//! With a `needs_check` mark nothing is changed, and nothing is shown that was never acked. If the mark does not say how
+//! far that is, what is on the medium is shown: a check will find the same.
 
 mod found;
 mod survey;
@@ -46,7 +47,8 @@ pub enum Purpose {
 enum Phase {
     Listing,
     ReadingMark,
-    DroppingCaches(Chain),
+    /// Bringing what was written to the medium, and reading past the page cache from then on.
+    Flushing(Chain),
     ReadingHeader,
     Scanning(Scanner),
     /// Reading the last batch once more, to write it anew.
@@ -59,7 +61,7 @@ enum Phase {
 impl Phase {
     fn chain(&mut self) -> Option<&mut Chain> {
         match self {
-            Self::DroppingCaches(chain) | Self::Settling(chain) => Some(chain),
+            Self::Flushing(chain) | Self::Settling(chain) => Some(chain),
             _ => None,
         }
     }
@@ -68,7 +70,7 @@ impl Phase {
         match self {
             Self::Listing => "list the data folder",
             Self::ReadingMark => "read the needs_check mark",
-            Self::DroppingCaches(_) => "read past the page cache",
+            Self::Flushing(_) => "read past the page cache",
             Self::ReadingHeader | Self::Scanning(_) | Self::ReadingTail(_) => "read a segment",
             Self::Settling(_) => "prepare the data folder",
             Self::Done => "do anything more",
@@ -320,6 +322,7 @@ impl Recovery {
 
     fn begin_scan(&mut self) -> Result<(), OpenError> {
         let is_check = self.purpose == Purpose::Check;
+        let reads_medium = is_check || self.mark == Some(Mark::Blank);
         let first = self.survey.segments.iter().position(|(number, _)| *number == self.first);
         self.segment_index = first.unwrap_or_default();
         self.phase = match first {
@@ -328,7 +331,7 @@ impl Recovery {
             }
             None if is_check => return Err(OpenError::NoLog),
             None => self.anew(self.options.new_log),
-            Some(_) if is_check => Phase::DroppingCaches(self.survey.cache_drops()),
+            Some(_) if reads_medium => Phase::Flushing(self.survey.flush()),
             Some(_) => Phase::ReadingHeader,
         };
         Ok(())
@@ -345,7 +348,7 @@ impl Recovery {
 
     fn finish_chain(&mut self) {
         self.phase = match self.phase {
-            Phase::DroppingCaches(_) => Phase::ReadingHeader,
+            Phase::Flushing(_) => Phase::ReadingHeader,
             _ => Phase::Done,
         };
     }

@@ -132,6 +132,22 @@ impl SimDisk {
         Some(file.read(0, file.len(), &mut FaultTallies::default()))
     }
 
+    /// Another disk, with what is on the medium of this one: what is left if the power fails now and nothing unsynced
+    /// survives it.
+    #[must_use]
+    pub fn medium(&self) -> Self {
+        let state = self.state.borrow();
+        let medium = Self::new(0, u64::MAX);
+        {
+            let copy = &mut *medium.state.borrow_mut();
+            copy.folder = state.folder.medium();
+            copy.files = state.files.iter().map(|(index, file)| (*index, file.medium())).collect();
+            copy.file_count = state.file_count;
+            copy.forget_nameless();
+        }
+        medium
+    }
+
     /// The faults so far.
     #[must_use]
     pub fn tallies(&self) -> FaultTallies {

@@ -43,12 +43,12 @@ pub fn check_event(store: &mut dyn Store, user: UserId, user_seq: UserSeq, event
 }
 
 impl Evidence<'_> {
-    /// When everything is at rest: the first promise found broken. The one about strangers comes first, since whoever is
-    /// let in where it does not belong breaks others too.
+    /// When everything is at rest: the first promise found broken. What is lost, and who is let in where it does not
+    /// belong, breaks others too, so these come first.
     pub fn check_rest(&self) -> Result<(), Broken> {
+        self.check_acked()?;
         self.check_strangers()?;
         self.check_doubles()?;
-        self.check_acked()?;
         self.check_sequences()?;
         self.check_streams()?;
         self.check_everybody_has_everything()?;
@@ -98,7 +98,8 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    fn check_acked(&self) -> Result<(), Broken> {
+    /// At any time when the store has just been read: what is acknowledged is there.
+    pub fn check_acked(&self) -> Result<(), Broken> {
         for (name, (conversation, seq)) in &self.ledger.acked {
             let content = self.stored.content(*conversation, *seq);
             let is_kept = match (content, self.ledger.sent.get(name)) {

@@ -234,7 +234,10 @@ impl ClientHost {
             Room::Direct(one, other) => ConversationId::direct(one, other),
             Room::Group => match around.ledger.group {
                 Some(group) => group,
-                None => return Ok(()),
+                None => {
+                    around.later.push((AGAIN_AFTER, Input::Order(order)));
+                    return Ok(());
+                }
             },
         };
         let change = |action, user| MemberDraft { conversation, action, users: vec![user], role: Role::Member };

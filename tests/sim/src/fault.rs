@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use storage_log::{FaultTallies, Tally};
+
 use crate::prng::Prng;
+use crate::store::Shape;
 
 macro_rules! faults {
     ($($name:ident $text:literal,)+) => {
@@ -43,12 +46,29 @@ faults! {
     StoreSlow "store slow; mattered: requests waited",
     StoreRefusing "store not taking requests; mattered: some were refused",
     StoreUncertain "store not telling outcomes; mattered: some were not told",
+    PowerCut "machine of router and log without power; mattered: something readable was not on the medium",
+    LogKilled "process with the log killed; mattered: it had operations or bytes under way to the disk",
+    SyncFailed "sync of the log failed; mattered: something was not synced",
+    WriteFailed "write of the log failed; mattered: a part of it was done",
+    DiskFull "disk full or almost; mattered: new messages were refused because of it",
+    NoRoom "file of the log not made for lack of room",
+    BitRotten "bit of the log rotten before an opening; mattered: reported before anybody checked",
+    BitRottenLater "bit of the log rotten under a running router; mattered: reported before anybody checked",
+    TornAt512 "write torn at 512 B by a power cut",
+    TornAt4096 "write torn at 4 KiB by a power cut",
+    Reordered "write kept by a power cut that lost an earlier one",
+    WriteLost "write lost by a power cut",
+    LengthLost "length of a file lost by a power cut",
+    CreateLost "new file lost by a power cut",
+    RenameLost "new name of a file lost by a power cut; mattered: it had its old one again",
+    UnlinkLost "removal of a file lost by a power cut; mattered: it was there again",
     SentTwice "client sends again what is under way; mattered: it was acknowledged all the same",
     MemberGone "member removed or gone; mattered: messages were under way",
 }
 
 impl Fault {
-    /// What a seed draws from; the other kinds follow from these or are part of daily life.
+    /// What a seed draws from whatever its store is; some more depend on that, and the other kinds follow from these or
+    /// are part of daily life.
     const DRAWN: &[Fault] = &[
         Fault::GatewayKilled,
         Fault::GatewayGone,
@@ -67,25 +87,59 @@ impl Fault {
         Fault::Paused,
         Fault::PausedBeforeClock,
         Fault::StoreSlow,
-        Fault::StoreRefusing,
-        Fault::StoreUncertain,
         Fault::SentTwice,
     ];
 
-    /// One of those. A store of one log always knows what it has done.
-    pub fn draw(prng: &mut Prng, one_log: bool) -> Fault {
-        let fault = *prng.pick(Fault::DRAWN);
-        if one_log && fault == Fault::StoreUncertain { Fault::RouterKilled } else { fault }
+    /// What can happen to the store of this shape alone.
+    fn drawn_of(shape: Shape) -> &'static [Fault] {
+        match shape {
+            Shape::SingleRows => &[Fault::StoreRefusing, Fault::StoreUncertain],
+            Shape::OneLog => &[Fault::StoreRefusing],
+            Shape::Embedded => &[
+                Fault::PowerCut,
+                Fault::PowerCut,
+                Fault::PowerCut,
+                Fault::PowerCut,
+                Fault::PowerCut,
+                Fault::SyncFailed,
+                Fault::WriteFailed,
+                Fault::DiskFull,
+                Fault::BitRotten,
+                Fault::BitRottenLater,
+            ],
+        }
     }
-}
 
-/// How often a fault was there, and how often it made a difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// It happened.
-    pub fired: u64,
-    /// Something was lost, late, repeated or held up because of it.
-    pub mattered: u64,
+    /// One of those, or of the others. A disk can fail in more ways than other stores.
+    pub fn draw(prng: &mut Prng, shape: Shape) -> Fault {
+        let of_shape_per_mille = if shape == Shape::Embedded { 600 } else { 100 };
+        let drawn = if prng.chance(of_shape_per_mille) { Fault::drawn_of(shape) } else { Fault::DRAWN };
+        *prng.pick(drawn)
+    }
+
+    /// What the disk itself counts.
+    fn of_disk(tallies: &FaultTallies) -> [(Fault, Tally); 13] {
+        [
+            (Fault::PowerCut, tallies.power_cuts),
+            (Fault::LogKilled, tallies.kills),
+            (Fault::SyncFailed, tallies.failed_syncs),
+            (Fault::WriteFailed, tallies.failed_writes),
+            (Fault::NoRoom, tallies.full),
+            (Fault::TornAt512, tallies.torn_at_512),
+            (Fault::TornAt4096, tallies.torn_at_4096),
+            (Fault::Reordered, tallies.reordered),
+            (Fault::WriteLost, tallies.lost_writes),
+            (Fault::LengthLost, tallies.lost_lengths),
+            (Fault::CreateLost, tallies.lost_creates),
+            (Fault::RenameLost, tallies.lost_renames),
+            (Fault::UnlinkLost, tallies.lost_unlinks),
+        ]
+    }
+
+    /// The disk counts how often it fired; the others count when they strike.
+    pub fn is_counted_by_disk(self) -> bool {
+        Fault::of_disk(&FaultTallies::default()).iter().any(|(fault, _)| *fault == self)
+    }
 }
 
 /// All tallies.
@@ -110,6 +164,15 @@ impl FaultTable {
         self.fire(fault);
         if mattered {
             self.matter(fault);
+        }
+    }
+
+    /// What a disk has counted.
+    pub fn add_disk(&mut self, tallies: &FaultTallies) {
+        for (fault, tally) in Fault::of_disk(tallies) {
+            let sum = self.tally_mut(fault);
+            sum.fired += tally.fired;
+            sum.mattered += tally.mattered;
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Ledger {
     pub streams: BTreeMap<DeviceIndex, Stream>,
     /// How far a user has read, by what its devices said.
     pub read: BTreeMap<(UserId, ConversationId), Seq>,
+    /// Requests that were refused because the disk was almost full.
+    pub refused_disk_low: u64,
     /// What a user got who last asked for the whole history of a conversation.
     pub histories: BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
 }
@@ -80,6 +82,7 @@ impl Ledger {
     /// Something was shown to a user: in a push, a page, or a history.
     pub fn see(&mut self, user: UserId, place: Place, content: &Content) -> Result<(), Broken> {
         self.sightings.insert((user, place));
+        self.check_is_as_sent(place, content)?;
         let known = self.seen.entry(place).or_insert_with(|| content.clone());
         if !known.agrees_with(content) {
             return Err(Broken::new(Promise::P3, format!("{place:?} was {known:?} and then {content:?}")));
@@ -88,6 +91,19 @@ impl Ledger {
             body.get_or_insert(*new);
         }
         Ok(())
+    }
+
+    /// What is shown of a message is what its sender wrote.
+    fn check_is_as_sent(&self, place: Place, content: &Content) -> Result<(), Broken> {
+        let Content::Message { name, body: Some(shown) } = content else { return Ok(()) };
+        match self.sent.get(name) {
+            Some((conversation, sent)) if sent != shown || *conversation != place.0 => {
+                let what =
+                    format!("{name:?} was sent to {conversation} as {sent:?} and is shown at {place:?} as {shown:?}");
+                Err(Broken::new(Promise::P10, what))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The device's stream goes on after this place, whatever was before.

@@ -10,11 +10,15 @@ use sim::outcome::{Ending, Outcome};
 use sim::store::Sabotage;
 
 const USAGE: &str = "\
-usage: sim --seeds N [--first S] [--break dedup|membership]
-       sim --seed S [--trace] [--break dedup|membership]
+usage: sim --seeds N [--first S] [--break PART]
+       sim --seed S [--trace] [--break PART]
 
 Each seed is run twice and must give the same history. --trace prints every step.
 A seed that is not green is printed with the command that replays it.
+PART is what is switched off, and which promise must be found broken:
+  dedup       no retry is recognised: P2
+  membership  everybody is a member everywhere: P6
+  fsync       the disk says of every commit that it is synced: P1
 Exit codes: 0 green, 1 a promise was broken, 2 anything else.";
 
 /// So many seeds let every row of the table show something, or the simulator does not do what it says.

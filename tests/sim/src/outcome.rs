@@ -82,6 +82,8 @@ work! {
     pointers_repeated "pointers repeated",
     holes_voided "holes voided",
     store_retries "requests of the store repeated",
+    checks_passed "checks of a store whose disk had failed",
+    faults_struck "faults that found something to strike",
     membership_changes "membership changes",
     histories_read "histories read",
 }

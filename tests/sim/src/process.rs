@@ -46,6 +46,8 @@ pub enum Input {
     Authenticated(ConnectionId, Result<Identity, AuthRefusal>),
     /// From the router's store.
     Stored(StoreToken, Result<Response, StoreError>),
+    /// The router's store is almost full, or no longer.
+    Pressed(bool),
     /// It is time to dial again.
     Dial,
     /// All of a client's changes up to this one are on its disk.

@@ -19,6 +19,8 @@ pub enum Promise {
     P6,
     /// A gateway without its router for three seconds delivers nothing.
     P7,
+    /// What is damaged is reported, never served.
+    P10,
 }
 
 impl fmt::Display for Promise {

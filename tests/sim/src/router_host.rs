@@ -19,9 +19,9 @@ pub struct RouterHost {
 }
 
 impl RouterHost {
-    /// `life` tells this run of the process from others, and rises.
-    pub fn new(config: RouterConfig, traits: StoreTraits, life: u64) -> RouterHost {
-        let config = RouterConfig { router_incarnation: life, epoch: Epoch(life), ..config };
+    /// `life` tells this run of the process from others; the store names the epoch.
+    pub fn new(config: RouterConfig, traits: StoreTraits, life: u64, epoch: Epoch) -> RouterHost {
+        let config = RouterConfig { router_incarnation: life, epoch, ..config };
         RouterHost { router: Router::new(config, traits), is_started: false, links: BTreeMap::new(), links_count: 0 }
     }
 
@@ -44,6 +44,7 @@ impl RouterHost {
         for input in inputs {
             match input {
                 Input::Stored(token, result) => self.router.handle_store(now, token, result),
+                Input::Pressed(is_pressed) => self.router.handle_pressure(now, is_pressed),
                 Input::Wire(wire, happening) => self.take_of_link(now, wire, happening),
                 Input::Start => {}
                 other => unreachable!("nobody sends a router {other:?}"),

@@ -8,6 +8,7 @@ use protocol::time::Instant;
 use crate::agenda::Agenda;
 use crate::fault::Fault;
 use crate::prng::Prng;
+use crate::store::Shape;
 
 /// Gateways with one shard each; a user's home is one of them.
 pub const GATEWAYS_COUNT: usize = 2;
@@ -20,7 +21,7 @@ pub const TRANSIENTS: [usize; 6] = [0, 1, 2, 3, 4, 4];
 /// Messages that people want to send.
 pub const SENDS_COUNT: usize = 300;
 /// Faults of one seed.
-pub const FAULTS_COUNT: usize = 5;
+pub const FAULTS_COUNT: usize = 8;
 
 /// Until then everybody arrives and the group is made.
 const BEGINNING: Duration = Duration::from_secs(4);
@@ -85,8 +86,8 @@ pub struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    /// `users` are those of [`HANDLES`]; `one_log`: so is the store.
-    pub fn draw(prng: &'a mut Prng, users: &'a [UserId], one_log: bool) -> Agenda<Step> {
+    /// `users` are those of [`HANDLES`]; the shape is that of the store.
+    pub fn draw(prng: &'a mut Prng, users: &'a [UserId], shape: Shape) -> Agenda<Step> {
         let begin = Instant(0) + BEGINNING;
         // The last one is the end of everything: what goes wrong in it is not made good by what comes after.
         let last = begin + TROUBLE - BURST;
@@ -97,7 +98,7 @@ impl<'a> Script<'a> {
         (0..SENDS_COUNT).for_each(|_| script.say());
         (0..120).for_each(|_| script.follow());
         (0..16).for_each(|_| script.change_members());
-        (0..FAULTS_COUNT).for_each(|_| script.go_wrong(one_log));
+        (0..FAULTS_COUNT).for_each(|_| script.go_wrong(shape));
         script.steps
     }
 
@@ -110,8 +111,8 @@ impl<'a> Script<'a> {
         self.steps.note(at, step);
     }
 
-    fn go_wrong(&mut self, one_log: bool) {
-        let step = Step::Fault(Fault::draw(self.prng, one_log));
+    fn go_wrong(&mut self, shape: Shape) {
+        let step = Step::Fault(Fault::draw(self.prng, shape));
         if self.prng.chance(LAST_PER_MILLE) {
             let last = *self.bursts.last().expect("there is a last burst");
             self.steps.note(last + self.prng.between(Duration::ZERO, BURST), step);
@@ -173,4 +174,29 @@ pub fn user_of(client: usize) -> usize {
 /// With whom a user talks in private: Alice with Bob, Carol with Dave. Eve would like to talk with Alice, and may.
 pub fn peer_of(user: usize) -> usize {
     [1, 0, 3, 2, 0][user]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_seed_has_what_the_promises_need_to_be_tried() {
+        let users: Vec<UserId> = (1..=HANDLES.len() as u64).map(UserId).collect();
+        let homes: BTreeSet<usize> = DEVICES.iter().map(|user| user % GATEWAYS_COUNT).collect();
+        let owners: BTreeSet<&usize> = DEVICES.iter().collect();
+        assert_eq!((homes.len(), owners.len(), DEVICES.len()), (2, 4, 6));
+        for seed in 0..100 {
+            let shape = [Shape::SingleRows, Shape::OneLog, Shape::Embedded][seed as usize % 3];
+            let script = Script::draw(&mut Prng::new(seed), &users, shape);
+            let count = |is_it: fn(&&Step) -> bool| script.things().filter(is_it).count();
+            assert_eq!(count(|step| matches!(step, Step::Order(_, Order::Say(..)))), SENDS_COUNT);
+            assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Group, _)))) > 50);
+            assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Direct(..), _)))) > 50);
+            assert_eq!(count(|step| matches!(step, Step::Order(_, Order::CreateGroup(_)))), 1);
+            assert!(count(|step| matches!(step, Step::Fault(_))) >= 5);
+        }
+    }
 }

@@ -60,6 +60,7 @@ pub fn observe(watched: &mut Watched, bytes: &[u8], ledger: &mut Ledger, store: 
         ServerBody::Error => {
             let code = frame.body_as_error().expect("it says so").code();
             assert!(!is_our_fault(Code::from_number(code)), "a client of ours was refused with {code}");
+            witness.refused(code);
             Ok(())
         }
         _ => Ok(()),
@@ -91,6 +92,7 @@ impl Witness<'_> {
 
     fn op_ack(&mut self, ack: Option<wire::OpAck<'_>>) -> Result<(), Broken> {
         let ack = ack.expect("it says so");
+        self.refused(ack.code());
         let (OpStatus::Done, Some(conversation)) = (ack.status(), ack.conversation()) else { return Ok(()) };
         let (name, place) = (self.name(ack.client_op_id().into()), (conversation.into(), Seq(ack.seq())));
         // An operation that finds everything as it should be makes no entry and is done at the head.
@@ -129,6 +131,10 @@ impl Witness<'_> {
             }
         }
         Ok(())
+    }
+
+    fn refused(&mut self, code: u16) {
+        self.ledger.refused_disk_low += u64::from(Code::from_number(code) == Some(Code::DiskLow));
     }
 
     /// Something of a conversation shows, if only that it is there.

@@ -56,8 +56,11 @@ impl Survey {
         self.waste.extend(self.segments.drain(kept_count..).map(|(number, _)| FileName::Segment(number)));
     }
 
-    pub(super) fn cache_drops(&self) -> Chain {
-        Chain::new(self.segments.iter().map(|(number, _)| Operation::DropCache { file: FileName::Segment(*number) }))
+    /// Lets reads see what is on the medium and nothing else. What a killed process has written gets there first; what a
+    /// failed sync has left in the cache never does.
+    pub(super) fn flush(&self) -> Chain {
+        let files = self.segments.iter().map(|(number, _)| FileName::Segment(*number));
+        Chain::new(files.flat_map(|file| [Operation::Sync { file }, Operation::DropCache { file }]))
     }
 
     /// Removes the mark and then the waste, each durably.

@@ -84,6 +84,10 @@ impl SimFile {
         self.rotten_offsets.push(offset);
     }
 
+    pub(super) fn medium(&self) -> SimFile {
+        SimFile { cached: self.durable.clone(), durable: self.durable.clone(), ..SimFile::default() }
+    }
+
     /// Whether something that can be read is not on the medium.
     pub(super) fn differs_from_medium(&self) -> bool {
         self.cached != self.durable

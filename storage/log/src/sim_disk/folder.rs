@@ -70,6 +70,10 @@ impl Folder {
         !self.unsynced.is_empty()
     }
 
+    pub(super) fn medium(&self) -> Folder {
+        Folder { cached: self.durable.clone(), durable: self.durable.clone(), unsynced: Vec::new() }
+    }
+
     /// Each unsynced change is kept or lost, whatever came before it.
     pub(super) fn cut_power(&mut self, random: &mut Random, tallies: &mut FaultTallies) {
         let fate = random.below(3);

@@ -256,3 +256,11 @@ fn an_ack_of_what_is_not_durable_is_seen_at_once() {
     let broken = check_event(&mut store, ALICE, UserSeq(1), &StreamEvent::Nothing);
     assert_eq!(broken.map_err(|broken| broken.promise), Err(Promise::P3));
 }
+
+#[test]
+fn a_message_that_is_shown_with_another_body_breaks_p10() {
+    let mut scene = Scene::new();
+    let damaged = Content::Message { name: name(ALICE, 4), body: Some(Body::of(&[99])) };
+    let broken = scene.ledger.see(BOB, (GROUP, Seq(4)), &damaged).expect_err("that is not what was sent");
+    assert_eq!(broken.promise, Promise::P10);
+}

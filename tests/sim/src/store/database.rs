@@ -96,6 +96,13 @@ pub struct Database {
 }
 
 impl Database {
+    /// Nothing but these users.
+    pub(super) fn of_users(users: &[UserRow]) -> Database {
+        let mut database = Database::default();
+        users.iter().cloned().for_each(|user| database.insert_user(user));
+        database
+    }
+
     pub(super) fn apply(&mut self, row: Row) {
         match row {
             Row::Entry(entry) => {
@@ -189,15 +196,19 @@ impl Database {
             return rows.row.clone();
         }
         let row = UserRow { id: UserId::new(realm, self.users.len() as u64 + 1), handle: handle.to_owned() };
+        self.insert_user(row.clone());
+        row
+    }
+
+    fn insert_user(&mut self, row: UserRow) {
         let rows = UserRows {
-            row: row.clone(),
+            row,
             devices: BTreeMap::new(),
             devices_by_install: BTreeMap::new(),
             log: UserLog::default(),
             read: BTreeMap::new(),
         };
-        self.users.insert(row.id, rows);
-        row
+        self.users.insert(rows.row.id, rows);
     }
 
     fn register_device(&mut self, user: UserId, install_id: ClientMsgId) -> DeviceRow {

@@ -7,7 +7,7 @@ use protocol::time::Instant;
 use protocol::wire::Role;
 use storage_api::{MemberRow, Request, Response, Span, StoreToken, StoreTraits};
 
-use super::{Completion, Store, StoreToll, Weather};
+use super::{Completion, Death, Harm, News, Store, StoreToll, Weather};
 
 /// What is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +16,14 @@ pub enum Sabotage {
     Dedup,
     /// Everybody is a member of every conversation from its first entry on.
     Membership,
+    /// The disk of the embedded store says of every commit that it is synced. No lie in answers: see `LyingDisk`.
+    Fsync,
 }
 
 impl Sabotage {
     /// All, by their names on the command line.
-    pub const ALL: &[(&str, Sabotage)] = &[("dedup", Sabotage::Dedup), ("membership", Sabotage::Membership)];
+    pub const ALL: &[(&str, Sabotage)] =
+        &[("dedup", Sabotage::Dedup), ("membership", Sabotage::Membership), ("fsync", Sabotage::Fsync)];
 }
 
 /// See the file's head.
@@ -55,6 +58,14 @@ impl<S: Store> Store for SabotagedStore<S> {
         self.store.traits()
     }
 
+    fn open(&mut self, now: Instant) {
+        self.store.open(now);
+    }
+
+    fn check(&mut self, now: Instant) {
+        self.store.check(now);
+    }
+
     fn submit(&mut self, now: Instant, token: StoreToken, request: Request) {
         self.store.submit(now, token, request);
     }
@@ -65,20 +76,32 @@ impl<S: Store> Store for SabotagedStore<S> {
         completions
     }
 
+    fn poll_news(&mut self) -> Option<News> {
+        self.store.poll_news()
+    }
+
     fn next_at(&self) -> Option<Instant> {
         self.store.next_at()
     }
 
-    fn requests_under_way(&self) -> usize {
-        self.store.requests_under_way()
+    fn under_way(&self) -> usize {
+        self.store.under_way()
     }
 
-    fn crash(&mut self, now: Instant) {
-        self.store.crash(now);
+    fn crash(&mut self, now: Instant, death: Death) {
+        self.store.crash(now, death);
     }
 
     fn set_weather(&mut self, weather: Option<Weather>) {
         self.store.set_weather(weather);
+    }
+
+    fn harm(&mut self, harm: Harm) -> bool {
+        self.store.harm(harm)
+    }
+
+    fn heal(&mut self, harm: Harm) {
+        self.store.heal(harm);
     }
 
     fn toll(&self) -> StoreToll {
@@ -87,5 +110,9 @@ impl<S: Store> Store for SabotagedStore<S> {
 
     fn look(&mut self, request: &Request) -> Response {
         self.store.look(request)
+    }
+
+    fn reread(&mut self) -> Result<(), String> {
+        self.store.reread()
     }
 }

@@ -4,15 +4,16 @@
 //! was under way. *Single rows*: every row becomes durable alone and in any order; at a crash each row under way is
 //! durable, lost, or still to come.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::ids::StoreIncarnation;
+use protocol::ids::{Epoch, StoreIncarnation};
 use protocol::time::Instant;
 use protocol::wire::Durability;
 use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits};
 
 use super::database::{Database, Row};
-use super::{Completion, Store, StoreToll, Weather};
+use super::{Completion, Death, News, Store, StoreToll, Weather};
 use crate::agenda::Agenda;
 use crate::prng::Prng;
 
@@ -49,6 +50,8 @@ pub struct SimulatedStore {
     toll: StoreToll,
     steps: Agenda<Step>,
     requests_under_way: usize,
+    epoch: Epoch,
+    news: VecDeque<News>,
     /// One log: no later write is durable before this.
     log_durable_at: Instant,
     /// One log: no later write completes before this.
@@ -71,6 +74,8 @@ impl SimulatedStore {
             toll: StoreToll::default(),
             steps: Agenda::default(),
             requests_under_way: 0,
+            epoch: Epoch(0),
+            news: VecDeque::new(),
             log_durable_at: Instant::default(),
             log_complete_at: Instant::default(),
         }
@@ -141,6 +146,11 @@ impl Store for SimulatedStore {
         self.traits
     }
 
+    fn open(&mut self, _now: Instant) {
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.news.push_back(News::Opened { epoch: self.epoch, is_read_only: false });
+    }
+
     fn submit(&mut self, now: Instant, token: StoreToken, request: Request) {
         self.requests_under_way += 1;
         // One log takes writes in order or not at all: it never refuses one and takes the next.
@@ -187,15 +197,19 @@ impl Store for SimulatedStore {
         completions
     }
 
+    fn poll_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
     fn next_at(&self) -> Option<Instant> {
         self.steps.next_at()
     }
 
-    fn requests_under_way(&self) -> usize {
+    fn under_way(&self) -> usize {
         self.requests_under_way
     }
 
-    fn crash(&mut self, now: Instant) {
+    fn crash(&mut self, now: Instant, _death: Death) {
         self.requests_under_way = 0;
         (self.log_durable_at, self.log_complete_at) = (now, now);
         let mut log_goes_on = self.traits.one_log;
@@ -231,33 +245,9 @@ impl Store for SimulatedStore {
 
 #[cfg(test)]
 mod tests {
-    use storage_api::Mutation;
-
     use super::*;
-    use protocol::ids::{ConversationId, Epoch, Ordinal, Seq};
-    use std::sync::Arc;
-    use storage_api::{Entry, EntryBody, EntryKey};
-
-    const HERE: ConversationId = ConversationId([7; 16]);
-
-    fn void(seq: u64, epoch: u64) -> Request {
-        let key = EntryKey { conversation: HERE, seq: Seq(seq) };
-        let entry = Entry { key, epoch: Epoch(epoch), ordinal: Ordinal(0), body: EntryBody::Void };
-        Request::Write(vec![Mutation::Entry(Arc::new(entry))])
-    }
-
-    fn seqs(store: &mut SimulatedStore) -> Vec<u64> {
-        let read = Request::ReadEntries {
-            conversation: HERE,
-            from: Seq(1),
-            to: Seq(99),
-            newest_first: false,
-            count_max: 99,
-            bytes_max: 9999,
-        };
-        let Response::Entries(entries) = store.look(&read) else { panic!("entries were asked for") };
-        entries.iter().map(|entry| entry.key.seq.0).collect()
-    }
+    use crate::store::fixtures::{HERE, are_dense, seqs, void};
+    use protocol::ids::Seq;
 
     #[test]
     fn one_log_keeps_a_first_part_at_a_crash_and_completes_in_order() {
@@ -267,10 +257,10 @@ mod tests {
             (1..=9).for_each(|seq| store.submit(Instant(0), StoreToken(seq), void(seq, 1)));
             let half = store.next_at().expect("nine writes are under way") + Duration::from_millis(2);
             let completed: Vec<u64> = store.poll(half).into_iter().map(|(token, _)| token.0).collect();
-            assert!(completed.iter().copied().eq(1..=completed.len() as u64));
-            store.crash(half);
+            assert!(are_dense(&completed));
+            store.crash(half, Death::OfProcess);
             let kept = seqs(&mut store);
-            assert!(kept.iter().copied().eq(1..=kept.len() as u64) && kept.len() >= completed.len());
+            assert!(are_dense(&kept) && kept.len() >= completed.len());
             cut_short += u32::from(kept.len() < 9);
             assert_eq!(store.poll(half + Duration::from_secs(60)), []);
         }
@@ -283,9 +273,9 @@ mod tests {
         for seed in 0..50 {
             let mut store = SimulatedStore::new(false, Weather::FAIR, Prng::new(seed));
             (1..=9).for_each(|seq| store.submit(Instant(0), StoreToken(seq), void(seq, 1)));
-            store.crash(Instant(1));
+            store.crash(Instant(1), Death::OfProcess);
             let at_once = seqs(&mut store);
-            holes += u32::from(!at_once.iter().copied().eq(1..=at_once.len() as u64));
+            holes += u32::from(!are_dense(&at_once));
             store.poll(Instant(1) + LATE_MAX);
             late += u32::from(seqs(&mut store).len() > at_once.len());
         }

@@ -28,7 +28,7 @@ impl World {
     /// Everything.
     pub fn run(mut self) -> Outcome {
         let ending = self.live();
-        self.work.add_router(self.router.counters());
+        self.retire_router();
         self.work.messages_sent = self.ledger.sent.len() as u64;
         self.take_toll();
         let World { seed, work, faults, trace, .. } = self;
@@ -57,7 +57,7 @@ impl World {
             match self.unfinished() {
                 Some(what) if is_over => return Ending::Stalled(what),
                 Some(_) => {}
-                None => match self.judge(&check) {
+                None => match self.with_evidence(&check) {
                     Ok(()) => return Ending::Green,
                     Err(broken) if is_over || broken.promise != Promise::P4 => return Ending::Broken(broken),
                     Err(_) => {}
@@ -75,6 +75,9 @@ impl World {
         }
         if self.agenda.things().any(|event| matches!(event, Event::LateTurn(..))) {
             return Some("a process has collected what it has not looked at".into());
+        }
+        if self.router.is_none() || self.wants_check {
+            return Some("the store is not open, or read-only".into());
         }
         if let Some((process, _)) = self.processes.iter().find(|(_, body)| !body.is_up || !body.inbox.is_empty()) {
             return Some(format!("{process:?} is down or paused"));
@@ -117,9 +120,14 @@ impl World {
         }
     }
 
-    fn judge(&mut self, check: &impl Fn(&Evidence<'_>) -> Result<(), Broken>) -> Result<(), Broken> {
+    /// With what clients saw, and what storage holds by now.
+    pub(super) fn with_evidence<T>(
+        &mut self,
+        check: impl FnOnce(&Evidence<'_>) -> Result<T, Broken>,
+    ) -> Result<T, Broken> {
         let conversations: BTreeSet<ConversationId> = self.ledger.conversations().collect();
         let conversations: Vec<ConversationId> = conversations.into_iter().collect();
+        self.store.reread().map_err(|what| Broken::new(Promise::P1, what))?;
         let stored = Stored::read(&mut *self.store, &conversations, &self.users);
         let cursors: BTreeMap<DeviceIndex, UserSeq> =
             (0..DEVICES.len()).map(|index| (index, self.clients[index].cursor())).collect();

@@ -10,14 +10,16 @@ use crate::fault::Fault;
 use crate::network::{Cut, End, Happening, WireId};
 use crate::process::{Input, ProcessId};
 use crate::script::{DEVICES, GATEWAYS_COUNT, Order, Step};
-use crate::store::Weather;
+use crate::store::{Death, Harm, Shape, Weather};
 
 /// A fault that finds nothing to strike comes again after this, out of step with everything else.
 const AGAIN_AFTER: Duration = Duration::from_millis(37);
 /// With fewer requests of single rows under way the router is not worth killing.
 const BUSY_REQUESTS: usize = 6;
+/// With less under way to the disk the power is not worth cutting: one of these, so that some cuts tear large writes.
+const BUSY_SECTORS: [usize; 3] = [1, 8, 24];
 /// So many of a thousand deaths that would change nothing do not happen, and come again.
-const MISS_PER_MILLE: u64 = 900;
+const MISS_PER_MILLE: u64 = 985;
 /// Longer than a link may be silent.
 const LINK_STALL_MAX: Duration = Duration::from_secs(5);
 
@@ -29,7 +31,7 @@ impl World {
         self.trace.note(self.at, format_args!("fault: {fault:?}"));
         let has_struck = match fault {
             Fault::GatewayKilled | Fault::GatewayGone => self.strike_gateway(fault),
-            Fault::RouterKilled => self.strike_router(),
+            Fault::RouterKilled | Fault::PowerCut => self.strike_router(fault),
             Fault::ClientKilled | Fault::ClientReplaced => self.strike_client(fault),
             Fault::ConnectionReset => self.cut_connection(fault, Cut::Reset),
             Fault::ConnectionHalfOpen => {
@@ -42,11 +44,18 @@ impl World {
             Fault::ClockStepped => self.step_clock(),
             Fault::Paused | Fault::PausedBeforeClock => self.pause(fault),
             Fault::StoreSlow | Fault::StoreRefusing | Fault::StoreUncertain => self.spoil_weather(fault),
+            Fault::SyncFailed => self.store.harm(Harm::SyncFails),
+            Fault::WriteFailed => self.store.harm(Harm::WriteFails),
+            Fault::DiskFull => self.fill_disk(),
+            Fault::BitRotten | Fault::BitRottenLater => self.rot(fault),
             Fault::SentTwice => self.make_client_resend(),
-            Fault::RowLost | Fault::RowLate | Fault::MemberGone => unreachable!("{fault:?} follows from others"),
+            other => unreachable!("{other:?} follows from others"),
         };
         if has_struck {
-            self.faults.fire(fault);
+            self.work.faults_struck += 1;
+            if !fault.is_counted_by_disk() {
+                self.faults.fire(fault);
+            }
         } else {
             self.agenda.note(self.at + AGAIN_AFTER, Event::Script(Step::Fault(fault)));
         }
@@ -56,13 +65,22 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.trace.note(self.at, format_args!("no more faults"));
         self.is_calm = true;
-        if let Some((fault, _)) = self.spoiled {
-            self.clear_up(fault);
+        let rotten = self.rotten.map(|(fault, _)| fault);
+        let spoiled = self.spoiled.map(|(fault, _)| fault);
+        [Some(Fault::DiskFull), rotten, spoiled].into_iter().flatten().for_each(|fault| self.clear_up(fault));
+        [Harm::SyncFails, Harm::WriteFails, Harm::Interrupts].into_iter().for_each(|harm| self.store.heal(harm));
+    }
+
+    pub(super) fn clear_up(&mut self, fault: Fault) {
+        match fault {
+            Fault::DiskFull => self.clear_disk(),
+            Fault::BitRotten | Fault::BitRottenLater => self.look_for_rot(),
+            _ => self.clear_weather(fault),
         }
     }
 
     /// Unless another fault has spoiled it since.
-    pub(super) fn clear_up(&mut self, fault: Fault) {
+    fn clear_weather(&mut self, fault: Fault) {
         let Some((_, before)) = self.spoiled.take_if(|(spoiled_by, _)| *spoiled_by == fault) else { return };
         self.store.set_weather(None);
         let toll = self.store.toll();
@@ -100,7 +118,7 @@ impl World {
         }
     }
 
-    fn is_up(&self, process: ProcessId) -> bool {
+    pub(super) fn is_up(&self, process: ProcessId) -> bool {
         self.processes.get(&process).is_some_and(|body| body.is_up)
     }
 
@@ -117,20 +135,54 @@ impl World {
         true
     }
 
-    fn strike_router(&mut self) -> bool {
-        let under_way = self.store.requests_under_way();
-        let busy = if self.store.traits().one_log { 1 } else { BUSY_REQUESTS };
+    fn strike_router(&mut self, fault: Fault) -> bool {
+        let under_way = self.store.under_way();
+        let busy = match (self.shape, fault) {
+            (Shape::SingleRows, _) => BUSY_REQUESTS,
+            (_, Fault::PowerCut) => *self.prng.pick(&BUSY_SECTORS),
+            _ => 1,
+        };
         if !self.is_up(ProcessId::Router) || (under_way < busy && self.prng.chance(MISS_PER_MILLE)) {
             return false;
         }
-        if under_way > 0 {
-            self.faults.matter(Fault::RouterKilled);
+        if under_way > 0 && fault == Fault::RouterKilled {
+            self.faults.matter(fault);
         }
-        self.work.add_router(self.router.counters());
-        self.store.crash(self.at);
-        self.kill(ProcessId::Router, false);
+        self.end_router(if fault == Fault::PowerCut { Death::OfMachine } else { Death::OfProcess });
         self.start_within(ProcessId::Router, Duration::from_secs(3));
         true
+    }
+
+    /// The router's process ends, whatever it was doing.
+    pub(super) fn end_router(&mut self, death: Death) {
+        self.retire_router();
+        self.store.crash(self.at, death);
+        self.kill(ProcessId::Router, death == Death::OfMachine);
+    }
+
+    /// What it has counted counts.
+    pub(super) fn retire_router(&mut self) {
+        if let Some(router) = self.router.take() {
+            self.work.add_router(router.counters());
+        }
+    }
+
+    fn fill_disk(&mut self) -> bool {
+        if self.full_since.is_some() || !self.store.harm(Harm::Full) {
+            return false;
+        }
+        self.full_since = Some(self.ledger.refused_disk_low);
+        let until = self.at + self.prng.between(Duration::from_secs(2), Duration::from_secs(8));
+        self.agenda.note(until, Event::ClearUp(Fault::DiskFull));
+        true
+    }
+
+    fn clear_disk(&mut self) {
+        let Some(refused_before) = self.full_since.take() else { return };
+        self.store.heal(Harm::Full);
+        if self.ledger.refused_disk_low > refused_before {
+            self.faults.matter(Fault::DiskFull);
+        }
     }
 
     fn strike_client(&mut self, fault: Fault) -> bool {
@@ -189,7 +241,7 @@ impl World {
         self.listeners.remove(&process);
     }
 
-    fn start_within(&mut self, process: ProcessId, delay_max: Duration) {
+    pub(super) fn start_within(&mut self, process: ProcessId, delay_max: Duration) {
         let at = self.at + self.prng.between(Duration::from_millis(1), delay_max);
         self.agenda.note(at, Event::Start(process));
     }
@@ -311,6 +363,7 @@ impl World {
         for (fault, count) in [(Fault::RowLost, toll.lost), (Fault::RowLate, toll.late)] {
             (0..count).for_each(|_| self.faults.fire_and_matter_if(fault, true));
         }
+        self.faults.add_disk(&toll.disk);
     }
 
     /// Whose client it is.
