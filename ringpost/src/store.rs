@@ -48,6 +48,7 @@ fn mistake(error: ToolError) -> Mistake {
 #[derive(Serialize)]
 struct CheckObject {
     segments: u32,
+    remnants: u32,
     batches: u64,
     records: u64,
     snapshots: u32,
@@ -60,6 +61,7 @@ struct CheckObject {
 fn print_check(report: &CheckReport, json: bool) -> Result<(), Mistake> {
     let object = CheckObject {
         segments: report.log.segment_count,
+        remnants: report.remnants,
         batches: report.log.batch_count,
         records: report.log.record_count,
         snapshots: report.snapshots,
@@ -71,10 +73,10 @@ fn print_check(report: &CheckReport, json: bool) -> Result<(), Mistake> {
     if json {
         return print_json(&object);
     }
-    let CheckObject { segments, batches, records, snapshots, indexes_whole, .. } = &object;
+    let CheckObject { segments, remnants, batches, records, snapshots, indexes_whole, .. } = &object;
     print_text(format!(
-        "all is well: {segments} segments, {batches} batches, {records} records, {snapshots} snapshots, {indexes_whole} \
-         indexes"
+        "all is well: {segments} segments and remnants of {remnants}, {batches} batches, {records} records, {snapshots} \
+         snapshots, {indexes_whole} indexes"
     ))?;
     for number in &object.indexes_removed {
         print_text(format!("index {number:08}.idx was damaged and is removed: the next start makes it again"))?;
@@ -99,6 +101,7 @@ struct ClassObject {
 #[derive(Serialize)]
 struct StatObject {
     segments: u32,
+    remnants: u32,
     segment_bytes: u64,
     indexed_segments: u32,
     index_memory_bytes: u64,
@@ -123,6 +126,7 @@ fn print_stat(stat: &Stat, json: bool) -> Result<(), Mistake> {
     });
     let object = StatObject {
         segments: stat.segments,
+        remnants: stat.remnants,
         segment_bytes: stat.segment_bytes,
         indexed_segments: stat.indexed_segments,
         index_memory_bytes: stat.index_memory_bytes,
@@ -141,8 +145,9 @@ fn print_stat(stat: &Stat, json: bool) -> Result<(), Mistake> {
         return print_json(&object);
     }
     print_text(format!(
-        "{} segments of {}, {} with an index, which take {} of memory",
+        "{} segments and remnants of {}, together {}; {} have an index, which take {} of memory",
         object.segments,
+        object.remnants,
         bytes(object.segment_bytes),
         object.indexed_segments,
         bytes(object.index_memory_bytes)
@@ -172,18 +177,27 @@ fn print_stat(stat: &Stat, json: bool) -> Result<(), Mistake> {
 struct BackupObject<'a> {
     folder: &'a Path,
     segments: u32,
+    remnants: u32,
     indexes: u32,
     linked_files: u32,
     segment_bytes: u64,
 }
 
 fn print_backup(taken: &Backup, target: &Path, json: bool) -> Result<(), Mistake> {
-    let Backup { segments, indexes, linked, segment_bytes } = *taken;
+    let Backup { segments, remnants, indexes, linked, segment_bytes } = *taken;
     if json {
-        return print_json(&BackupObject { folder: target, segments, indexes, linked_files: linked, segment_bytes });
+        return print_json(&BackupObject {
+            folder: target,
+            segments,
+            remnants,
+            indexes,
+            linked_files: linked,
+            segment_bytes,
+        });
     }
     print_text(format!(
-        "{} holds {segments} segments of {} and {indexes} indexes; {linked} files share their space with the store",
+        "{} holds {segments} segments and remnants of {remnants}, together {}, and {indexes} indexes; {linked} files share \
+         their space with the store",
         target.display(),
         bytes(segment_bytes)
     ))

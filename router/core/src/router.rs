@@ -144,6 +144,11 @@ impl Router {
                 self.context.counters.store_retries += 1;
                 self.context.store.retry_later(now.monotonic, token, self.context.config.store_retry_max);
             }
+            Err(StoreError::Expired) => {
+                if let Some(pending) = self.context.store.take(token) {
+                    self.expired(pending.purpose);
+                }
+            }
             Err(StoreError::Corrupt) => {
                 if let Some(pending) = self.context.store.take(token) {
                     self.damaged(pending.purpose);
@@ -311,6 +316,17 @@ impl Router {
     }
 
     /// What was read is damaged: whoever asked is told, nobody else is harmed.
+    /// What a device lacks of the log has had its time: the session ends, and the next one begins with a snapshot.
+    fn expired(&mut self, purpose: Purpose) {
+        let user = match &purpose {
+            Purpose::Push(session) | Purpose::SyncPage { session, .. } => session.user,
+            Purpose::AckedLog(user) => *user,
+            _ => return self.damaged(purpose),
+        };
+        self.with_user(user, |owner, _| owner.log_expired(&purpose));
+        self.damaged(purpose);
+    }
+
     fn damaged(&mut self, purpose: Purpose) {
         use protocol::codes::Code::InternalError;
         match purpose {

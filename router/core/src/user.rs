@@ -52,6 +52,8 @@ struct User {
     handle: String,
     user_epoch: UserEpoch,
     head: UserSeq,
+    /// The first place that is still there, or a later one of which that is known.
+    log_start: UserSeq,
     /// Everything up to here may be pushed.
     durable_head: UserSeq,
     devices: BTreeMap<DeviceId, DeviceRow>,
@@ -114,6 +116,24 @@ impl UserOwner {
         match &mut self.state {
             State::Ready(user) => Some(user),
             State::Loading | State::Unknown => None,
+        }
+    }
+
+    /// The store no longer has what was asked of the log.
+    pub(crate) fn log_expired(&mut self, purpose: &Purpose) {
+        let Some(user) = self.ready() else { return };
+        match purpose {
+            Purpose::Push(session) | Purpose::SyncPage { session, .. } => {
+                let pushed = user.sessions.remove(session).map(|session| session.pushed);
+                // Whoever lacks the place behind it lacks what is gone.
+                user.log_start = user.log_start.max(pushed.unwrap_or_default().next().next());
+            }
+            // Nobody waits for receipts of so long ago.
+            _ => {
+                if let Some((_, up_to, _)) = user.ack_reading.take() {
+                    user.delivered = user.delivered.max(up_to);
+                }
+            }
         }
     }
 
@@ -196,6 +216,7 @@ impl User {
             handle: state.row.handle,
             user_epoch: state.user_epoch,
             head: state.head,
+            log_start: state.log_start,
             durable_head: state.head,
             devices: state.devices.into_iter().map(|device| (device.id, device)).collect(),
             conversations: state.conversations.into_iter().map(|row| (row.conversation, row)).collect(),

@@ -9,6 +9,8 @@ pub enum StoreError {
     Unavailable,
     /// It may have been done, or may yet be. Repeat the same request; never a changed one under the same key.
     UnknownOutcome,
+    /// What was asked for is older than what is kept, and what is kept does not follow from it.
+    Expired,
     /// What was read is damaged. Trying again gives the same; the operator has been told where.
     Corrupt,
 }
@@ -18,6 +20,7 @@ impl fmt::Display for StoreError {
         f.write_str(match self {
             StoreError::Unavailable => "the store did not take the request",
             StoreError::UnknownOutcome => "the store did not say whether it took the request",
+            StoreError::Expired => "what was asked for is no longer kept",
             StoreError::Corrupt => "a stored record is damaged; see the log and run `ringpost store check`",
         })
     }

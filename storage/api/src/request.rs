@@ -70,8 +70,8 @@ pub enum Request {
     LoadConversation(ConversationId),
     /// Answered by `User`.
     LoadUser(UserId),
-    /// In order of seq, `from..=to`, until `count_max` or about `bytes_max` is reached, at least one. Answered by
-    /// `Entries`.
+    /// In order of seq, `from..=to`, until `count_max` or about `bytes_max` is reached, at least one. An entry that has
+    /// had its time is a void. Answered by `Entries`.
     ReadEntries {
         /// Where.
         conversation: ConversationId,
@@ -87,7 +87,7 @@ pub enum Request {
         bytes_max: usize,
     },
     /// Events after `after` with the entries they name, until a bound is reached, at least one if there is one.
-    /// Answered by `UserLog`.
+    /// Answered by `UserLog`, or with [`crate::StoreError::Expired`] when the first of them is no longer kept.
     ReadUserLog {
         /// Whose.
         user: UserId,

@@ -125,6 +125,8 @@ pub struct UserState {
     pub user_epoch: UserEpoch,
     /// Its end.
     pub head: UserSeq,
+    /// The first place of the log that is still there; behind the end if none is.
+    pub log_start: UserSeq,
     /// All, the revoked ones too.
     pub devices: Vec<DeviceRow>,
     /// At most [`crate::USER_CONVERSATIONS_MAX`], newest first.

@@ -1,9 +1,11 @@
 //! What each reading request is answered, as a function of what is in memory and of what its memo has been given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::ids::{ConversationId, Seq, UserId, UserSeq};
-use storage_api::{Entry, EntryKey, Identity, LoggedEvent, Response, UserEvent, UserState};
+use protocol::ids::{ConversationId, Epoch, Ordinal, Seq, UserId, UserSeq};
+use protocol::time::WallTime;
+use storage_api::{Entry, EntryBody, EntryKey, Identity, LoggedEvent, Response, StoreError, UserEvent, UserState};
 use storage_log::Place;
 
 use crate::memo::{Lacking, Memo};
@@ -45,23 +47,24 @@ impl Bounds {
 /// What is in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Sight<'a> {
+    pub(crate) now: WallTime,
     pub(crate) state: &'a State,
     pub(crate) recent: &'a Recent,
     pub(crate) search: Search<'a>,
 }
 
 impl Sight<'_> {
-    pub(crate) fn answer(self, memo: &mut Memo, question: &Question) -> Result<Response, Lacking> {
-        match *question {
-            Question::User(user) => self.user(memo, user).map(Response::User),
+    pub(crate) fn answer(self, memo: &mut Memo, question: &Question) -> Result<Result<Response, StoreError>, Lacking> {
+        Ok(Ok(match *question {
+            Question::User(user) => Response::User(self.user(memo, user)?),
             Question::Entries { conversation, from, to, newest_first, bounds } => {
-                self.entries(memo, conversation, (from, to), newest_first, bounds).map(Response::Entries)
+                Response::Entries(self.entries(memo, conversation, (from, to), newest_first, bounds)?)
             }
-            Question::UserLog { user, after, bounds } => self.user_log(memo, user, after, bounds),
+            Question::UserLog { user, after, bounds } => return self.user_log(memo, user, after, bounds),
             Question::Identity { conversation, identity } => {
-                self.identity(memo, conversation, identity).map(Response::Found)
+                Response::Found(self.identity(memo, conversation, identity)?)
             }
-        }
+        }))
     }
 
     fn user(self, memo: &mut Memo, user: UserId) -> Result<Option<UserState>, Lacking> {
@@ -73,7 +76,25 @@ impl Sight<'_> {
                 None
             }
         });
-        lacking.map(|()| state)
+        lacking?;
+        let Some(mut state) = state else { return Ok(None) };
+        state.log_start = self.log_start(memo, user)?.unwrap_or(state.head.next());
+        Ok(Some(state))
+    }
+
+    /// The first place of a user's log that is still there.
+    fn log_start(self, memo: &mut Memo, user: UserId) -> Result<Option<UserSeq>, Lacking> {
+        if !self.search.segments.has_remnants() {
+            return Ok(Some(UserSeq(1)));
+        }
+        let key = Key::user_row(user, UserSeq(0));
+        for source in self.search.sources(Table::UserRows, &key) {
+            // The filter may be wrong.
+            if let Some(first) = self.search.first(memo, Table::UserRows, source, &key)? {
+                return Ok(Some(first.user_seq()));
+            }
+        }
+        Ok(None)
     }
 
     fn entries(
@@ -85,32 +106,51 @@ impl Sight<'_> {
         bounds: Bounds,
     ) -> Result<Vec<Arc<Entry>>, Lacking> {
         let head = self.state.conversations.find(conversation).map_or(Seq(0), |found| found.head);
-        let (from, to) = (from.max(Seq(1)), to.min(head));
+        let (mut from, mut to) = (from.max(Seq(1)), to.min(head));
         if from > to {
             return Ok(Vec::new());
         }
+        // Seqs have no gap, so so many are enough.
+        let more = (bounds.count_max as u64).saturating_sub(1);
+        if newest_first {
+            from = from.max(Seq(to.0.saturating_sub(more)));
+        } else {
+            to = to.min(Seq(from.0.saturating_add(more)));
+        }
         let (low, high) = (Key::entry(conversation, from), Key::entry(conversation, to));
         let range = Range { table: Table::Entries, low, high };
-        let order = if newest_first { Order::Descending } else { Order::Ascending };
-        let mut rows = self.search.rows(memo, range, order, bounds.count_max)?;
-        // Of two places of one entry the later one counts; they were found next to each other.
+        let mut rows = self.search.rows(memo, range, Order::Descending, usize::MAX / 2)?;
+        // Of two places of one entry the later one counts; it was found first.
+        rows.dedup_by_key(|row| row.key);
+        let place_of: BTreeMap<Seq, Place> = rows.into_iter().map(|row| (row.key.seq(), row.place)).collect();
+        let mut seqs: Vec<Seq> = (from.0..=to.0).map(Seq).collect();
         if newest_first {
-            rows.dedup_by_key(|row| row.key);
-        } else {
-            rows.reverse();
-            rows.dedup_by_key(|row| row.key);
-            rows.reverse();
+            seqs.reverse();
         }
-        let mut wanted = bounds.cut(rows, |row| row.place.length as usize);
-        if newest_first {
-            wanted.reverse();
-        }
-        let keyed = wanted.into_iter().map(|row| (EntryKey { conversation, seq: row.key.seq() }, row.place));
-        all(keyed.map(|(key, place)| self.entry_at(memo, key, place)))
+        let size = |seq: &Seq| place_of.get(seq).map_or(0, |place| place.length as usize);
+        let mut wanted = bounds.cut(seqs, size);
+        wanted.sort_unstable();
+        all(wanted.into_iter().map(|seq| {
+            let key = EntryKey { conversation, seq };
+            let entry = place_of.get(&seq).map(|place| self.entry_at(memo, key, *place)).transpose()?;
+            Ok(entry.filter(|entry| !self.is_over(entry)).unwrap_or_else(|| void(key)))
+        }))
     }
 
-    fn user_log(self, memo: &mut Memo, user: UserId, after: UserSeq, bounds: Bounds) -> Result<Response, Lacking> {
+    /// A message that disappears has had its time, whether or not it is still on the disk.
+    fn is_over(self, entry: &Entry) -> bool {
+        let EntryBody::Message(message) = &entry.body else { return false };
+        let view = message.view();
+        let lifetime_ms = u64::from(view.expires_in_s()) * 1000;
+        lifetime_ms > 0 && view.server_time_ms().saturating_add(lifetime_ms) <= self.now.0
+    }
+
+    fn user_log(self, memo: &mut Memo, user: UserId, after: UserSeq, bounds: Bounds) -> LogAnswer {
         let events = self.user_events(memo, user, after, bounds.count_max)?;
+        let head = self.state.users.find(user).map_or(UserSeq(0), |found| found.head);
+        if events.is_empty() && after < head {
+            return Ok(Err(StoreError::Expired));
+        }
         let places = all(events.iter().map(|(_, event)| match event {
             UserEvent::Entry { key, .. } if self.recent.find(*key).is_none() => self.search.entry(memo, *key),
             _ => Ok(None),
@@ -127,9 +167,9 @@ impl Sight<'_> {
                 (UserEvent::Entry { key, .. }, None) => self.recent.find(key),
                 _ => None,
             };
-            Ok(LoggedEvent { user_seq, event, entry })
+            Ok(LoggedEvent { user_seq, event, entry: entry.filter(|entry| !self.is_over(entry)) })
         });
-        all(logged).map(Response::UserLog)
+        all(logged).map(|logged| Ok(Response::UserLog(logged)))
     }
 
     /// Events after this place, in order and without a gap.
@@ -153,7 +193,9 @@ impl Sight<'_> {
             rows.dedup_by_key(|row| row.key);
             let records = rows.iter().map(|row| {
                 let prefix = || user_events_prefix(user, row.key.user_seq());
-                memo.record(row.place, prefix).cloned().map(|record| (row.key.user_seq(), record))
+                memo.record(self.search.file_of(row.place), row.place, prefix)
+                    .cloned()
+                    .map(|record| (row.key.user_seq(), record))
             });
             for (first, record) in all(records)? {
                 if let Row::UserEvents { events, .. } = record {
@@ -215,11 +257,18 @@ impl Sight<'_> {
         place: Place,
         prefix: impl FnOnce() -> Vec<u8>,
     ) -> Result<Arc<Entry>, Lacking> {
-        match memo.record(place, prefix)? {
+        match memo.record(self.search.file_of(place), place, prefix)? {
             Row::Entry(entry) => Ok(entry.clone()),
             _ => unreachable!("the log compares keys, and this was the key of an entry"),
         }
     }
+}
+
+type LogAnswer = Result<Result<Response, StoreError>, Lacking>;
+
+/// What stands where an entry was.
+fn void(key: EntryKey) -> Arc<Entry> {
+    Arc::new(Entry { key, epoch: Epoch(0), ordinal: Ordinal(0), body: EntryBody::Void })
 }
 
 /// Events of a user's log as they are gathered.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use storage_log::{Class, FileName, Place, SegmentNumber};
+use storage_log::{Class, FileName, Place};
 
 /// None of them is cured by trying again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum OpenError {
     },
     /// A whole side file, and not one that this version may use.
     Index {
-        /// Whose.
-        segment: SegmentNumber,
+        /// Which, or the remnant that it is in.
+        file: FileName,
         /// What is wrong with it.
         fault: IndexFault,
     },
@@ -34,6 +34,8 @@ pub enum IndexFault {
     NewerFormat(u16),
     /// It belongs to another log.
     ForeignLog,
+    /// It does not match its checksum, and is all that is left of its segment.
+    Damaged,
 }
 
 /// Why a whole record is not understood.
@@ -58,7 +60,7 @@ impl fmt::Display for OpenError {
             OpenError::Record { place, fault, .. } => {
                 write!(f, "{} offset {}: {fault}", FileName::Segment(place.segment), place.offset)
             }
-            OpenError::Index { segment, fault } => write!(f, "{}: {fault}", FileName::Index(*segment)),
+            OpenError::Index { file, fault } => write!(f, "{file}: {fault}"),
         }
     }
 }
@@ -72,6 +74,9 @@ impl fmt::Display for IndexFault {
                  version",
                 crate::sealed_segment::INDEX_FORMAT_VERSION
             ),
+            IndexFault::Damaged => {
+                f.write_str("it does not match its checksum. Nothing was changed: restore that file from a backup")
+            }
             IndexFault::ForeignLog => f.write_str(
                 "it belongs to another log. Nothing was changed: remove that file, and it is made again from its segment",
             ),

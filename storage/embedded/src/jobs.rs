@@ -80,7 +80,7 @@ impl Jobs {
         while let Some(wanted) = self.queued_records.pop_front() {
             self.record_read_count += 1;
             let token = ReadToken(self.record_read_count);
-            match log.read(token, wanted.place, &wanted.key_prefix) {
+            match log.read_from(token, wanted.file, wanted.place, &wanted.key_prefix) {
                 Ok(()) => {
                     self.record_reads.insert(token, wanted);
                 }
@@ -98,8 +98,8 @@ impl Jobs {
         let page = self.queued_pages.pop_front()?;
         let id = ids.next();
         self.page_reads.insert(id, page);
-        let (file, offset) = (FileName::Index(page.segment), page.number * PAGE_BYTES as u32);
-        Some((id, Operation::Read { file, offset, length: PAGE_BYTES as u32 }))
+        let offset = page.number * PAGE_BYTES as u32;
+        Some((id, Operation::Read { file: page.file, offset, length: PAGE_BYTES as u32 }))
     }
 
     pub(crate) fn awaits(&self, id: OperationId) -> bool {
@@ -130,14 +130,22 @@ impl Jobs {
     /// A record has been read. Answers the requests that have everything now.
     pub(crate) fn record_read(&mut self, token: ReadToken, row: &Row) -> Vec<Job> {
         let wanted = self.record_reads.remove(&token).expect("the log answers what it was asked");
-        let place = wanted.place;
-        self.give(&Target::Record(wanted), |memo| memo.give_record(place, row.clone()))
+        let (file, place) = (wanted.file, wanted.place);
+        self.give(&Target::Record(wanted), |memo| memo.give_record(file, place, row.clone()))
     }
 
     /// A record cannot be had: the requests that waited for it.
     pub(crate) fn record_failed(&mut self, token: ReadToken) -> Vec<Job> {
         let wanted = self.record_reads.remove(&token).expect("the log answers what it was asked");
         self.fail(&Target::Record(wanted))
+    }
+
+    /// Whether something is to come from this file.
+    pub(crate) fn reads(&self, file: FileName) -> bool {
+        self.waiting.keys().any(|target| match target {
+            Target::Page(page) => page.file == file,
+            Target::Record(wanted) => wanted.file == file,
+        })
     }
 
     fn give(&mut self, target: &Target, give: impl Fn(&mut Memo)) -> Vec<Job> {

@@ -13,6 +13,7 @@
 
 mod answers;
 mod bytes;
+mod condense;
 mod conversation;
 mod error;
 mod filter;
@@ -28,6 +29,8 @@ mod pages;
 mod recent;
 mod record;
 mod registrations;
+mod remnant;
+mod retention;
 mod seal;
 mod sealed_segment;
 mod search;

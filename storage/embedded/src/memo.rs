@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use storage_log::Place;
+use storage_log::{FileName, Place};
 
 use crate::pages::PageCache;
 use crate::record::Row;
@@ -17,6 +17,7 @@ pub(crate) struct Lacking;
 /// A record that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WantedRecord {
+    pub(crate) file: FileName,
     pub(crate) place: Place,
     pub(crate) key_prefix: Vec<u8>,
 }
@@ -24,7 +25,7 @@ pub(crate) struct WantedRecord {
 #[derive(Default)]
 pub(crate) struct Memo {
     pages: HashMap<PageId, Arc<Page>>,
-    records: HashMap<Place, Row>,
+    records: HashMap<(FileName, Place), Row>,
     pub(crate) lacking_pages: Vec<PageId>,
     pub(crate) lacking_records: Vec<WantedRecord>,
 }
@@ -46,18 +47,25 @@ impl Memo {
         Err(Lacking)
     }
 
-    pub(crate) fn record(&mut self, place: Place, key_prefix: impl FnOnce() -> Vec<u8>) -> Result<&Row, Lacking> {
-        if !self.records.contains_key(&place) && !self.lacking_records.iter().any(|wanted| wanted.place == place) {
-            self.lacking_records.push(WantedRecord { place, key_prefix: key_prefix() });
+    pub(crate) fn record(
+        &mut self,
+        file: FileName,
+        place: Place,
+        key_prefix: impl FnOnce() -> Vec<u8>,
+    ) -> Result<&Row, Lacking> {
+        if !self.records.contains_key(&(file, place))
+            && !self.lacking_records.iter().any(|wanted| wanted.place == place)
+        {
+            self.lacking_records.push(WantedRecord { file, place, key_prefix: key_prefix() });
         }
-        self.records.get(&place).ok_or(Lacking)
+        self.records.get(&(file, place)).ok_or(Lacking)
     }
 
     pub(crate) fn give_page(&mut self, id: PageId, page: Arc<Page>) {
         self.pages.insert(id, page);
     }
 
-    pub(crate) fn give_record(&mut self, place: Place, row: Row) {
-        self.records.insert(place, row);
+    pub(crate) fn give_record(&mut self, file: FileName, place: Place, row: Row) {
+        self.records.insert((file, place), row);
     }
 }

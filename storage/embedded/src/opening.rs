@@ -4,12 +4,11 @@
 //! snapshots, not by the size of the store; without a snapshot all of the log is read.
 
 mod indexes;
+mod listing;
 mod snapshot_reader;
 mod waste;
 
-use storage_log::{
-    Completion, FileName, Log, Monotonic, Operation, OperationId, Outcome, Purpose, Recovery, SegmentNumber,
-};
+use storage_log::{Completion, Log, Monotonic, Operation, OperationId, Outcome, Purpose, Recovery, SegmentNumber};
 
 use crate::error::OpenError;
 use crate::limits::{SNAPSHOT_PART_BYTES, UNSEALED_BYTES_MAX};
@@ -20,6 +19,7 @@ use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::store::EmbeddedStore;
 use indexes::IndexReader;
+use listing::Listing;
 use snapshot_reader::SnapshotReader;
 use waste::Clearing;
 
@@ -57,7 +57,7 @@ enum Phase {
 pub struct Opening {
     found: Opened<()>,
     phase: Phase,
-    /// Of the files that were listed.
+    /// Those whose files were listed, in whatever form.
     segments: Vec<SegmentNumber>,
     /// A read-only log gets no new file, and loses none.
     is_read_only: bool,
@@ -93,7 +93,7 @@ impl Opening {
     /// What to submit to the disk next.
     pub fn poll_operation(&mut self) -> Option<(OperationId, Operation)> {
         let side = &mut self.found.side;
-        if let Some(operation) = side.poll_operation() {
+        if let Some(operation) = side.poll_operation(|_| false) {
             return Some(operation);
         }
         match &mut self.phase {
@@ -182,25 +182,11 @@ impl Opening {
             Ok(other) => panic!("a list was answered with {other:?}"),
             Err(error) => return Err(storage_log::OpenError::Disk { doing: "list the data folder", error }.into()),
         };
-        let mut indexes = Vec::new();
-        let mut prepared = Vec::new();
-        for (file, _) in files {
-            match file {
-                FileName::Segment(number) => self.segments.push(number),
-                FileName::Index(number) => indexes.push(number),
-                FileName::PreparedIndex(_) => prepared.push(file),
-                FileName::NeedsCheck => self.is_read_only = true,
-                FileName::Prepared(_) => {}
-            }
-        }
-        self.segments.sort_unstable();
-        indexes.sort_unstable();
-        // A side file without its segment is nobody's.
-        let (kept, orphaned): (Vec<_>, Vec<_>) =
-            indexes.into_iter().partition(|number| self.segments.binary_search(number).is_ok());
-        prepared.extend(orphaned.into_iter().map(FileName::Index));
-        let waste = if self.is_read_only { Vec::new() } else { prepared };
-        self.phase = Phase::Clearing(Clearing::new(waste, kept));
+        let Listing { segments, homes, waste, is_marked } = Listing::of(&files)?;
+        self.is_read_only |= is_marked;
+        let waste = if self.is_read_only { Vec::new() } else { waste };
+        self.segments = segments;
+        self.phase = Phase::Clearing(Clearing::new(waste, homes));
         Ok(())
     }
 
@@ -209,11 +195,11 @@ impl Opening {
         loop {
             match &mut self.phase {
                 Phase::Clearing(clearing) if clearing.is_done() => {
-                    self.phase = Phase::Indexes(IndexReader::new(clearing.take_indexes()));
+                    self.phase = Phase::Indexes(IndexReader::new(clearing.take_homes()));
                 }
                 Phase::Indexes(indexes) if indexes.is_done() => {
                     if let Some(log_id) = indexes.log_id().filter(|_| !self.is_read_only) {
-                        self.found.side.begin(log_id);
+                        self.found.side.begin(self.found.options.log, log_id);
                     }
                     self.phase = Phase::Snapshot(SnapshotReader::new(indexes.take_snapshots()));
                 }
@@ -270,13 +256,13 @@ fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_read_only: bool) -> 
         let applied = row.and_then(|row| found.state.apply(&row).map(|()| row));
         let row = applied.map_err(|fault| OpenError::Record { place, class, fault })?;
         found.side.segments.insert(place, class, &row);
-        if found.snapshots.note(place, &row) {
-            found.side.snapshot = Some(place);
+        if let Some(snapshot) = found.snapshots.note(place, &row) {
+            found.side.snapshot = Some(snapshot);
         }
         reached = place.segment.0;
     }
     match recovery.identity() {
-        Some(identity) if !is_read_only => found.side.begin(identity.log_id),
+        Some(identity) if !is_read_only => found.side.begin(found.options.log, identity.log_id),
         _ => {}
     }
     Ok(reached)

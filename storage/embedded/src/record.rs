@@ -137,7 +137,7 @@ impl Row {
     /// How long it is kept.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Row::Entry(_) => Class::Permanent,
+            Row::Entry(entry) => class_of(entry),
             Row::UserEvents { .. } => Class::UserLog30d,
             _ => Class::State,
         }
@@ -185,6 +185,19 @@ impl Row {
             return Err(RecordFault::NewerFormat(record.format_version));
         }
         decode(record).ok_or(RecordFault::Invalid)
+    }
+}
+
+/// A message that disappears goes with its class; beyond the longest one it stays and is not shown.
+fn class_of(entry: &Entry) -> Class {
+    const DAY_S: u32 = 24 * 60 * 60;
+    let EntryBody::Message(message) = &entry.body else { return Class::Permanent };
+    match message.view().expires_in_s() {
+        0 => Class::Permanent,
+        lifetime_s if lifetime_s <= DAY_S => Class::Ttl1d,
+        lifetime_s if lifetime_s <= 7 * DAY_S => Class::Ttl7d,
+        lifetime_s if lifetime_s <= 90 * DAY_S => Class::Ttl90d,
+        _ => Class::Permanent,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::filter::Filter;
 use crate::limits::{PAGE_BYTES, SEAL_STEP_BYTES};
 use crate::open_segment::OpenSegment;
 use crate::open_table::Walk;
-use crate::sealed_segment::SealedSegment;
+use crate::sealed_segment::{Home, SealedSegment};
 use crate::side_ids::SideIds;
 use crate::table::{PageId, PageWriter, Table};
 
@@ -35,6 +35,7 @@ enum Phase {
 
 /// A side file that is being written.
 struct Sealing {
+    prepared: FileName,
     phase: Phase,
     awaited: Option<OperationId>,
     /// What comes of it.
@@ -43,6 +44,7 @@ struct Sealing {
     /// Over the table in work, and the hashes of the prefixes that it has passed.
     walk: Option<Walk>,
     hashes: Vec<u64>,
+    /// From the start of the file.
     page_count: u32,
     header: Vec<u8>,
 }
@@ -78,17 +80,28 @@ impl Sealer {
         self.work.is_none() && self.retry_due.is_none()
     }
 
+    /// Begins a side file.
     pub(crate) fn begin(&mut self, segment: &OpenSegment, snapshot: Option<Place>) {
-        assert!(self.is_free(), "one side file is written at a time");
+        let prepared = FileName::PreparedIndex(segment.number);
+        self.begin_at(segment, Home::of_segment(segment.number), prepared, snapshot);
+        if let Some(work) = &mut self.work {
+            work.phase = Phase::Creating;
+        }
+    }
+
+    /// Begins an index in a file that is there already, under the name `prepared`.
+    pub(crate) fn begin_at(&mut self, segment: &OpenSegment, home: Home, prepared: FileName, snapshot: Option<Place>) {
+        assert!(self.work.is_none(), "one side file is written at a time");
         let (number, summary) = (segment.number, segment.summary.clone());
         self.work = Some(Sealing {
-            phase: Phase::Creating,
+            prepared,
+            phase: Phase::Table(Table::Entries),
             awaited: None,
-            sealed: SealedSegment { number, summary, tables: Default::default() },
+            sealed: SealedSegment { number, home, summary, tables: Default::default() },
             snapshot,
             walk: None,
             hashes: Vec::new(),
-            page_count: 1,
+            page_count: home.first_page + 1,
             header: Vec::new(),
         });
     }
@@ -146,32 +159,28 @@ impl Sealer {
     }
 }
 
-/// All of a side file at once.
-pub(crate) fn index_of(segment: &OpenSegment, log_id: LogId, snapshot: Option<Place>) -> Vec<u8> {
-    let (mut sealer, mut ids, mut file) = (Sealer::new(log_id), SideIds::default(), Vec::new());
-    sealer.begin(segment, snapshot);
+/// All of an index at once, as it stands at `home`.
+pub(crate) fn index_of(segment: &OpenSegment, home: Home, log_id: LogId, snapshot: Option<Place>) -> Vec<u8> {
+    let (mut sealer, mut ids, mut index) = (Sealer::new(log_id), SideIds::default(), Vec::new());
+    sealer.begin_at(segment, home, home.index, snapshot);
     while let Some((id, operation)) = sealer.poll_operation(&mut ids, segment) {
         let outcome = match operation {
             Operation::Write { offset, bytes, .. } => {
-                let end = offset as usize + bytes.len();
-                file.resize(end.max(file.len()), 0);
-                file[offset as usize..end].copy_from_slice(&bytes);
+                let start = offset as usize - home.first_page as usize * PAGE_BYTES;
+                index.resize((start + bytes.len()).max(index.len()), 0);
+                index[start..start + bytes.len()].copy_from_slice(&bytes);
                 Outcome::Written(bytes)
             }
             _ => Outcome::Done,
         };
         sealer.handle(Monotonic::default(), Completion { id, result: Ok(outcome) });
     }
-    file
+    index
 }
 
 impl Sealing {
-    fn file(&self) -> FileName {
-        FileName::PreparedIndex(self.sealed.number)
-    }
-
     fn next_operation(&mut self, log_id: LogId, segment: &OpenSegment) -> Operation {
-        let file = self.file();
+        let (file, home) = (self.prepared, self.sealed.home);
         match self.phase {
             Phase::Creating => Operation::Create { file, size_bytes: 0 },
             Phase::Table(table) => {
@@ -179,13 +188,17 @@ impl Sealing {
                 Operation::Write { file, offset, bytes: self.next_pages(table, segment) }
             }
             Phase::Directory => {
-                let (header, directory) = self.sealed.encode(log_id, self.page_count, self.snapshot);
+                let page_count = self.page_count - home.first_page;
+                let (header, directory) = self.sealed.encode(log_id, page_count, self.snapshot);
                 self.header = header;
                 Operation::Write { file, offset: self.page_count * PAGE_BYTES as u32, bytes: directory }
             }
-            Phase::Header => Operation::Write { file, offset: 0, bytes: std::mem::take(&mut self.header) },
+            Phase::Header => {
+                let offset = home.first_page * PAGE_BYTES as u32;
+                Operation::Write { file, offset, bytes: std::mem::take(&mut self.header) }
+            }
             Phase::Syncing => Operation::Sync { file },
-            Phase::Renaming => Operation::Rename { from: file, to: FileName::Index(self.sealed.number) },
+            Phase::Renaming => Operation::Rename { from: file, to: home.index },
             Phase::SyncingFolder => Operation::SyncFolder,
             Phase::Clearing => Operation::Unlink { file },
         }
@@ -231,7 +244,11 @@ impl Sealing {
                 walk.advance(rows);
                 directory.row_count += 1;
             }
-            pages.extend_from_slice(&page.finish(PageId { segment: segment.number, number: self.page_count }));
+            pages.extend_from_slice(&page.finish(PageId {
+                segment: segment.number,
+                file: self.prepared,
+                number: self.page_count,
+            }));
             self.page_count += 1;
         }
         if walk.peek().is_none() {

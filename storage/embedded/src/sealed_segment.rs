@@ -9,7 +9,7 @@
 //! every format.
 
 use protocol::time::WallTime;
-use storage_log::{LogId, Place, SegmentNumber};
+use storage_log::{FileName, LogId, Place, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
 use crate::filter::Filter;
@@ -26,7 +26,7 @@ const COVERED_FROM: usize = 12;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableDirectory {
     pub(crate) row_count: u32,
-    /// In the file.
+    /// From the start of the file.
     pub(crate) first_page: u32,
     pub(crate) filter: Filter,
     /// The first key of each page, one behind another.
@@ -63,9 +63,40 @@ impl TableDirectory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SealedSegment {
     pub(crate) number: SegmentNumber,
+    pub(crate) home: Home,
     pub(crate) summary: Summary,
     /// In the order of [`Table::ALL`].
     pub(crate) tables: [TableDirectory; 3],
+}
+
+/// Where the records of a segment are, and their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) records: FileName,
+    pub(crate) index: FileName,
+    /// Where in that file the index begins, in pages.
+    pub(crate) first_page: u32,
+}
+
+impl Home {
+    /// The segment as it was written, and its side file.
+    pub(crate) fn of_segment(number: SegmentNumber) -> Home {
+        Home { records: FileName::Segment(number), index: FileName::Index(number), first_page: 0 }
+    }
+
+    /// What is left of a segment, with the index behind it.
+    pub(crate) fn of_remnant(number: SegmentNumber, generation: u16, first_page: u32) -> Home {
+        let file = FileName::Remnant(number, generation);
+        Home { records: file, index: file, first_page }
+    }
+
+    /// Of its records.
+    pub(crate) fn generation(&self) -> u16 {
+        match self.records {
+            FileName::Remnant(_, generation) => generation,
+            _ => 0,
+        }
+    }
 }
 
 /// The header of a side file.
@@ -73,7 +104,7 @@ pub(crate) struct SealedSegment {
 pub(crate) struct IndexHeader {
     pub(crate) segment: SegmentNumber,
     /// The header page and those of the tables.
-    pub(crate) page_count: u32,
+    page_count: u32,
     pub(crate) directory_bytes: u32,
     directory_checksum: u32,
     /// The record that ends the newest snapshot.
@@ -181,17 +212,17 @@ impl IndexHeader {
         Some((log_id, header))
     }
 
-    /// Where the directory begins in the file.
+    /// Where the directory begins, from the header on.
     pub(crate) fn directory_offset(&self) -> u32 {
         self.page_count.saturating_mul(PAGE_BYTES as u32)
     }
 
     /// `None`: it is damaged.
-    pub(crate) fn open(self, directory: &[u8]) -> Option<SealedSegment> {
+    pub(crate) fn open(self, home: Home, directory: &[u8]) -> Option<SealedSegment> {
         if crc32c::crc32c(directory) != self.directory_checksum {
             return None;
         }
-        let (mut rest, mut first_page) = (directory, 1);
+        let (mut rest, mut first_page) = (directory, home.first_page + 1);
         let mut tables = <[TableDirectory; 3]>::default();
         for (table, directory) in Table::ALL.into_iter().zip(&mut tables) {
             let [row_count, page_count, word_count] = self.tables[table as usize];
@@ -202,7 +233,7 @@ impl IndexHeader {
             rest = behind;
             first_page += page_count;
         }
-        Some(SealedSegment { number: self.segment, summary: self.summary, tables })
+        Some(SealedSegment { number: self.segment, home, summary: self.summary, tables })
     }
 }
 

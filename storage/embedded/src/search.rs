@@ -5,7 +5,7 @@
 //! segments the later one has the higher ones, and the segment that holds a number is found by halving.
 
 use storage_api::EntryKey;
-use storage_log::Place;
+use storage_log::{FileName, Place};
 
 use crate::memo::{Lacking, Memo};
 use crate::open_segment::OpenSegment;
@@ -57,7 +57,8 @@ impl<'a> Search<'a> {
             Order::Ascending => {
                 let (sources, start) = self.narrow(memo, range.table, &range.low)?;
                 for source in sources.iter().skip(start.saturating_sub(1)) {
-                    self.rows_of(memo, *source, range, order, count_max - found.len(), &mut found)?;
+                    let room = count_max - found.len();
+                    self.rows_of(memo, *source, range, order, room, &mut found)?;
                     if found.len() == count_max {
                         break;
                     }
@@ -66,7 +67,8 @@ impl<'a> Search<'a> {
             Order::Descending => {
                 let (sources, end) = self.narrow(memo, range.table, &range.high)?;
                 for source in sources.iter().take(end).rev() {
-                    self.rows_of(memo, *source, range, order, count_max - found.len(), &mut found)?;
+                    let room = count_max - found.len();
+                    self.rows_of(memo, *source, range, order, room, &mut found)?;
                     let first = self.first(memo, range.table, *source, &range.low)?;
                     if found.len() == count_max || first.is_some_and(|first| first <= range.low) {
                         break;
@@ -75,6 +77,14 @@ impl<'a> Search<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// The file that a place is in.
+    pub(crate) fn file_of(self, place: Place) -> FileName {
+        match self.segments.find(place.segment) {
+            Some(Segment::Sealed(sealed)) => sealed.home.records,
+            _ => FileName::Segment(place.segment),
+        }
     }
 
     /// Where the entry is; the newest one counts.
@@ -116,7 +126,13 @@ impl<'a> Search<'a> {
     }
 
     /// The first key of the segment with the prefix of `key`.
-    fn first(self, memo: &mut Memo, table: Table, source: Source<'_>, key: &Key) -> Result<Option<Key>, Lacking> {
+    pub(crate) fn first(
+        self,
+        memo: &mut Memo,
+        table: Table,
+        source: Source<'_>,
+        key: &Key,
+    ) -> Result<Option<Key>, Lacking> {
         let low = key.prefix(table);
         match source {
             Source::Open(open) => Ok(first_of_open(open, table, key)),
@@ -229,7 +245,11 @@ impl<'a> Cursor<'a> {
         if self.page >= directory.page_count(self.table) {
             return Ok(None);
         }
-        let id = PageId { segment: self.sealed.number, number: directory.first_page + self.page };
+        let id = PageId {
+            segment: self.sealed.number,
+            file: self.sealed.home.index,
+            number: directory.first_page + self.page,
+        };
         memo.page(self.cache, id).map(Some)
     }
 

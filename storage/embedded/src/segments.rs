@@ -22,6 +22,7 @@ pub(crate) struct Segments {
     open: BTreeSet<SegmentNumber>,
     /// The one that gets records now.
     filling: Option<SegmentNumber>,
+    remnant_count: u32,
 }
 
 impl Segments {
@@ -62,6 +63,12 @@ impl Segments {
             }
             Segment::Sealed(sealed) => {
                 self.open.remove(&sealed.number);
+                // The first generation comes once; later ones take its place.
+                let former = match self.by_number.get(&sealed.number) {
+                    Some(Segment::Sealed(former)) => former.home.generation(),
+                    _ => 0,
+                };
+                self.remnant_count += u32::from(former == 0 && sealed.home.generation() > 0);
                 sealed.number
             }
         };
@@ -70,6 +77,11 @@ impl Segments {
 
     pub(crate) fn find(&self, number: SegmentNumber) -> Option<&Segment> {
         self.by_number.get(&number)
+    }
+
+    /// Something that was written may be gone.
+    pub(crate) fn has_remnants(&self) -> bool {
+        self.remnant_count > 0
     }
 
     /// Oldest first.

@@ -1,73 +1,230 @@
-//! The segments with their side files: which are there, and which is being written.
+//! The segments with their side files: which are there, which is being written, and which segment becomes a remnant.
 
-use storage_log::{Completion, DiskError, LogId, Monotonic, Operation, OperationId, Place};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use protocol::time::WallTime;
+use storage_log::{Completion, FileName, LogId, Monotonic, Operation, OperationId, Options, Place, SegmentNumber};
+
+use crate::condense::{CondenseChange, CondenseError, Condenser, Copied};
+use crate::open_segment::OpenSegment;
+use crate::retention;
 use crate::seal::{SealChange, Sealer};
 use crate::segments::{Segment, Segments};
 use crate::side_ids::SideIds;
 
+/// How often segments are looked at for records that have had their time.
+const LOOK_PERIOD: Duration = Duration::from_secs(60);
+
+/// A snapshot: the record that ends it, and the segment in which it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotPlace {
+    pub(crate) end: Place,
+    pub(crate) begun_in: SegmentNumber,
+}
+
+/// What an operator should hear.
+pub(crate) struct Trouble(pub(crate) String);
+
 pub(crate) struct SideFiles {
     pub(crate) segments: Segments,
     pub(crate) ids: SideIds,
-    /// The record that ends the newest snapshot: side files name it, so that a start finds it.
-    pub(crate) snapshot: Option<Place>,
-    sealer: Option<Sealer>,
+    /// The newest: side files name it, so that a start finds it.
+    pub(crate) snapshot: Option<SnapshotPlace>,
+    /// Two files name it or a newer one: segments before it may lose their small state, whichever of the files is lost.
+    anchor: Option<SnapshotPlace>,
+    named_once: Option<SnapshotPlace>,
+    writer: Option<Writer>,
+}
+
+/// What writes; there is none while nothing may be written.
+struct Writer {
+    log: Options,
+    log_id: LogId,
+    sealer: Sealer,
+    condenser: Option<Condenser>,
+    /// A remnant whose index is to be written, and one whose index is being written.
+    copied: Option<Box<Copied>>,
+    left: Option<OpenSegment>,
+    /// The snapshot that the index in work names.
+    names: Option<SnapshotPlace>,
+    /// Segments that cannot be read.
+    given_up: BTreeSet<SegmentNumber>,
+    look_due: Option<Monotonic>,
+    /// Files that a remnant has replaced, and the one that is being removed.
+    waste: Vec<FileName>,
+    unlinking: Option<OperationId>,
 }
 
 impl SideFiles {
     /// Nothing is written before [`Self::begin`].
     pub(crate) fn new() -> SideFiles {
-        SideFiles { segments: Segments::default(), ids: SideIds::default(), snapshot: None, sealer: None }
+        SideFiles {
+            segments: Segments::default(),
+            ids: SideIds::default(),
+            snapshot: None,
+            anchor: None,
+            named_once: None,
+            writer: None,
+        }
     }
 
     /// From now on full segments get their side file.
-    pub(crate) fn begin(&mut self, log_id: LogId) {
-        self.sealer.get_or_insert_with(|| Sealer::new(log_id));
+    pub(crate) fn begin(&mut self, log: Options, log_id: LogId) {
+        self.writer.get_or_insert_with(|| Writer {
+            log,
+            log_id,
+            sealer: Sealer::new(log_id),
+            condenser: None,
+            copied: None,
+            left: None,
+            names: None,
+            given_up: BTreeSet::new(),
+            look_due: None,
+            waste: Vec::new(),
+            unlinking: None,
+        });
+    }
+
+    /// A file that is there names this snapshot.
+    pub(crate) fn named(&mut self, snapshot: SnapshotPlace) {
+        if self.named_once.is_some_and(|known| known.end <= snapshot.end) {
+            self.anchor = self.named_once;
+        }
+        self.named_once = Some(snapshot);
     }
 
     /// A side file is being written.
     pub(crate) fn is_sealing(&self) -> bool {
-        self.sealer.as_ref().is_some_and(|sealer| sealer.segment().is_some())
+        self.writer.as_ref().is_some_and(|writer| writer.sealer.segment().is_some())
     }
 
-    /// The next step of a side file.
-    pub(crate) fn poll_operation(&mut self) -> Option<(OperationId, Operation)> {
-        let sealer = self.sealer.as_mut()?;
-        if sealer.is_free()
+    /// The next step of a side file. `is_read`: whether a read of that file is under way.
+    pub(crate) fn poll_operation(&mut self, is_read: impl Fn(FileName) -> bool) -> Option<(OperationId, Operation)> {
+        let writer = self.writer.as_mut()?;
+        if writer.unlinking.is_none()
+            && let Some(index) = writer.waste.iter().position(|file| !is_read(*file))
+        {
+            let (file, id) = (writer.waste.swap_remove(index), self.ids.next());
+            writer.unlinking = Some(id);
+            return Some((id, Operation::Unlink { file }));
+        }
+        if writer.sealer.is_free()
+            && let Some(copied) = writer.copied.take()
+        {
+            writer.names = self.snapshot;
+            let snapshot = self.snapshot.map(|snapshot| snapshot.end);
+            writer.sealer.begin_at(&copied.left, copied.home, copied.prepared, snapshot);
+            writer.left = Some(copied.left);
+        } else if writer.sealer.is_free()
             && let Some(segment) = self.segments.unsealed().next()
         {
-            sealer.begin(segment, self.snapshot);
+            writer.names = self.snapshot;
+            writer.sealer.begin(segment, self.snapshot.map(|snapshot| snapshot.end));
         }
-        match self.segments.find(sealer.segment()?) {
-            Some(Segment::Open(segment)) => sealer.poll_operation(&mut self.ids, segment),
-            _ => unreachable!("a segment stays in memory until its side file is there"),
+        if let Some(number) = writer.sealer.segment() {
+            let segment = match (&writer.left, self.segments.find(number)) {
+                (Some(left), _) if left.number == number => left,
+                (_, Some(Segment::Open(segment))) => segment,
+                _ => unreachable!("a segment stays in memory until its side file is there"),
+            };
+            if let Some(operation) = writer.sealer.poll_operation(&mut self.ids, segment) {
+                return Some(operation);
+            }
         }
+        writer.condenser.as_mut()?.poll_operation(&mut self.ids)
     }
 
     pub(crate) fn awaits(&self, id: OperationId) -> bool {
-        self.sealer.as_ref().is_some_and(|sealer| sealer.awaits(id))
+        self.writer.as_ref().is_some_and(|writer| {
+            let condenses = writer.condenser.as_ref().is_some_and(|condenser| condenser.awaits(id));
+            writer.sealer.awaits(id) || condenses || writer.unlinking == Some(id)
+        })
     }
 
-    /// `Some`: the side file could not be written and will be tried again.
-    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Option<DiskError> {
-        let sealer = self.sealer.as_mut().expect("the caller asked whether it is awaited");
-        match sealer.handle(now, completion) {
-            SealChange::None => None,
+    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Result<(), Trouble> {
+        let writer = self.writer.as_mut().expect("the caller asked whether it is awaited");
+        if writer.unlinking == Some(completion.id) {
+            writer.unlinking = None;
+            // What stays is removed by the next start.
+            return completion.result.map(drop).map_err(|error| Trouble(format!("cannot remove a file: {error}")));
+        }
+        if writer.sealer.awaits(completion.id) {
+            return self.sealed(now, completion);
+        }
+        self.condensed(completion)
+    }
+
+    fn sealed(&mut self, now: Monotonic, completion: Completion) -> Result<(), Trouble> {
+        let writer = self.writer.as_mut().expect("the caller asked whether it is awaited");
+        let change = writer.sealer.handle(now, completion);
+        if writer.sealer.segment().is_none() {
+            writer.left = None;
+        }
+        match change {
+            SealChange::None => Ok(()),
+            SealChange::Failed(error) => Err(Trouble(format!("cannot write an index: {error}; it is tried again"))),
             SealChange::Sealed(sealed) => {
+                if let Some(Segment::Sealed(former)) = self.segments.find(sealed.number) {
+                    writer.waste.push(former.home.records);
+                    if former.home.index != former.home.records {
+                        writer.waste.push(former.home.index);
+                    }
+                    // The next one may be due too.
+                    writer.look_due = None;
+                }
+                let names = writer.names.take();
                 self.segments.put(Segment::Sealed(*sealed));
-                None
+                names.into_iter().for_each(|snapshot| self.named(snapshot));
+                Ok(())
             }
-            SealChange::Failed(error) => Some(error),
+        }
+    }
+
+    fn condensed(&mut self, completion: Completion) -> Result<(), Trouble> {
+        let writer = self.writer.as_mut().expect("the caller asked whether it is awaited");
+        let condenser = writer.condenser.as_mut().expect("the caller asked whether it is awaited");
+        let number = condenser.segment();
+        match condenser.handle(completion) {
+            Ok(CondenseChange::None) => Ok(()),
+            Ok(CondenseChange::Cleared) => {
+                writer.condenser = None;
+                Ok(())
+            }
+            Ok(CondenseChange::Copied(copied)) => {
+                (writer.condenser, writer.copied) = (None, Some(copied));
+                Ok(())
+            }
+            Err(CondenseError::Disk(error)) => {
+                Err(Trouble(format!("cannot condense segment {}: {error}; it is tried again", number.0)))
+            }
+            Err(CondenseError::Source(error)) => {
+                writer.given_up.insert(number);
+                Err(Trouble(format!("segment {} is not condensed: {error}", number.0)))
+            }
         }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Monotonic> {
-        self.sealer.as_ref().and_then(Sealer::poll_timeout)
+        let writer = self.writer.as_ref()?;
+        [writer.sealer.poll_timeout(), writer.look_due].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Monotonic) {
-        if let Some(sealer) = &mut self.sealer {
-            sealer.handle_timeout(now);
+    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime) {
+        let Some(writer) = &mut self.writer else { return };
+        writer.sealer.handle_timeout(now);
+        let is_busy = writer.condenser.is_some() || writer.copied.is_some() || !writer.sealer.is_free();
+        if is_busy || writer.look_due.is_some_and(|due| due > now) {
+            return;
+        }
+        writer.look_due = Some(now.after(LOOK_PERIOD));
+        let Some(anchor) = self.anchor else { return };
+        let due =
+            retention::next_due(&self.segments, anchor.begun_in, wall, |number| writer.given_up.contains(&number));
+        if let Some((number, expired)) = due
+            && let Some(Segment::Sealed(sealed)) = self.segments.find(number)
+        {
+            writer.condenser = Some(Condenser::new(sealed, expired, writer.log, writer.log_id));
         }
     }
 }

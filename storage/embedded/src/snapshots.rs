@@ -3,6 +3,7 @@
 use storage_log::{Log, Place};
 
 use crate::record::{Row, SnapshotEnd};
+use crate::side_files::SnapshotPlace;
 use crate::snapshot::SnapshotWriter;
 use crate::state::State;
 
@@ -34,8 +35,8 @@ impl Snapshots {
         }
     }
 
-    /// A record has been found by a scan, or has become durable. True: it ends a snapshot.
-    pub(crate) fn note(&mut self, place: Place, row: &Row) -> bool {
+    /// A record has been found by a scan, or has become durable. `Some`: it ends a snapshot.
+    pub(crate) fn note(&mut self, place: Place, row: &Row) -> Option<SnapshotPlace> {
         self.bytes_since += u64::from(place.length);
         self.bytes_since_begin += u64::from(place.length);
         match row {
@@ -44,13 +45,13 @@ impl Snapshots {
                 if let Some(writer) = &mut self.writer {
                     writer.part_written(place);
                 }
-                false
+                None
             }
             Row::Snapshot(end) => {
                 self.found(end);
-                true
+                Some(SnapshotPlace { end: place, begun_in: end.begun_at.segment })
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
 use storage_api::{
     ConversationRow, DeviceRow, Entry, EntryKey, USER_CONVERSATIONS_MAX, UserConversationRow, UserRow, UserState,
 };
@@ -164,6 +164,7 @@ impl State {
             row: user.row.clone(),
             user_epoch: UserEpoch(1),
             head: user.head,
+            log_start: UserSeq(1),
             devices: user.devices().collect(),
             conversations: rows.collect(),
         })

@@ -20,7 +20,7 @@ use crate::pages::PageCache;
 use crate::recent::Recent;
 use crate::record::Row;
 use crate::registrations::Registrations;
-use crate::side_files::SideFiles;
+use crate::side_files::{SideFiles, Trouble};
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::writes::{Chunk, Ending, Writes};
@@ -89,6 +89,8 @@ pub struct EmbeddedStore {
     jobs: Jobs,
     registrations: Registrations,
     events: VecDeque<StoreEvent>,
+    /// As of the last call.
+    wall: WallTime,
     /// Until the epoch of this process is durable nothing is answered.
     early: Option<VecDeque<(Now, StoreToken, Request)>>,
     epoch: Epoch,
@@ -107,7 +109,7 @@ impl EmbeddedStore {
         let epoch = Epoch(state.counters.epoch.0 + 1);
         let is_read_only = log.is_read_only();
         if !is_read_only {
-            side.begin(log.identity().log_id);
+            side.begin(options.log, log.identity().log_id);
         }
         let mut store = EmbeddedStore {
             recent: Recent::new(options.recent_bytes_max),
@@ -116,6 +118,7 @@ impl EmbeddedStore {
             jobs: Jobs::default(),
             registrations: Registrations::default(),
             events: VecDeque::new(),
+            wall: WallTime(0),
             early: (!is_read_only).then(VecDeque::new),
             epoch,
             user_counter: state.counters.user,
@@ -148,6 +151,7 @@ impl EmbeddedStore {
 
     /// Takes a request; exactly one answer follows, unless the store fails.
     pub fn handle_request(&mut self, now: Now, token: StoreToken, request: Request) {
+        self.wall = now.wall;
         if let Some(early) = &mut self.early {
             early.push_back((now, token, request));
             return;
@@ -194,6 +198,7 @@ impl EmbeddedStore {
 
     /// An operation of the disk has ended.
     pub fn handle_completion(&mut self, now: Now, completion: Completion) {
+        self.wall = now.wall;
         let id = completion.id;
         if !id.is_of_embedder() {
             self.log.handle_completion(monotonic(now), completion);
@@ -208,7 +213,7 @@ impl EmbeddedStore {
     /// The time that [`Self::poll_timeout`] named has come. Calling early or often is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.log.handle_timeout(monotonic(now));
-        self.side.handle_timeout(monotonic(now));
+        self.side.handle_timeout(monotonic(now), now.wall);
         self.handle_log_events();
     }
 
@@ -221,7 +226,10 @@ impl EmbeddedStore {
     /// nothing more is at hand.
     pub fn poll_operation(&mut self) -> Option<(OperationId, Operation)> {
         let of_log = self.log.poll_operation();
-        of_log.or_else(|| self.jobs.poll_operation(&mut self.side.ids)).or_else(|| self.side.poll_operation())
+        let jobs = &mut self.jobs;
+        of_log
+            .or_else(|| jobs.poll_operation(&mut self.side.ids))
+            .or_else(|| self.side.poll_operation(|file| jobs.reads(file)))
     }
 
     /// What has happened, oldest first.
@@ -258,8 +266,7 @@ impl EmbeddedStore {
     }
 
     fn side_file_step(&mut self, now: Now, completion: Completion) {
-        if let Some(error) = self.side.handle(monotonic(now), completion) {
-            let text = format!("cannot write the index of a segment: {error}; it is tried again");
+        if let Err(Trouble(text)) = self.side.handle(monotonic(now), completion) {
             self.events.push_back(StoreEvent::Damaged { text });
         }
         if !self.side.is_sealing() {
@@ -323,11 +330,11 @@ impl EmbeddedStore {
 
     /// Only now does the index show it.
     fn durable(&mut self, chunk: Chunk) {
-        for (row, place) in chunk.rows.iter().zip(&chunk.places) {
+        for ((row, place), class) in chunk.rows.iter().zip(&chunk.places).zip(&chunk.classes) {
             self.state.apply(row).expect("an owner writes for users that exist");
-            self.side.segments.insert(*place, row.class(), row);
-            if self.snapshots.note(*place, row) {
-                self.side.snapshot = Some(*place);
+            self.side.segments.insert(*place, *class, row);
+            if let Some(snapshot) = self.snapshots.note(*place, row) {
+                self.side.snapshot = Some(snapshot);
             }
             match row {
                 Row::Entry(entry) => self.recent.insert(entry),

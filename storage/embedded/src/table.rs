@@ -4,7 +4,7 @@
 //! rows; zeros. A row: key, offset `u32`, length `u32`. All big-endian, so that bytes sort as keys do.
 
 use protocol::ids::{ConversationId, Seq, UserId, UserSeq};
-use storage_log::{Place, SegmentNumber};
+use storage_log::{FileName, Place, SegmentNumber};
 
 use crate::hash::mix;
 use crate::limits::PAGE_BYTES;
@@ -125,6 +125,7 @@ pub(crate) struct Located {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageId {
     pub(crate) segment: SegmentNumber,
+    pub(crate) file: FileName,
     /// Pages from the start of the file.
     pub(crate) number: u32,
 }

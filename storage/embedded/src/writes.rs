@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use storage_api::StoreToken;
-use storage_log::{Admission, AppendRefusal, AppendToken, Log, Place, Record};
+use storage_log::{Admission, AppendRefusal, AppendToken, Class, Log, Place, Record};
 
 use crate::record::{Encoded, FORMAT_VERSION, Row};
 
@@ -30,6 +30,7 @@ pub(crate) struct Chunk {
     /// Of the last chunk of a write.
     pub(crate) ending: Option<Ending>,
     encoded: Vec<Encoded>,
+    pub(crate) classes: Vec<Class>,
     pub(crate) places: Vec<Place>,
     stored_bytes: usize,
 }
@@ -54,6 +55,7 @@ impl Writes {
             }
             chunk.stored_bytes += stored_bytes;
             chunk.rows.push(row);
+            chunk.classes.push(encoded.class);
             chunk.encoded.push(encoded);
         }
         chunk.ending = Some(ending);

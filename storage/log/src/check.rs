@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::identity::{LogId, LogIdentity, StoreIncarnation};
 use crate::options::Options;
+use crate::position::SegmentNumber;
 use crate::real_disk::{FolderError, RealDisk};
 use crate::recovery::{Purpose, RecoveredRecord, Recovery, RecoverySummary};
 
@@ -37,16 +38,19 @@ impl std::error::Error for CheckError {}
 /// # Errors
 /// The log did not pass, or there is none. Nothing was repaired.
 pub fn check(folder: &Path) -> Result<RecoverySummary, CheckError> {
-    check_each(folder, |_| Ok(()))
+    check_each(folder, &[], SegmentNumber::FIRST, |_| Ok(()))
 }
 
-/// As [`check`], and shows every record to somebody who may have more to say about it: with an error of theirs the mark
-/// stays too.
+/// As [`check`] of a log whose embedder has replaced segments before `first`; of those before it that are still there,
+/// `before`, each is read too. Shows every record to the embedder, who may have more to say about it: with an error of
+/// theirs the mark stays too.
 ///
 /// # Errors
 /// As [`check`], and theirs.
 pub fn check_each<E: From<CheckError>>(
     folder: &Path,
+    before: &[SegmentNumber],
+    first: SegmentNumber,
     mut each: impl FnMut(RecoveredRecord<'_>) -> Result<(), E>,
 ) -> Result<RecoverySummary, E> {
     if !folder.is_dir() {
@@ -60,7 +64,22 @@ pub fn check_each<E: From<CheckError>>(
     .map_err(CheckError::Folder)?;
     // A check never makes a log, so nobody will read who it would have been.
     let nobody = LogIdentity { log_id: LogId([0; 16]), incarnation: StoreIncarnation(0) };
-    let mut recovery = Recovery::new(Options::new(nobody), Purpose::Check);
+    let options = Options::new(nobody);
+    let walks = before.iter().map(|number| Recovery::new(options, Purpose::Walk).starting_at(*number));
+    let mut summary = RecoverySummary::default();
+    for mut recovery in walks.chain([Recovery::new(options, Purpose::Check).starting_at(first)]) {
+        run(&mut recovery, &mut disk, &woken, &mut each)?;
+        summary = summary.plus(recovery.summary());
+    }
+    Ok(summary)
+}
+
+fn run<E: From<CheckError>>(
+    recovery: &mut Recovery,
+    disk: &mut RealDisk,
+    woken: &Receiver<()>,
+    each: &mut impl FnMut(RecoveredRecord<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     while !recovery.is_done() {
         while let Some((id, operation)) = recovery.poll_operation() {
             disk.submit(id, operation);
@@ -73,5 +92,5 @@ pub fn check_each<E: From<CheckError>>(
             each(record)?;
         }
     }
-    Ok(recovery.summary())
+    Ok(())
 }

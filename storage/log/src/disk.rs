@@ -39,6 +39,10 @@ pub enum FileName {
     Index(SegmentNumber),
     /// Such a file that is still being written: `00000001.idx.new`. Nobody misses it.
     PreparedIndex(SegmentNumber),
+    /// What is left of a segment, of some generation, in place of it: `00000001.0002.rem`. The embedder's.
+    Remnant(SegmentNumber, u16),
+    /// Such a file that is still being written: `00000001.0002.rem.new`. Nobody misses it.
+    PreparedRemnant(SegmentNumber, u16),
     /// The mark of a failed write or sync: `needs_check`.
     NeedsCheck,
 }
@@ -52,7 +56,16 @@ impl FileName {
             Some((number, "new")) => Self::Prepared(SegmentNumber(number.parse().ok()?)),
             Some((number, "idx")) => Self::Index(SegmentNumber(number.parse().ok()?)),
             Some((number, "idx.new")) => Self::PreparedIndex(SegmentNumber(number.parse().ok()?)),
-            _ => Self::NeedsCheck,
+            Some((number, rest)) => {
+                let (generation, kind) = rest.split_once('.')?;
+                let (number, generation) = (SegmentNumber(number.parse().ok()?), generation.parse().ok()?);
+                match kind {
+                    "rem" => Self::Remnant(number, generation),
+                    "rem.new" => Self::PreparedRemnant(number, generation),
+                    _ => return None,
+                }
+            }
+            None => Self::NeedsCheck,
         };
         // There is one spelling of each name: `1.seg` is somebody else's file.
         (file.to_string() == name).then_some(file)
@@ -66,6 +79,8 @@ impl fmt::Display for FileName {
             Self::Prepared(number) => write!(formatter, "{:08}.new", number.0),
             Self::Index(number) => write!(formatter, "{:08}.idx", number.0),
             Self::PreparedIndex(number) => write!(formatter, "{:08}.idx.new", number.0),
+            Self::Remnant(number, generation) => write!(formatter, "{:08}.{generation:04}.rem", number.0),
+            Self::PreparedRemnant(number, generation) => write!(formatter, "{:08}.{generation:04}.rem.new", number.0),
             Self::NeedsCheck => formatter.write_str("needs_check"),
         }
     }
@@ -213,6 +228,8 @@ mod tests {
             FileName::Prepared(SegmentNumber(123_456_789)),
             FileName::Index(SegmentNumber(7)),
             FileName::PreparedIndex(SegmentNumber(7)),
+            FileName::Remnant(SegmentNumber(7), 2),
+            FileName::PreparedRemnant(SegmentNumber(7), 65_535),
             FileName::NeedsCheck,
         ] {
             assert_eq!(FileName::parse(&file.to_string()), Some(file));

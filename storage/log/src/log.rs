@@ -193,7 +193,34 @@ impl Log {
         if self.reads.is_full() {
             return Err(ReadRefusal::Busy);
         }
-        self.operations.push_back(self.reads.begin(&mut self.ids, token, place, key_prefix));
+        self.operations.push_back(self.reads.begin(
+            &mut self.ids,
+            token,
+            FileName::Segment(place.segment),
+            place,
+            key_prefix,
+        ));
+        Ok(())
+    }
+
+    /// As [`Log::read`], of a record that the embedder has put into a file of its own.
+    ///
+    /// # Errors
+    /// The read did not begin.
+    pub fn read_from(
+        &mut self,
+        token: ReadToken,
+        file: FileName,
+        place: Place,
+        key_prefix: &[u8],
+    ) -> Result<(), ReadRefusal> {
+        if matches!(file, FileName::Segment(_)) {
+            return self.read(token, place, key_prefix);
+        }
+        if self.reads.is_full() {
+            return Err(ReadRefusal::Busy);
+        }
+        self.operations.push_back(self.reads.begin(&mut self.ids, token, file, place, key_prefix));
         Ok(())
     }
 

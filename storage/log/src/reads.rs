@@ -12,6 +12,7 @@ use crate::record::StoredRecord;
 
 struct Wanted {
     token: ReadToken,
+    file: FileName,
     place: Place,
     key_prefix: Box<[u8]>,
 }
@@ -31,13 +32,14 @@ impl Reads {
         &mut self,
         ids: &mut OperationIds,
         token: ReadToken,
+        file: FileName,
         place: Place,
         key_prefix: &[u8],
     ) -> (OperationId, Operation) {
         let id = ids.next();
-        self.wanted_by_id.insert(id, Wanted { token, place, key_prefix: key_prefix.into() });
-        let Place { segment, offset, length } = place;
-        (id, Operation::Read { file: FileName::Segment(segment), offset, length })
+        self.wanted_by_id.insert(id, Wanted { token, file, place, key_prefix: key_prefix.into() });
+        let Place { offset, length, .. } = place;
+        (id, Operation::Read { file, offset, length })
     }
 
     pub(crate) fn awaits(&self, id: OperationId) -> bool {
@@ -49,9 +51,9 @@ impl Reads {
         id: OperationId,
         result: Result<Outcome, DiskError>,
     ) -> (ReadToken, Result<StoredRecord, ReadError>) {
-        let Wanted { token, place, key_prefix } = self.wanted_by_id.remove(&id).expect("the caller asked for it");
+        let Wanted { token, file, place, key_prefix } = self.wanted_by_id.remove(&id).expect("the caller asked for it");
         let verified = match result {
-            Ok(Outcome::Read(bytes)) => StoredRecord::read_back(place, &key_prefix, bytes),
+            Ok(Outcome::Read(bytes)) => StoredRecord::read_back(file, place, &key_prefix, bytes),
             Ok(other) => panic!("a read was answered with {other:?}"),
             Err(error) => Err(ReadError::Disk(error)),
         };

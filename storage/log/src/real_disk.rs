@@ -28,9 +28,16 @@ const COMPLETIONS_MAX: usize = 4 * (QUEUE_MAX + 1);
 
 type Notify = Arc<dyn Fn() + Send + Sync>;
 
+/// What a thread is told.
+enum Order {
+    Perform(OperationId, Operation),
+    /// The file is about to go: a descriptor would keep its space.
+    Close(FileName),
+}
+
 /// One thread with its queue.
 struct Lane {
-    operations: Option<SyncSender<(OperationId, Operation)>>,
+    operations: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,9 +95,11 @@ impl Disk for RealDisk {
             }
             _ => &self.chores,
         };
-        let operations = lane.operations.as_ref().expect("it is taken only when the disk is dropped");
-        let sent = operations.try_send((id, operation));
-        assert!(sent.is_ok(), "the log keeps fewer operations in flight than a lane holds, and lanes do not end");
+        if let Operation::Unlink { file } = operation {
+            self.commits.send(Order::Close(file));
+            self.reads.send(Order::Close(file));
+        }
+        lane.send(Order::Perform(id, operation));
     }
 
     fn poll_completion(&mut self) -> Option<Completion> {
@@ -113,6 +122,12 @@ impl Drop for RealDisk {
 }
 
 impl Lane {
+    fn send(&self, order: Order) {
+        let operations = self.operations.as_ref().expect("it is taken only when the disk is dropped");
+        let sent = operations.try_send(order);
+        assert!(sent.is_ok(), "the log keeps fewer operations in flight than a lane holds, and lanes do not end");
+    }
+
     fn start(name: &str, performer: Performer, done: SyncSender<Completion>, notify: Notify) -> std::io::Result<Self> {
         let (operations, queue) = sync_channel(QUEUE_MAX);
         let thread =
@@ -121,14 +136,17 @@ impl Lane {
     }
 }
 
-fn run(
-    mut performer: Performer,
-    queue: &Receiver<(OperationId, Operation)>,
-    done: &SyncSender<Completion>,
-    notify: &Notify,
-) {
+fn run(mut performer: Performer, queue: &Receiver<Order>, done: &SyncSender<Completion>, notify: &Notify) {
     let mut next = queue.recv().ok();
-    while let Some((id, operation)) = next {
+    while let Some(order) = next {
+        let (id, operation) = match order {
+            Order::Perform(id, operation) => (id, operation),
+            Order::Close(file) => {
+                performer.close(file);
+                next = queue.recv().ok();
+                continue;
+            }
+        };
         let is_write = matches!(operation, Operation::Write { .. });
         let result = performer.perform(operation);
         let sent = done.try_send(Completion { id, result });

@@ -39,8 +39,11 @@ impl Record<'_> {
         self.payload.iter().map(|part| part.len()).sum()
     }
 
-    /// Appends the stored form. The record must fit a batch and its key the limit.
-    pub(crate) fn encode_into(&self, buffer: &mut Vec<u8>) {
+    /// Appends the stored form.
+    ///
+    /// # Panics
+    /// If the record does not fit a batch, or its key the limit.
+    pub fn encode_into(&self, buffer: &mut Vec<u8>) {
         assert!(self.key.len() <= KEY_BYTES_MAX, "a key is at most {KEY_BYTES_MAX} bytes");
         assert!(self.stored_bytes() <= BATCH_BYTES_MAX as usize, "a record fits a batch");
         let start = buffer.len();
@@ -69,6 +72,20 @@ pub struct RecordView<'a> {
     pub key: &'a [u8],
     /// The payload in one piece.
     pub payload: &'a [u8],
+}
+
+impl<'a> RecordView<'a> {
+    /// The record that starts `bytes`, and how many of them it takes. `None`: they end too early.
+    ///
+    /// # Errors
+    /// It is no record, or one of a newer version.
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Damage> {
+        match verify(bytes) {
+            Ok(verified) => Ok(Some((verified.view(bytes), verified.stored_bytes))),
+            Err(BadRecord::Short) => Ok(None),
+            Err(BadRecord::Checksum | BadRecord::UnknownClass(_)) => Err(Damage::Record),
+        }
+    }
 }
 
 /// Why bytes are not a record.
@@ -125,12 +142,12 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The record that was read at `place`, for whoever reads without a [`crate::Log`].
+    /// The record that was read at `place` of `file`, for whoever reads without a [`crate::Log`].
     ///
     /// # Errors
     /// It does not match its checksum, is of a newer version, or has a key that does not begin with `key_prefix`.
-    pub fn read_back(place: Place, key_prefix: &[u8], bytes: Vec<u8>) -> Result<Self, ReadError> {
-        let (file, offset) = (FileName::Segment(place.segment), place.offset);
+    pub fn read_back(file: FileName, place: Place, key_prefix: &[u8], bytes: Vec<u8>) -> Result<Self, ReadError> {
+        let offset = place.offset;
         let corrupt = |damage| ReadError::Corrupt(Corruption { file, offset, damage });
         let record = Self::from_bytes(bytes).map_err(|bad| match bad {
             BadRecord::Short | BadRecord::Checksum => corrupt(Damage::Record),

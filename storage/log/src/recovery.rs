@@ -229,6 +229,12 @@ impl Recovery {
         self.summary
     }
 
+    /// The end of the last batch that was read.
+    #[must_use]
+    pub fn read_through(&self) -> Position {
+        self.end()
+    }
+
     /// Who the log is, once a segment has been read.
     #[must_use]
     pub fn identity(&self) -> Option<LogIdentity> {
@@ -293,7 +299,9 @@ impl Recovery {
     fn handle_answer(&mut self, outcome: Outcome) -> Result<(), OpenError> {
         match (std::mem::replace(&mut self.phase, Phase::Done), outcome) {
             (Phase::Listing, Outcome::Listed(files)) => {
-                self.survey = Survey::of(&files)?;
+                // Behind a walk there may be segments that the embedder has replaced.
+                let last = if self.purpose == Purpose::Walk { self.first.next() } else { SegmentNumber(u32::MAX) };
+                self.survey = Survey::of(&files, self.first..=last)?;
                 self.summary.segment_count = self.survey.segments.len() as u32;
                 if self.survey.has_mark && self.purpose != Purpose::Walk {
                     self.phase = Phase::ReadingMark;

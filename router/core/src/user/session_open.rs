@@ -71,7 +71,8 @@ impl User {
         }
         let is_resumable = open.store_incarnation == context.traits.incarnation
             && open.user_epoch == self.user_epoch
-            && open.user_cursor <= self.durable_head;
+            && open.user_cursor <= self.durable_head
+            && open.user_cursor.next() >= self.log_start;
         if open.session.is_some() && !is_resumable {
             return refuse(context, session, Code::RouterUnavailable);
         }

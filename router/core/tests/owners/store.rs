@@ -165,6 +165,7 @@ impl Store {
             row: UserRow { id, handle: id.to_string() },
             user_epoch: UserEpoch(1),
             head: UserSeq(log.map_or(0, |log| log.len() as u64)),
+            log_start: UserSeq(1),
             devices: self.devices.get(&id).cloned().unwrap_or_default(),
             conversations: conversations.into_values().collect(),
         })

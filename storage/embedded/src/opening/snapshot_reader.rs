@@ -10,12 +10,15 @@ use super::Opened;
 use crate::error::{OpenError, RecordFault};
 use crate::limits::SNAPSHOT_READS_MAX;
 use crate::record::{Row, SnapshotEnd, snapshot_part_prefix, snapshot_prefix};
+use crate::side_files::SnapshotPlace;
 use crate::side_ids::SideIds;
 use crate::snapshot;
 
 pub(super) struct SnapshotReader {
     /// The record that ends it, until it has been read.
     wanted: Option<Place>,
+    /// How many indexes name it.
+    name_count: usize,
     end: Option<SnapshotEnd>,
     /// Parts that have not been asked for.
     asked_count: usize,
@@ -26,7 +29,9 @@ pub(super) struct SnapshotReader {
 impl SnapshotReader {
     /// The newest of these; they are in order.
     pub(super) fn new(snapshots: Vec<Place>) -> SnapshotReader {
-        SnapshotReader { wanted: snapshots.last().copied(), end: None, asked_count: 0, under_way: VecDeque::new() }
+        let newest = snapshots.last().copied();
+        let name_count = snapshots.iter().filter(|place| Some(**place) == newest).count();
+        SnapshotReader { wanted: newest, name_count, end: None, asked_count: 0, under_way: VecDeque::new() }
     }
 
     pub(super) fn poll_operation(&mut self, ids: &mut SideIds) -> Option<(OperationId, Operation)> {
@@ -75,7 +80,9 @@ impl SnapshotReader {
         match read_back(place, &snapshot_prefix(), bytes)? {
             Row::Snapshot(end) => {
                 found.snapshots.found(&end);
-                found.side.snapshot = Some(place);
+                let snapshot = SnapshotPlace { end: place, begun_in: end.begun_at.segment };
+                found.side.snapshot = Some(snapshot);
+                (0..self.name_count.min(2)).for_each(|_| found.side.named(snapshot));
                 self.end = Some(end);
                 Ok(())
             }
@@ -103,11 +110,13 @@ fn take_part(end: &SnapshotEnd, part: usize, bytes: Vec<u8>, found: &mut Opened<
 }
 
 fn read_back(place: Place, key_prefix: &[u8], bytes: Vec<u8>) -> Result<Row, OpenError> {
-    let record = StoredRecord::read_back(place, key_prefix, bytes).map_err(|error| match error {
-        ReadError::Corrupt(corruption) => storage_log::OpenError::Corrupt(corruption),
-        ReadError::Newer(newer) => storage_log::OpenError::Newer(newer),
-        ReadError::Disk(error) => storage_log::OpenError::Disk { doing: "read a snapshot", error },
-    })?;
+    let record = StoredRecord::read_back(FileName::Segment(place.segment), place, key_prefix, bytes).map_err(
+        |error| match error {
+            ReadError::Corrupt(corruption) => storage_log::OpenError::Corrupt(corruption),
+            ReadError::Newer(newer) => storage_log::OpenError::Newer(newer),
+            ReadError::Disk(error) => storage_log::OpenError::Disk { doing: "read a snapshot", error },
+        },
+    )?;
     let class = record.view().class;
     Row::decode(record.view()).map_err(|fault| OpenError::Record { place, class, fault })
 }

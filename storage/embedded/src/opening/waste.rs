@@ -1,20 +1,21 @@
-//! Side files that nobody will read: half written ones, and those whose segment is gone.
+//! Files that nobody will read: half written ones, and those that others have replaced.
 
 use storage_log::{Completion, FileName, Operation, OperationId, SegmentNumber};
 
 use crate::error::OpenError;
+use crate::sealed_segment::Home;
 use crate::side_ids::SideIds;
 
 pub(super) struct Clearing {
     waste: Vec<FileName>,
     awaited: Option<OperationId>,
-    /// Those that stay.
-    indexes: Vec<SegmentNumber>,
+    /// What is read next.
+    homes: Vec<(SegmentNumber, Home)>,
 }
 
 impl Clearing {
-    pub(super) fn new(waste: Vec<FileName>, indexes: Vec<SegmentNumber>) -> Clearing {
-        Clearing { waste, awaited: None, indexes }
+    pub(super) fn new(waste: Vec<FileName>, homes: Vec<(SegmentNumber, Home)>) -> Clearing {
+        Clearing { waste, awaited: None, homes }
     }
 
     pub(super) fn poll_operation(&mut self, ids: &mut SideIds) -> Option<(OperationId, Operation)> {
@@ -40,7 +41,7 @@ impl Clearing {
         self.waste.is_empty() && self.awaited.is_none()
     }
 
-    pub(super) fn take_indexes(&mut self) -> Vec<SegmentNumber> {
-        std::mem::take(&mut self.indexes)
+    pub(super) fn take_homes(&mut self) -> Vec<(SegmentNumber, Home)> {
+        std::mem::take(&mut self.homes)
     }
 }

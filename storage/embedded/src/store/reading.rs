@@ -1,7 +1,7 @@
 //! What is asked of the store: answered from memory, or when what it takes has been read.
 
 use storage_api::{StoreError, StoreToken};
-use storage_log::{Completion, FileName, ReadError, ReadToken, StoredRecord};
+use storage_log::{Completion, ReadError, ReadToken, StoredRecord};
 
 use super::{EmbeddedStore, StoreEvent};
 use crate::answers::{Question, Sight};
@@ -18,9 +18,9 @@ impl EmbeddedStore {
 
     fn try_to_answer(&mut self, token: StoreToken, question: Question, mut memo: Memo) {
         let search = Search { segments: &self.side.segments, cache: &self.pages };
-        let sight = Sight { state: &self.state, recent: &self.recent, search };
+        let sight = Sight { now: self.wall, state: &self.state, recent: &self.recent, search };
         match sight.answer(&mut memo, &question) {
-            Ok(response) => self.answer(token, Ok(response)),
+            Ok(result) => self.answer(token, result),
             Err(_) => self.jobs.wait(token, question, memo),
         }
     }
@@ -59,7 +59,7 @@ impl EmbeddedStore {
         match self.jobs.page_read(&mut self.pages, completion) {
             Ok(complete) => self.go_on(complete),
             Err((page, error, waiting)) => {
-                let file = FileName::Index(page.segment);
+                let file = page.file;
                 let text = format!(
                     "{file} cannot be read at page {}. Nothing is lost: stop the server and run `ringpost store check`, \
                      which has it made again from its segment",

@@ -4,6 +4,8 @@
 //! newest first. A batch is written when everything before it is durable, so a copy that has a batch finds everything
 //! before it in the segments that are copied after. Half a batch at the end is a torn tail, which a start cuts.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use storage_log::{FileName, SegmentNumber};
@@ -11,16 +13,21 @@ use storage_log::{FileName, SegmentNumber};
 use super::ToolError;
 use super::files::{Files, copy, link_or_copy, make_empty, sync};
 
+/// Segments become remnants seldom: that it happens in every try is not to be expected.
+const TRIES_MAX: usize = 5;
+
 /// What a backup holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backup {
-    /// Segments.
+    /// Segments as they were written.
     pub segments: u32,
+    /// What is left of others.
+    pub remnants: u32,
     /// Indexes; those that are missing are made again.
     pub indexes: u32,
     /// Files that are a second name of the store's own, and take no space while that has them.
     pub linked: u32,
-    /// Bytes of segments.
+    /// Bytes of both.
     pub segment_bytes: u64,
 }
 
@@ -29,11 +36,25 @@ pub struct Backup {
 /// # Errors
 /// The target holds no backup.
 pub fn backup(folder: &Path, target: &Path) -> Result<Backup, ToolError> {
+    make_empty(target)?;
+    for _ in 1..TRIES_MAX {
+        match try_backup(folder, target) {
+            // A segment has become a remnant in the meantime.
+            Err(ToolError::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
+                fs::remove_dir_all(target).map_err(ToolError::at(target))?;
+                make_empty(target)?;
+            }
+            result => return result,
+        }
+    }
+    try_backup(folder, target)
+}
+
+fn try_backup(folder: &Path, target: &Path) -> Result<Backup, ToolError> {
     let files = Files::of(folder)?;
     if files.has_mark {
         return Err(ToolError::NeedsCheck(folder.to_owned()));
     }
-    make_empty(target)?;
     let mut backup = Backup::default();
     for (number, bytes) in files.segments.iter().rev() {
         let (from, to) = places(folder, target, FileName::Segment(*number));
@@ -44,6 +65,12 @@ pub fn backup(folder: &Path, target: &Path) -> Result<Backup, ToolError> {
             copy(&from, &to)?;
         }
         backup.segments += 1;
+        backup.segment_bytes += bytes;
+    }
+    for (number, (generation, bytes)) in &files.remnants {
+        let (from, to) = places(folder, target, FileName::Remnant(*number, *generation));
+        backup.linked += u32::from(link_or_copy(&from, &to)?);
+        backup.remnants += 1;
         backup.segment_bytes += bytes;
     }
     sync(target)?;
@@ -59,7 +86,7 @@ fn put_index(folder: &Path, target: &Path, number: SegmentNumber, backup: &mut B
             backup.linked += u32::from(is_linked);
             Ok(())
         }
-        Err(ToolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(ToolError::Io { error, .. }) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -4,14 +4,20 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use storage_log::{FileName, Place, RecoveredRecord, RecoverySummary, SegmentNumber, check_each};
+use storage_log::{
+    Corruption, Damage, FileName, Place, RealDisk, RecordView, RecoveredRecord, RecoverySummary, SegmentNumber,
+    check_each,
+};
 
 use super::ToolError;
-use crate::error::{OpenError, RecordFault};
+use super::files::Files;
+use crate::error::{IndexFault, OpenError, RecordFault};
+use crate::limits::PAGE_BYTES;
 use crate::open_segment::OpenSegment;
 use crate::record::{Row, SnapshotEnd};
+use crate::remnant::RemnantHeader;
 use crate::seal::index_of;
-use crate::sealed_segment::{BadIndex, IndexHeader};
+use crate::sealed_segment::{BadIndex, Home, IndexHeader};
 use crate::snapshot;
 use crate::state::State;
 
@@ -26,6 +32,8 @@ pub struct CheckReport {
     pub indexes_removed: Vec<SegmentNumber>,
     /// Whole snapshots.
     pub snapshots: u32,
+    /// Remnants of segments, each whole with its index.
+    pub remnants: u32,
 }
 
 /// Verifies the log as [`storage_log::check`] does, that every record can be understood, every snapshot be restored, and
@@ -36,7 +44,15 @@ pub struct CheckReport {
 pub fn check(folder: &Path) -> Result<CheckReport, ToolError> {
     let mut checker =
         Checker { folder: folder.to_owned(), report: CheckReport::default(), segment: None, parts: HashMap::new() };
-    let log = check_each(folder, |record| checker.record(record))?;
+    // Nobody else works in the folder: said before anything is read.
+    drop(RealDisk::open(folder, || ()).map_err(ToolError::Folder)?);
+    let files = Files::of(folder)?;
+    for (number, (generation, _)) in &files.remnants {
+        checker.remnant(*number, *generation)?;
+    }
+    let first = files.remnants.last_key_value().map_or(SegmentNumber::FIRST, |(number, _)| number.next());
+    let before: Vec<_> = files.segments.iter().map(|(number, _)| *number).filter(|number| *number < first).collect();
+    let log = check_each(folder, &before, first, |record| checker.record(record))?;
     Ok(CheckReport { log, ..checker.report })
 }
 
@@ -74,6 +90,41 @@ impl Checker {
         }
     }
 
+    /// Everything in a remnant, and its index.
+    fn remnant(&mut self, number: SegmentNumber, generation: u16) -> Result<(), ToolError> {
+        let file = FileName::Remnant(number, generation);
+        let path = self.folder.join(file.to_string());
+        let bytes = fs::read(&path).map_err(ToolError::at(&path))?;
+        let bad = |bad| match bad {
+            BadIndex::Newer(version) => OpenError::Index { file, fault: IndexFault::NewerFormat(version) },
+            BadIndex::Damaged => OpenError::Index { file, fault: IndexFault::Damaged },
+        };
+        let header = RemnantHeader::decode(number, generation, &bytes).map_err(bad)?;
+        let mut segment = OpenSegment::new(number);
+        let mut at = PAGE_BYTES;
+        while at < header.records_end as usize {
+            let damaged = |damage| storage_log::OpenError::Corrupt(Corruption { file, offset: at as u32, damage });
+            let rest = bytes.get(at..header.records_end as usize).unwrap_or_default();
+            let (view, length) = RecordView::parse(rest)
+                .and_then(|parsed| parsed.ok_or(Damage::Record))
+                .map_err(damaged)
+                .map_err(OpenError::from)?;
+            let place = Place { segment: number, offset: at as u32, length: length as u32 };
+            let class = view.class;
+            let row = Row::decode(view).map_err(|fault| OpenError::Record { place, class, fault })?;
+            segment.insert(place, class, &row);
+            at += length;
+        }
+        let home = Home::of_remnant(number, generation, header.index_page);
+        let index = bytes.get(header.index_page as usize * PAGE_BYTES..).unwrap_or_default();
+        let (log_id, index_header) = IndexHeader::decode(number, index).map_err(bad)?;
+        if index != index_of(&segment, home, log_id, index_header.snapshot) {
+            return Err(bad(BadIndex::Damaged).into());
+        }
+        self.report.remnants += 1;
+        Ok(())
+    }
+
     fn restore(&mut self, place: Place, end: &SnapshotEnd) -> Result<(), ToolError> {
         let mut state = State::default();
         for part in &end.parts {
@@ -92,10 +143,10 @@ impl Checker {
         // The next start makes one that is missing.
         let Ok(file) = fs::read(&path) else { return Ok(()) };
         let is_whole = match IndexHeader::decode(number, &file) {
-            Ok((log_id, header)) => file == index_of(segment, log_id, header.snapshot),
+            Ok((log_id, header)) => file == index_of(segment, Home::of_segment(number), log_id, header.snapshot),
             Err(BadIndex::Newer(version)) => {
-                let fault = crate::error::IndexFault::NewerFormat(version);
-                return Err(OpenError::Index { segment: number, fault }.into());
+                let fault = IndexFault::NewerFormat(version);
+                return Err(OpenError::Index { file: FileName::Index(number), fault }.into());
             }
             Err(BadIndex::Damaged) => false,
         };

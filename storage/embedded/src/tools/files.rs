@@ -1,5 +1,6 @@
 //! The files of a store, seen from outside.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -11,8 +12,10 @@ use super::ToolError;
 /// The files of a store, by kind.
 #[derive(Default)]
 pub(super) struct Files {
-    /// In order, with their sizes.
+    /// As they were written, in order, with their sizes.
     pub(super) segments: Vec<(SegmentNumber, u64)>,
+    /// What is left of others, with generation and size.
+    pub(super) remnants: BTreeMap<SegmentNumber, (u16, u64)>,
     /// In order.
     pub(super) indexes: Vec<SegmentNumber>,
     pub(super) has_mark: bool,
@@ -35,11 +38,19 @@ impl Files {
                     let Ok(metadata) = entry.metadata() else { continue };
                     files.segments.push((number, metadata.len()));
                 }
+                Some(FileName::Remnant(number, generation)) => {
+                    let Ok(metadata) = entry.metadata() else { continue };
+                    let newest = files.remnants.entry(number).or_default();
+                    *newest = (*newest).max((generation, metadata.len()));
+                }
                 Some(FileName::Index(number)) => files.indexes.push(number),
                 Some(FileName::NeedsCheck) => files.has_mark = true,
                 _ => {}
             }
         }
+        let Files { segments, indexes, remnants, .. } = &mut files;
+        segments.retain(|(number, _)| !remnants.contains_key(number));
+        indexes.retain(|number| !remnants.contains_key(number));
         files.segments.sort_unstable();
         files.indexes.sort_unstable();
         if files.segments.is_empty() { Err(ToolError::NoStore(folder.to_owned())) } else { Ok(files) }

@@ -39,6 +39,9 @@ pub fn restore(backup: &Path, folder: &Path, incarnation: StoreIncarnation) -> R
     for number in &files.indexes {
         put(backup, &prepared, FileName::Index(*number), true)?;
     }
+    for (number, (generation, _)) in &files.remnants {
+        put(backup, &prepared, FileName::Remnant(*number, *generation), true)?;
+    }
     // As large as they were: it is the server that says how large they are to be.
     let segment_bytes = files.segments.last().and_then(|(_, bytes)| u32::try_from(*bytes).ok());
     renew(&prepared, incarnation, segment_bytes)?;

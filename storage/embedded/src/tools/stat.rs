@@ -29,9 +29,11 @@ pub struct ClassFigures {
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
-    /// Segment files.
+    /// Segments as they were written, and what is left of others.
     pub segments: u32,
-    /// Their bytes.
+    /// See above.
+    pub remnants: u32,
+    /// Bytes of both.
     pub segment_bytes: u64,
     /// Those that have an index.
     pub indexed_segments: u32,
@@ -88,7 +90,9 @@ pub fn stat(folder: &Path) -> Result<Stat, ToolError> {
     let state = &found.state;
     Ok(Stat {
         segments: files.segments.len() as u32,
-        segment_bytes: files.segments.iter().map(|(_, bytes)| bytes).sum(),
+        remnants: files.remnants.len() as u32,
+        segment_bytes: files.segments.iter().map(|(_, bytes)| bytes).sum::<u64>()
+            + files.remnants.values().map(|(_, bytes)| bytes).sum::<u64>(),
         indexed_segments: found.side.segments.sealed().count() as u32,
         index_memory_bytes: found.side.segments.resident_bytes() as u64,
         classes: classes(&summaries, first),

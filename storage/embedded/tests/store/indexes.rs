@@ -127,11 +127,11 @@ fn a_side_file_of_a_newer_version_or_another_log_is_refused() {
     machine.crash(false);
     rewrite_header(&mut machine, 1, 12, &[0, 2]);
     let refused = machine.try_start(u64::MAX).expect_err("a newer format is refused");
-    assert_eq!(refused, OpenError::Index { segment: SegmentNumber(1), fault: IndexFault::NewerFormat(2) });
+    assert_eq!(refused, OpenError::Index { file: index(1), fault: IndexFault::NewerFormat(2) });
     rewrite_header(&mut machine, 1, 12, &[0, 1]);
     rewrite_header(&mut machine, 2, 16, b"another log here");
     let refused = machine.try_start(u64::MAX).expect_err("a file of another log is refused");
-    assert_eq!(refused, OpenError::Index { segment: SegmentNumber(2), fault: IndexFault::ForeignLog });
+    assert_eq!(refused, OpenError::Index { file: index(2), fault: IndexFault::ForeignLog });
 }
 
 #[test]

@@ -89,7 +89,9 @@ impl Machine {
 
     /// `ringpost store check`.
     pub(crate) fn check(&mut self) {
-        let mut recovery = Recovery::new(Self::options().log, Purpose::Check);
+        let last_remnant = (1..500).rev().find(|number| self.remnant(*number).is_some());
+        let first = SegmentNumber(last_remnant.unwrap_or(0) + 1);
+        let mut recovery = Recovery::new(Self::options().log, Purpose::Check).starting_at(first);
         while !recovery.is_done() {
             while let Some((id, operation)) = recovery.poll_operation() {
                 self.seam.submit(id, operation);
@@ -196,6 +198,11 @@ impl Machine {
         assert!(completion.result.is_ok(), "{completion:?}");
     }
 
+    /// What is left of a segment.
+    pub(crate) fn remnant(&self, segment: u32) -> Option<Vec<u8>> {
+        (1..20).rev().find_map(|generation| self.disk.content(FileName::Remnant(SegmentNumber(segment), generation)))
+    }
+
     pub(crate) fn index(&self, segment: u32) -> Option<Vec<u8>> {
         self.disk.content(FileName::Index(SegmentNumber(segment)))
     }
@@ -221,6 +228,18 @@ pub(crate) fn message(
     random: u128,
     body: Vec<u8>,
 ) -> Arc<Entry> {
+    disappearing(now, (sender, peer), seq, random, body, 0)
+}
+
+/// A message that is to disappear after a while; 0: never.
+pub(crate) fn disappearing(
+    now: WallTime,
+    (sender, peer): (UserId, UserId),
+    seq: u64,
+    random: u128,
+    body: Vec<u8>,
+    expires_in_s: u32,
+) -> Arc<Entry> {
     let conversation = ConversationId::direct(sender, peer);
     let key = EntryKey { conversation, seq: Seq(seq) };
     let message = Message {
@@ -237,7 +256,7 @@ pub(crate) fn message(
         body,
         reply_to: None,
         mentions: Vec::new(),
-        expires_in_s: 0,
+        expires_in_s,
     };
     let body = EntryBody::Message(FrameBuilder::default().message(&message));
     Arc::new(Entry { key, epoch: Epoch(1), ordinal: Ordinal(seq), body })

@@ -4,5 +4,6 @@ mod indexes;
 mod machine;
 mod model;
 mod process;
+mod retention;
 mod tools;
 mod world;

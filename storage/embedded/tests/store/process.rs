@@ -18,6 +18,8 @@ pub(crate) struct Process {
     disk: RealDisk,
     woken: Receiver<()>,
     started: Instant,
+    /// What has been waited for without waiting.
+    pub(crate) ahead: Duration,
     token_count: u64,
 }
 
@@ -42,11 +44,11 @@ impl Process {
             }
         }
         let store = opening.finish(Monotonic::default());
-        Process { store, disk, woken, started: Instant::now(), token_count: 0 }
+        Process { store, disk, woken, started: Instant::now(), ahead: Duration::ZERO, token_count: 0 }
     }
 
     fn now(&self) -> Now {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.started.elapsed() + self.ahead;
         let wall = WallTime(1_764_028_800_000).plus(elapsed);
         Now { monotonic: protocol::time::Instant(elapsed.as_nanos() as u64), wall }
     }

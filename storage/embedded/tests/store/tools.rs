@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::ids::{ConversationId, Seq, UserId};
 use storage_api::{Entry, Request, Response};
@@ -138,4 +139,34 @@ fn a_stat_of_a_running_store_counts_what_is_indexed() {
     assert_eq!((records(Class::Permanent), records(Class::UserLog30d)), (Some(100), Some(200)));
     assert!(stat.classes.iter().any(|figures| figures.dead_bytes > 0), "an older snapshot is dead: {stat:?}");
     process.say(pair, 101);
+}
+
+#[test]
+fn what_is_left_of_segments_is_checked_backed_up_and_restored() {
+    let folder = TemporaryFolder::new("remnants");
+    let mut process = Process::start(&folder.join("log"));
+    let pair = process.make_users();
+    (1..=100).for_each(|seq| drop(process.say(pair, seq)));
+    process.ahead += Duration::from_secs(32 * 24 * 60 * 60);
+    let entries: Vec<_> = (101..=200).map(|seq| process.say(pair, seq)).collect();
+    for _ in 0..20 {
+        process.ahead += Duration::from_secs(61);
+        process.settle();
+    }
+    let log = folder.join("log");
+    let before = stat(&log).expect("the store can be read");
+    assert!(before.remnants > 0 && before.entries == 200, "{before:?}");
+    let taken = backup(&log, &folder.join("backup")).expect("a backup can be taken");
+    assert_eq!(taken.remnants, before.remnants);
+    drop(process);
+    restore(&folder.join("backup"), &folder.join("again"), StoreIncarnation(9)).expect("it can be restored");
+    for log in [&log, &folder.join("again")] {
+        assert_eq!(check(log).expect("all is well").remnants, before.remnants);
+        let mut process = Process::start(log);
+        let found = read_all(&mut process, pair);
+        assert_eq!((found.len(), &found[100..]), (200, &entries[..]));
+    }
+    flip_bit(&log.join("00000001.0001.rem"), 4096 + 100);
+    let refused = check(&log);
+    assert!(matches!(refused, Err(ToolError::Store(_))), "{refused:?}");
 }

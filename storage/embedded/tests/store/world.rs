@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::event::MessageBytes;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
-use storage_api::{Entry, Identity, LoggedEvent, Mutation, Request, Response, StoreToken, UserEvent, UserState};
+use protocol::time::WallTime;
+use storage_api::{
+    Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response, StoreError, StoreToken, UserEvent, UserState,
+};
 
 use storage_embedded::EmbeddedStore;
 
-use crate::machine::{Answer, Failed, Machine, message};
+use crate::machine::{Answer, Failed, Machine, disappearing};
 
 /// The splitmix64 sequence.
 pub(crate) struct Random(pub(crate) u64);
@@ -28,19 +32,42 @@ impl Random {
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The message of an entry; a void has none.
+fn message_of(entry: &Entry) -> Option<MessageBytes> {
+    match &entry.body {
+        EntryBody::Message(message) => Some(message.clone()),
+        _ => None,
+    }
+}
+
+/// An entry as a reader sees it now.
+fn shown(entry: &Entry, now: WallTime) -> (EntryKey, Option<MessageBytes>) {
+    let message = message_of(entry).filter(|message| {
+        let view = message.view();
+        let ends_at = view.server_time_ms() + u64::from(view.expires_in_s()) * 1000;
+        view.expires_in_s() == 0 || ends_at > now.0
+    });
+    (entry.key, message)
+}
+
 /// What the store should hold.
 #[derive(Clone, Default)]
 struct Content {
     entries: BTreeMap<ConversationId, Vec<Arc<Entry>>>,
-    logs: BTreeMap<UserId, Vec<UserEvent>>,
+    /// With the time at which each event was written.
+    logs: BTreeMap<UserId, Vec<(UserEvent, WallTime)>>,
     reads: BTreeMap<(UserId, ConversationId), (Seq, Ordinal)>,
 }
 
 impl Content {
-    fn apply(&mut self, mutation: &Mutation) {
+    fn apply(&mut self, mutation: &Mutation, at: WallTime) {
         match mutation {
             Mutation::Entry(entry) => self.entries.entry(entry.key.conversation).or_default().push(entry.clone()),
-            Mutation::UserEvents { user, events, .. } => self.logs.entry(*user).or_default().extend(events),
+            Mutation::UserEvents { user, events, .. } => {
+                self.logs.entry(*user).or_default().extend(events.iter().map(|event| (*event, at)));
+            }
             Mutation::ReadCursor { user, conversation, seq, ordinal } => {
                 self.reads.insert((*user, *conversation), (*seq, *ordinal));
             }
@@ -52,7 +79,7 @@ impl Content {
         self.entries.get(&conversation).map_or(&[], Vec::as_slice)
     }
 
-    fn log(&self, user: UserId) -> &[UserEvent] {
+    fn log(&self, user: UserId) -> &[(UserEvent, WallTime)] {
         self.logs.get(&user).map_or(&[], Vec::as_slice)
     }
 }
@@ -66,6 +93,8 @@ pub(crate) struct Counts {
     pub(crate) starts_cut_short: u64,
     pub(crate) short_starts: u64,
     pub(crate) failures: u64,
+    pub(crate) expired: u64,
+    pub(crate) remnants: u64,
 }
 
 pub(crate) struct World {
@@ -73,7 +102,7 @@ pub(crate) struct World {
     random: Random,
     users: Vec<UserId>,
     /// Every write since the last start that has not been folded into `content`, oldest first.
-    under_way: Vec<(StoreToken, Vec<Mutation>)>,
+    under_way: Vec<(StoreToken, Vec<Mutation>, WallTime)>,
     /// With what was answered.
     content: Content,
     /// With what is under way.
@@ -102,7 +131,8 @@ impl World {
             0..60 => self.write(),
             60..88 => self.turn(),
             88..94 => self.check_some(),
-            94..96 => self.machine.wait(Duration::from_millis(self.random.below(3000))),
+            94 => self.machine.wait(Duration::from_millis(self.random.below(3000))),
+            95 => self.machine.wait(DAY * self.random.below(8) as u32),
             96 => self.fail_something(),
             _ => self.crash(),
         }
@@ -121,7 +151,9 @@ impl World {
             let conversation = ConversationId::direct(sender, peer);
             let seq = self.ahead.entries(conversation).len() as u64 + 1;
             let body = vec![b'x'; self.random.below(200) as usize];
-            let entry = message(self.machine.now.wall, (sender, peer), seq, self.random.next().into(), body);
+            let expires_in_s = [0, 0, 0, 12 * 3600, 5 * 86_400, 60 * 86_400][self.random.below(6) as usize];
+            let id = self.random.next().into();
+            let entry = disappearing(self.machine.now.wall, (sender, peer), seq, id, body, expires_in_s);
             let mut rows = vec![Mutation::Entry(entry.clone())];
             for user in [sender, peer] {
                 let user_seq = self.ahead.log(user).len() as u64 + 1;
@@ -135,11 +167,11 @@ impl World {
                     ordinal: entry.ordinal,
                 });
             }
-            rows.iter().for_each(|mutation| self.ahead.apply(mutation));
+            rows.iter().for_each(|mutation| self.ahead.apply(mutation, self.machine.now.wall));
             mutations.extend(rows);
         }
         let token = self.machine.submit(Request::Write(mutations.clone()));
-        self.under_way.push((token, mutations));
+        self.under_way.push((token, mutations, self.machine.now.wall));
     }
 
     fn turn(&mut self) {
@@ -163,9 +195,9 @@ impl World {
         };
         for (token, result) in answers {
             assert_eq!(result, Ok(Response::Written), "a healthy disk takes every write");
-            let (oldest, mutations) = self.under_way.remove(0);
+            let (oldest, mutations, at) = self.under_way.remove(0);
             assert_eq!(oldest, token, "writes are answered in order");
-            mutations.iter().for_each(|mutation| self.content.apply(mutation));
+            mutations.iter().for_each(|mutation| self.content.apply(mutation, at));
             self.counts.writes += 1;
         }
         true
@@ -222,7 +254,7 @@ impl World {
             heads.insert(user, self.load_user(user).head);
         }
         let mut is_lost = false;
-        for (_, mutations) in std::mem::take(&mut self.under_way) {
+        for (_, mutations, at) in std::mem::take(&mut self.under_way) {
             for mutation in &mutations {
                 let is_there = match mutation {
                     Mutation::Entry(entry) => self.head(entry.key.conversation) >= entry.key.seq,
@@ -237,7 +269,7 @@ impl World {
                 assert!(!(is_there && is_lost), "a later mutation is there without an earlier one");
                 is_lost |= !is_there;
                 if is_there {
-                    self.content.apply(mutation);
+                    self.content.apply(mutation, at);
                 }
             }
             self.counts.writes_lost += u64::from(is_lost);
@@ -292,22 +324,43 @@ impl World {
         };
         let all: Vec<_> = held.iter().filter(|entry| (from..=to).contains(&entry.key.seq.0)).cloned().collect();
         let skipped = if newest_first { all.len().saturating_sub(count_max) } else { 0 };
-        let expected: Vec<_> = all.into_iter().skip(skipped).take(count_max).collect();
-        assert_eq!(self.machine.ask(request), Ok(Response::Entries(expected)), "{from}..={to} {newest_first}");
+        let now = self.machine.now.wall;
+        let expected: Vec<_> = all.into_iter().skip(skipped).take(count_max).map(|entry| shown(&entry, now)).collect();
+        let Ok(Response::Entries(found)) = self.machine.ask(request) else { panic!("entries can be read") };
+        let found: Vec<_> = found.into_iter().map(|entry| (entry.key, message_of(&entry))).collect();
+        assert_eq!(found, expected, "{from}..={to} {newest_first}");
     }
 
     fn check_log(&mut self, user: UserId) {
         let log = self.content.log(user).to_vec();
         let after = self.random.below(log.len() as u64 + 1);
         let count_max = 1 + self.random.below(60) as usize;
+        let now = self.machine.now.wall;
         let request = Request::ReadUserLog { user, after: UserSeq(after), count_max, bytes_max: 1 << 20 };
-        let expected = log.iter().enumerate().skip(after as usize).take(count_max).map(|(index, event)| {
-            let UserEvent::Entry { key, .. } = event else { panic!("only entries are written") };
-            let entry = self.content.entries(key.conversation).get(key.seq.0 as usize - 1).cloned();
-            LoggedEvent { user_seq: UserSeq(index as u64 + 1), event: *event, entry }
-        });
-        let expected = expected.collect();
-        assert_eq!(self.machine.ask(request), Ok(Response::UserLog(expected)), "after {after}");
+        let answer = self.machine.ask(request);
+        if answer == Err(StoreError::Expired) {
+            let (_, written_at) = log[after as usize];
+            assert!(written_at.plus(DAY * 30) < now, "an event of {written_at:?} is gone at {now:?}");
+            self.counts.expired += 1;
+            return;
+        }
+        let Ok(Response::UserLog(found)) = answer else { panic!("{answer:?}") };
+        let expected: Vec<_> = log
+            .iter()
+            .zip(1..)
+            .skip(after as usize)
+            .take(count_max)
+            .map(|((event, _), user_seq)| {
+                let UserEvent::Entry { key, .. } = event else { panic!("only entries are written") };
+                let entry = &self.content.entries(key.conversation)[key.seq.0 as usize - 1];
+                (UserSeq(user_seq), *event, shown(entry, now).1)
+            })
+            .collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|logged| (logged.user_seq, logged.event, logged.entry.and_then(|entry| message_of(&entry))))
+            .collect();
+        assert_eq!(found, expected, "after {after}");
     }
 
     fn check_identity(&mut self, conversation: ConversationId) {
@@ -318,7 +371,9 @@ impl World {
         let entry = held[self.random.below(held.len() as u64) as usize].clone();
         let identity = entry.identity().expect("it is a message");
         let found = self.machine.ask(Request::FindIdentity { conversation, identity });
-        assert_eq!(found, Ok(Response::Found(Some(entry))));
+        let day = |time: WallTime| time.0 / 86_400_000;
+        let is_recent = day(identity.client_id.minted_at()) >= day(self.machine.now.wall.minus(DAY * 7));
+        assert_eq!(found, Ok(Response::Found(Some(entry).filter(|_| is_recent))));
         let stranger = Identity { device: DeviceId(99), ..identity };
         let found = self.machine.ask(Request::FindIdentity { conversation, identity: stranger });
         assert_eq!(found, Ok(Response::Found(None)));
@@ -327,6 +382,12 @@ impl World {
     fn check_user(&mut self, user: UserId) {
         let state = self.load_user(user);
         assert_eq!(state.head, UserSeq(self.content.log(user).len() as u64));
+        if state.log_start <= state.head {
+            let after = UserSeq(state.log_start.0 - 1);
+            let request = Request::ReadUserLog { user, after, count_max: 1, bytes_max: 1 };
+            let answer = self.machine.ask(request);
+            assert!(matches!(&answer, Ok(Response::UserLog(events)) if events.len() == 1), "{answer:?}");
+        }
         for row in &state.conversations {
             let held = self.content.entries(row.conversation);
             assert_eq!((row.held, row.held_ordinal), (Seq(held.len() as u64), Ordinal(held.len() as u64)));
@@ -335,7 +396,7 @@ impl World {
         }
         let spoken = self.content.entries.values().filter(|entries| {
             entries.first().is_some_and(|entry| {
-                let storage_api::EntryBody::Message(message) = &entry.body else { return false };
+                let EntryBody::Message(message) = &entry.body else { return false };
                 [message.view().sender(), message.view().direct_peer()].contains(&user.0)
             })
         });
@@ -353,5 +414,6 @@ impl World {
         let read = self.machine.opened.records_read;
         let all = self.content.entries.values().map(Vec::len).sum::<usize>() as u64;
         self.counts.short_starts += u64::from(read < all);
+        self.counts.remnants = (1..500).filter(|number| self.machine.remnant(*number).is_some()).count() as u64;
     }
 }

@@ -87,7 +87,8 @@ impl Performer {
         self.open_files.push_back((file, opened));
     }
 
-    fn close(&mut self, file: FileName) {
+    /// Lets go of its descriptor.
+    pub(super) fn close(&mut self, file: FileName) {
         self.open_files.retain(|(name, _)| *name != file);
     }
 

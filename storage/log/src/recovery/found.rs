@@ -26,3 +26,16 @@ pub struct RecoveredRecord<'a> {
     /// The verified record.
     pub record: RecordView<'a>,
 }
+
+impl RecoverySummary {
+    /// Of two recoveries, the later one last.
+    pub(crate) fn plus(self, later: Self) -> Self {
+        Self {
+            segment_count: self.segment_count + later.segment_count,
+            batch_count: self.batch_count + later.batch_count,
+            record_count: self.record_count + later.record_count,
+            torn_at: later.torn_at,
+            was_marked: later.was_marked,
+        }
+    }
+}

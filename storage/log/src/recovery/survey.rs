@@ -1,5 +1,7 @@
 //! What the names and sizes in the folder say, before anything is read.
 
+use std::ops::RangeInclusive;
+
 use crate::chain::Chain;
 use crate::disk::{FileName, Operation};
 use crate::error::{Corruption, Damage};
@@ -17,20 +19,25 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn of(files: &[(FileName, u64)]) -> Result<Self, Corruption> {
+    /// Segments outside of the range are the embedder's to know.
+    pub(super) fn of(files: &[(FileName, u64)], range: RangeInclusive<SegmentNumber>) -> Result<Self, Corruption> {
         let mut survey = Self::default();
         for (file, bytes) in files {
             match file {
+                FileName::Segment(number) if !range.contains(number) => {}
                 FileName::Segment(number) => survey.segments.push((*number, *bytes)),
                 FileName::Prepared(_) => survey.waste.push(*file),
                 FileName::NeedsCheck => survey.has_mark = true,
                 // The embedder's.
-                FileName::Index(_) | FileName::PreparedIndex(_) => {}
+                FileName::Index(_)
+                | FileName::PreparedIndex(_)
+                | FileName::Remnant(..)
+                | FileName::PreparedRemnant(..) => {}
             }
         }
         survey.segments.sort_unstable();
         survey.waste.sort_unstable();
-        let mut expected = SegmentNumber::FIRST;
+        let mut expected = *range.start();
         for (number, _) in &survey.segments {
             if *number != expected {
                 return Err(Self::missing(expected));

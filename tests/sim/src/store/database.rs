@@ -284,6 +284,7 @@ impl Database {
             row: rows.row.clone(),
             user_epoch: UserEpoch(1),
             head: UserSeq(rows.log.dense.len() as u64),
+            log_start: UserSeq(1),
             devices: rows.devices.values().copied().collect(),
             conversations,
         })
