@@ -145,8 +145,8 @@ fn a_remnant_that_is_damaged_is_refused_by_name() {
     talk.say_much();
     talk.rest();
     talk.machine.crash(false);
-    let mut file = (1..9).map(|generation| FileName::Remnant(SegmentNumber(1), generation));
-    let file = file.filter(|file| talk.machine.disk.content(*file).is_some()).next_back().expect("it is a remnant");
+    let generations = (1..9).map(|generation| FileName::Remnant(SegmentNumber(1), generation));
+    let file = generations.rev().find(|file| talk.machine.disk.content(*file).is_some()).expect("it is a remnant");
     talk.machine.disk.flip_bit(file, 100, 0);
     let refused = talk.machine.try_start(u64::MAX).expect_err("a header is verified");
     assert_eq!(refused, OpenError::Index { file, fault: IndexFault::Damaged });
