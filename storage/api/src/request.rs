@@ -8,7 +8,7 @@ use protocol::ids::{
     ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Realm, Seq, UserId, UserSeq,
 };
 
-use crate::entry::{Entry, Identity, UserEvent};
+use crate::entry::{Entry, EntryKey, Identity, UserEvent};
 use crate::rows::{ConversationRow, DeviceRow, LoggedEvent, UserRow, UserState};
 
 /// Joins an answer to its request. Never reused within one life of a process.
@@ -130,6 +130,10 @@ pub enum Request {
         /// For people.
         name: String,
     },
+    /// Takes the content of an entry away: from now on every read shows a void, and within 30 days its bytes are gone.
+    /// Its place stays taken, and a retry under its client id still finds it while retries may come. Answered by
+    /// `Written`, also when there is no such entry.
+    EraseEntry(EntryKey),
     /// Conversations with entries that some member's log may lack. Answered by `Conversations`.
     ListUnfanned,
 }

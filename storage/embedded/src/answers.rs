@@ -20,9 +20,24 @@ use crate::table::{Key, Table};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     User(UserId),
-    Entries { conversation: ConversationId, from: Seq, to: Seq, newest_first: bool, bounds: Bounds },
-    UserLog { user: UserId, after: UserSeq, bounds: Bounds },
-    Identity { conversation: ConversationId, identity: Identity },
+    Entries {
+        conversation: ConversationId,
+        from: Seq,
+        to: Seq,
+        newest_first: bool,
+        bounds: Bounds,
+    },
+    UserLog {
+        user: UserId,
+        after: UserSeq,
+        bounds: Bounds,
+    },
+    Identity {
+        conversation: ConversationId,
+        identity: Identity,
+    },
+    /// Where it is; the rest follows from a write.
+    Erase(EntryKey),
 }
 
 /// How much of a read goes into one answer; one thing goes always.
@@ -64,6 +79,7 @@ impl Sight<'_> {
             Question::Identity { conversation, identity } => {
                 Response::Found(self.identity(memo, conversation, identity)?)
             }
+            Question::Erase(_) => unreachable!("it is not answered by what is read"),
         }))
     }
 
@@ -137,8 +153,11 @@ impl Sight<'_> {
         }))
     }
 
-    /// A message that disappears has had its time, whether or not it is still on the disk.
+    /// It has been erased, or has had its time, whether or not it is still on the disk.
     fn is_over(self, entry: &Entry) -> bool {
+        if self.state.erased.contains_key(&entry.key) {
+            return true;
+        }
         let EntryBody::Message(message) = &entry.body else { return false };
         let view = message.view();
         let lifetime_ms = u64::from(view.expires_in_s()) * 1000;

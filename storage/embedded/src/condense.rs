@@ -5,6 +5,9 @@
 
 mod source;
 
+use std::collections::BTreeSet;
+
+use storage_api::EntryKey;
 use storage_log::{
     Class, Completion, DiskError, FileName, LogId, Operation, OperationId, Options, Outcome, Place, Position, Record,
     RecordView, SegmentNumber,
@@ -33,6 +36,12 @@ impl Expired {
     }
 }
 
+/// What a remnant is made without.
+pub(crate) struct Goes {
+    pub(crate) expired: Expired,
+    pub(crate) erased: BTreeSet<EntryKey>,
+}
+
 enum Phase {
     Creating,
     Copying,
@@ -44,7 +53,7 @@ enum Phase {
 pub(crate) struct Condenser {
     phase: Phase,
     source: Source,
-    expired: Expired,
+    goes: Goes,
     /// What there will be.
     left: OpenSegment,
     generation: u16,
@@ -80,11 +89,11 @@ pub(crate) enum CondenseError {
 }
 
 impl Condenser {
-    pub(crate) fn new(sealed: &SealedSegment, expired: Expired, log: Options, log_id: LogId) -> Condenser {
+    pub(crate) fn new(sealed: &SealedSegment, goes: Goes, log: Options, log_id: LogId) -> Condenser {
         Condenser {
             phase: Phase::Creating,
             source: Source::new(sealed, log),
-            expired,
+            goes,
             left: OpenSegment::new(sealed.number),
             generation: sealed.home.generation() + 1,
             log_id,
@@ -159,10 +168,9 @@ impl Condenser {
 
     /// Takes what stays of the records at hand, until there is enough to write.
     fn fill(&mut self) -> Result<(), OpenError> {
-        let Condenser { source, buffer, left, expired, written_through, .. } = self;
+        let Condenser { source, buffer, left, goes, written_through, .. } = self;
         while buffer.len() < SEAL_STEP_BYTES {
-            let is_there =
-                source.with_next(|place, view| keep(view, place, *expired, left, buffer, *written_through))?;
+            let is_there = source.with_next(|place, view| keep(view, place, goes, left, buffer, *written_through))?;
             if !is_there {
                 break;
             }
@@ -200,16 +208,19 @@ impl Condenser {
 fn keep(
     view: RecordView<'_>,
     place: Place,
-    expired: Expired,
+    goes: &Goes,
     left: &mut OpenSegment,
     buffer: &mut Vec<u8>,
     written_through: u32,
 ) -> Result<(), OpenError> {
     let RecordView { class, format_version, key, payload } = view;
-    if class == Class::State || expired.has(class) {
+    if class == Class::State || goes.expired.has(class) {
         return Ok(());
     }
     let row = Row::decode(view).map_err(|fault| OpenError::Record { place, class, fault })?;
+    if matches!(&row, Row::Entry(entry) if goes.erased.contains(&entry.key)) {
+        return Ok(());
+    }
     let offset = written_through + buffer.len() as u32;
     let record = Record { class, format_version, key, payload: &[payload] };
     record.encode_into(buffer);

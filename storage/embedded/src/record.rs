@@ -11,7 +11,7 @@ use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epo
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{DeviceRow, Entry, EntryBody, EntryKey, UserEvent, UserRow};
-use storage_log::{Class, Place, Position, RecordView};
+use storage_log::{Class, Place, Position, RecordView, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
 use crate::error::RecordFault;
@@ -49,6 +49,13 @@ pub(crate) enum Row {
     },
     /// A process has begun to serve under this epoch.
     Started(Epoch),
+    /// The content of an entry is to be taken away.
+    Erased {
+        key: EntryKey,
+        erased: Erased,
+    },
+    /// What was to be taken away is no longer on the disk.
+    Gone(EntryKey),
     /// A piece of a snapshot; see `snapshot.rs`.
     SnapshotPart {
         number: u64,
@@ -57,6 +64,15 @@ pub(crate) enum Row {
     },
     /// A snapshot is whole.
     Snapshot(SnapshotEnd),
+}
+
+/// An entry whose content is to be taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Erased {
+    /// Where it is, in whatever form.
+    pub(crate) segment: SegmentNumber,
+    /// When that was asked for.
+    pub(crate) at: WallTime,
 }
 
 /// What ends a snapshot, and names all of it.
@@ -91,6 +107,8 @@ mod kind {
     pub(super) const USER: u8 = b'u';
     pub(super) const DEVICE: u8 = b'd';
     pub(super) const STARTED: u8 = b's';
+    pub(super) const ERASED: u8 = b'x';
+    pub(super) const GONE: u8 = b'g';
     pub(super) const SNAPSHOT_PART: u8 = b'p';
     pub(super) const SNAPSHOT: u8 = b'n';
 }
@@ -168,6 +186,11 @@ impl Row {
                 plain(key, payload.text(name))
             }
             Row::Started(epoch) => plain(Writer::kind(kind::STARTED), Writer::default().u64(epoch.0)),
+            Row::Erased { key, erased } => {
+                let key = Writer::kind(kind::ERASED).id(key.conversation).u64(key.seq.0);
+                plain(key, Writer::default().u32(erased.segment.0).u64(erased.at.0))
+            }
+            Row::Gone(key) => plain(Writer::kind(kind::GONE).id(key.conversation).u64(key.seq.0), Writer::default()),
             Row::SnapshotPart { number, part, bytes } => {
                 plain(Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), Writer::default().bytes(bytes))
             }
@@ -245,6 +268,12 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
             Row::Device { user, install_id, row, name: payload.rest_as_text()? }
         }
         kind::STARTED => Row::Started(Epoch(payload.u64()?)),
+        kind::ERASED => {
+            let entry = EntryKey { conversation: key.id()?, seq: Seq(key.u64()?) };
+            let erased = Erased { segment: SegmentNumber(payload.u32()?), at: WallTime(payload.u64()?) };
+            Row::Erased { key: entry, erased }
+        }
+        kind::GONE => Row::Gone(EntryKey { conversation: key.id()?, seq: Seq(key.u64()?) }),
         kind::SNAPSHOT_PART => {
             Row::SnapshotPart { number: key.u64()?, part: key.u32()?, bytes: payload.rest().to_vec() }
         }

@@ -11,6 +11,7 @@ use storage_log::{Class, SegmentNumber};
 
 use crate::condense::Expired;
 use crate::open_segment::Summary;
+use crate::sealed_segment::SealedSegment;
 use crate::segments::Segments;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -26,26 +27,37 @@ fn kept_for(class: Class) -> Option<Duration> {
     }
 }
 
-/// The oldest segment before `end` that is to be condensed, and what it loses.
-pub(crate) fn next_due(
-    segments: &Segments,
-    end: SegmentNumber,
-    now: WallTime,
-    is_given_up: impl Fn(SegmentNumber) -> bool,
-) -> Option<(SegmentNumber, Expired)> {
+/// What decides.
+pub(crate) struct Rules<'a> {
+    /// Segments from here on stay as they are.
+    pub(crate) end: SegmentNumber,
+    pub(crate) now: WallTime,
+    pub(crate) is_given_up: &'a dyn Fn(SegmentNumber) -> bool,
+    pub(crate) has_erased: &'a dyn Fn(SegmentNumber) -> bool,
+}
+
+/// The oldest segment that is to be condensed, and which classes it loses.
+pub(crate) fn next_due(segments: &Segments, rules: &Rules<'_>) -> Option<(SegmentNumber, Expired)> {
     // Everything in a segment is older than the entries of the segments behind it.
     let mut newest_behind = None;
     let mut due = None;
     for sealed in segments.sealed().rev() {
         let newest = Some(sealed.summary.newest).filter(|newest| *newest > WallTime(0)).or(newest_behind);
         newest_behind = newest.or(newest_behind);
-        let Some(newest) = newest.filter(|_| sealed.number < end && !is_given_up(sealed.number)) else { continue };
-        let expired = Expired::of(|class| kept_for(class).is_some_and(|time| newest.plus(time) < now));
-        if is_due(&sealed.summary, expired) {
+        let is_free = sealed.number < rules.end && !(rules.is_given_up)(sealed.number);
+        let Some(newest) = newest.filter(|_| is_free) else { continue };
+        let expired = Expired::of(|class| kept_for(class).is_some_and(|time| newest.plus(time) < rules.now));
+        let loses_erased = may_lose_identities(sealed, rules.now) && (rules.has_erased)(sealed.number);
+        if loses_erased || is_due(&sealed.summary, expired) {
             due = Some((sealed.number, expired));
         }
     }
     due
+}
+
+/// No retry asks for what is in the segment any more.
+pub(crate) fn may_lose_identities(sealed: &SealedSegment, now: WallTime) -> bool {
+    sealed.summary.newest.plus((DEDUP_DAYS + 1) * DAY) < now
 }
 
 fn is_due(summary: &Summary, expired: Expired) -> bool {

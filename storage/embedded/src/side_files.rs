@@ -1,14 +1,16 @@
 //! The segments with their side files: which are there, which is being written, and which segment becomes a remnant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::time::WallTime;
+use storage_api::EntryKey;
 use storage_log::{Completion, FileName, LogId, Monotonic, Operation, OperationId, Options, Place, SegmentNumber};
 
-use crate::condense::{CondenseChange, CondenseError, Condenser, Copied};
+use crate::condense::{CondenseChange, CondenseError, Condenser, Copied, Goes};
 use crate::open_segment::OpenSegment;
-use crate::retention;
+use crate::record::Erased;
+use crate::retention::{self, Rules};
 use crate::seal::{SealChange, Sealer};
 use crate::segments::{Segment, Segments};
 use crate::side_ids::SideIds;
@@ -46,6 +48,8 @@ struct Writer {
     /// A remnant whose index is to be written, and one whose index is being written.
     copied: Option<Box<Copied>>,
     left: Option<OpenSegment>,
+    /// The erased entries of the segment that is in work.
+    erased: Vec<EntryKey>,
     /// The snapshot that the index in work names.
     names: Option<SnapshotPlace>,
     /// Segments that cannot be read.
@@ -53,6 +57,8 @@ struct Writer {
     look_due: Option<Monotonic>,
     /// Files that a remnant has replaced, and the one that is being removed.
     waste: Vec<FileName>,
+    /// Erased entries that go with it.
+    gone: Vec<EntryKey>,
     unlinking: Option<OperationId>,
 }
 
@@ -78,10 +84,12 @@ impl SideFiles {
             condenser: None,
             copied: None,
             left: None,
+            erased: Vec::new(),
             names: None,
             given_up: BTreeSet::new(),
             look_due: None,
             waste: Vec::new(),
+            gone: Vec::new(),
             unlinking: None,
         });
     }
@@ -142,17 +150,20 @@ impl SideFiles {
         })
     }
 
-    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Result<(), Trouble> {
+    /// Answers the erased entries that are no longer on the disk.
+    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Result<Vec<EntryKey>, Trouble> {
         let writer = self.writer.as_mut().expect("the caller asked whether it is awaited");
         if writer.unlinking == Some(completion.id) {
             writer.unlinking = None;
             // What stays is removed by the next start.
-            return completion.result.map(drop).map_err(|error| Trouble(format!("cannot remove a file: {error}")));
+            let removed = completion.result.map_err(|error| Trouble(format!("cannot remove a file: {error}")));
+            return removed
+                .map(|_| if writer.waste.is_empty() { std::mem::take(&mut writer.gone) } else { Vec::new() });
         }
         if writer.sealer.awaits(completion.id) {
-            return self.sealed(now, completion);
+            return self.sealed(now, completion).map(|()| Vec::new());
         }
-        self.condensed(completion)
+        self.condensed(completion).map(|()| Vec::new())
     }
 
     fn sealed(&mut self, now: Monotonic, completion: Completion) -> Result<(), Trouble> {
@@ -166,6 +177,7 @@ impl SideFiles {
             SealChange::Failed(error) => Err(Trouble(format!("cannot write an index: {error}; it is tried again"))),
             SealChange::Sealed(sealed) => {
                 if let Some(Segment::Sealed(former)) = self.segments.find(sealed.number) {
+                    writer.gone.append(&mut writer.erased);
                     writer.waste.push(former.home.records);
                     if former.home.index != former.home.records {
                         writer.waste.push(former.home.index);
@@ -210,7 +222,7 @@ impl SideFiles {
         [writer.sealer.poll_timeout(), writer.look_due].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime) {
+    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime, erased: &BTreeMap<EntryKey, Erased>) {
         let Some(writer) = &mut self.writer else { return };
         writer.sealer.handle_timeout(now);
         let is_busy = writer.condenser.is_some() || writer.copied.is_some() || !writer.sealer.is_free();
@@ -219,12 +231,21 @@ impl SideFiles {
         }
         writer.look_due = Some(now.after(LOOK_PERIOD));
         let Some(anchor) = self.anchor else { return };
-        let due =
-            retention::next_due(&self.segments, anchor.begun_in, wall, |number| writer.given_up.contains(&number));
-        if let Some((number, expired)) = due
+        let rules = Rules {
+            end: anchor.begun_in,
+            now: wall,
+            is_given_up: &|number| writer.given_up.contains(&number),
+            has_erased: &|number| erased.values().any(|erased| erased.segment == number),
+        };
+        if let Some((number, expired)) = retention::next_due(&self.segments, &rules)
             && let Some(Segment::Sealed(sealed)) = self.segments.find(number)
         {
-            writer.condenser = Some(Condenser::new(sealed, expired, writer.log, writer.log_id));
+            // What a retry may still look for goes the next time.
+            let may_go = retention::may_lose_identities(sealed, wall);
+            let of_segment = erased.iter().filter(|(_, erased)| may_go && erased.segment == number);
+            writer.erased = of_segment.map(|(key, _)| *key).collect();
+            let goes = Goes { expired, erased: writer.erased.iter().copied().collect() };
+            writer.condenser = Some(Condenser::new(sealed, goes, writer.log, writer.log_id));
         }
     }
 }

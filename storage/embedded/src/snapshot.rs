@@ -9,20 +9,22 @@
 use std::collections::HashMap;
 
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Seq, UserId, UserSeq};
+use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, Role};
-use storage_api::{DeviceRow, MemberRow, ReceiptRow, Span, UserRow};
-use storage_log::{Place, Position};
+use storage_api::{DeviceRow, EntryKey, MemberRow, ReceiptRow, Span, UserRow};
+use storage_log::{Place, Position, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
 use crate::conversation::Conversation;
 use crate::hash::IdHashes;
-use crate::record::{Row, SnapshotEnd};
+use crate::record::{Erased, Row, SnapshotEnd};
 use crate::state::{Counters, State};
 use crate::user::{Holding, User};
 
 mod kind {
     pub(super) const COUNTERS: u8 = b'#';
     pub(super) const USER: u8 = b'u';
+    pub(super) const ERASED: u8 = b'x';
     pub(super) const HOLDINGS: u8 = b'h';
     pub(super) const CONVERSATION: u8 = b'c';
 }
@@ -50,6 +52,7 @@ impl SnapshotWriter {
         let mut parts = Parts { part_bytes: self.part_bytes, full: Vec::new(), last: Writer::default() };
         if self.end.parts.is_empty() {
             parts.push(|writer| writer.counters(state.counters));
+            state.erased.iter().for_each(|(key, erased)| parts.push(|writer| writer.erased(*key, *erased)));
         }
         for (_, user) in state.users.iter_from(self.users_done) {
             if !parts.full.is_empty() {
@@ -111,6 +114,11 @@ pub(crate) fn restore(state: &mut State, part: &[u8]) -> Option<()> {
         match reader.u8()? {
             kind::COUNTERS => state.restore_counters(Epoch(reader.u64()?), reader.u64()?, reader.u64()?),
             kind::USER => state.restore_user(reader.user()?),
+            kind::ERASED => {
+                let key = EntryKey { conversation: reader.id()?, seq: Seq(reader.u64()?) };
+                let erased = Erased { segment: SegmentNumber(reader.u32()?), at: WallTime(reader.u64()?) };
+                state.erased.insert(key, erased);
+            }
             kind::HOLDINGS => {
                 let user = UserId(reader.u64()?);
                 reader.holdings(&mut state.users.find_mut(user)?.conversations)?;
@@ -129,6 +137,10 @@ impl Writer {
     fn counters(self, counters: Counters) -> Writer {
         let Counters { epoch, user, device, .. } = counters;
         self.u8(kind::COUNTERS).u64(epoch.0).u64(user).u64(device)
+    }
+
+    fn erased(self, key: EntryKey, erased: Erased) -> Writer {
+        self.u8(kind::ERASED).id(key.conversation).u64(key.seq.0).u32(erased.segment.0).u64(erased.at.0)
     }
 
     fn user(self, user: &User) -> Writer {

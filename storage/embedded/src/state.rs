@@ -4,7 +4,7 @@
 //! Applying a record that is in it already changes nothing: so a snapshot may be taken while records come, and a start
 //! may read records again that the snapshot knows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
 use storage_api::{
@@ -13,7 +13,7 @@ use storage_api::{
 
 use crate::conversation::Conversation;
 use crate::error::RecordFault;
-use crate::record::Row;
+use crate::record::{Erased, Row};
 use crate::slab::Slab;
 use crate::user::{Holding, User};
 
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) conversations: Slab<ConversationId, Conversation>,
     pub(crate) users: Slab<UserId, User>,
     handles: HashMap<(Realm, String), UserId>,
+    /// Entries whose content is taken away, until it is no longer on the disk.
+    pub(crate) erased: BTreeMap<EntryKey, Erased>,
     pub(crate) counters: Counters,
 }
 
@@ -73,6 +75,12 @@ impl State {
                 self.user_mut(*user)?.register(*install_id, *row);
             }
             Row::Started(epoch) => self.counters.epoch = self.counters.epoch.max(*epoch),
+            Row::Erased { key, erased } => {
+                self.erased.insert(*key, *erased);
+            }
+            Row::Gone(key) => {
+                self.erased.remove(key);
+            }
             Row::SnapshotPart { .. } | Row::Snapshot(_) => {}
         }
         Ok(())

@@ -157,7 +157,10 @@ impl EmbeddedStore {
             return;
         }
         match request {
-            Request::Write(_) | Request::EnsureUser { .. } | Request::RegisterDevice { .. }
+            Request::Write(_)
+            | Request::EraseEntry(_)
+            | Request::EnsureUser { .. }
+            | Request::RegisterDevice { .. }
                 if self.log.is_read_only() && self.known(&request).is_none() =>
             {
                 self.answer(token, Err(StoreError::Unavailable));
@@ -192,6 +195,7 @@ impl EmbeddedStore {
             }
             Request::EnsureUser { realm, handle } => self.ensure_user(token, realm, handle),
             Request::RegisterDevice { user, install_id, name } => self.register_device(token, user, install_id, name),
+            Request::EraseEntry(key) => self.ask(token, Question::Erase(key)),
             Request::ListUnfanned => self.answer(token, Ok(Response::Conversations(self.state.unfanned()))),
         }
     }
@@ -213,7 +217,7 @@ impl EmbeddedStore {
     /// The time that [`Self::poll_timeout`] named has come. Calling early or often is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.log.handle_timeout(monotonic(now));
-        self.side.handle_timeout(monotonic(now), now.wall);
+        self.side.handle_timeout(monotonic(now), now.wall, &self.state.erased);
         self.handle_log_events();
     }
 
@@ -266,8 +270,11 @@ impl EmbeddedStore {
     }
 
     fn side_file_step(&mut self, now: Now, completion: Completion) {
-        if let Err(Trouble(text)) = self.side.handle(monotonic(now), completion) {
-            self.events.push_back(StoreEvent::Damaged { text });
+        match self.side.handle(monotonic(now), completion) {
+            // What is not said now is said again after the next time.
+            Ok(gone) if gone.is_empty() || self.log.is_read_only() => {}
+            Ok(gone) => self.write(gone.into_iter().map(Row::Gone).collect(), Ending::Registration),
+            Err(Trouble(text)) => self.events.push_back(StoreEvent::Damaged { text }),
         }
         if !self.side.is_sealing() {
             let oldest = WallTime(day_of(now.wall.minus(DEDUP_WINDOW)) * DAY_MS);

@@ -30,19 +30,8 @@ use crate::record::{BadRecord, Verified, verify};
 use crate::scan::{Scanner, Sight};
 use crate::segment::{BadHeader, SegmentHeader};
 use crate::supply::{Segment, creation_of};
-pub use found::{RecoveredRecord, RecoverySummary};
+pub use found::{Purpose, RecoveredRecord, RecoverySummary};
 use survey::Survey;
-
-/// What a recovery is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To work with the log. Makes one if there is none; read-only if there is a mark.
-    Open,
-    /// To verify everything from the medium, past the page cache, and to remove the mark if all is well.
-    Check,
-    /// To read the one segment that it starts at, up to the batch that follows it. Changes nothing.
-    Walk,
-}
 
 enum Phase {
     Listing,

@@ -1,22 +1,39 @@
 //! What is asked of the store: answered from memory, or when what it takes has been read.
 
-use storage_api::{StoreError, StoreToken};
+use storage_api::{EntryKey, Response, StoreError, StoreToken};
 use storage_log::{Completion, ReadError, ReadToken, StoredRecord};
 
 use super::{EmbeddedStore, StoreEvent};
 use crate::answers::{Question, Sight};
 use crate::jobs::Job;
 use crate::memo::Memo;
-use crate::record::Row;
+use crate::record::{Erased, Row};
 use crate::search::Search;
+use crate::writes::Ending;
 
 impl EmbeddedStore {
+    /// Looks for the entry, so that it is known which segment is to lose it.
+    fn try_to_erase(&mut self, token: StoreToken, key: EntryKey, mut memo: Memo) {
+        let search = Search { segments: &self.side.segments, cache: &self.pages };
+        match search.entry(&mut memo, key) {
+            Ok(None) => self.answer(token, Ok(Response::Written)),
+            Ok(Some(place)) => {
+                let erased = Erased { segment: place.segment, at: self.wall };
+                self.write(vec![Row::Erased { key, erased }], Ending::Write(token));
+            }
+            Err(_) => self.jobs.wait(token, Question::Erase(key), memo),
+        }
+    }
+
     pub(super) fn ask(&mut self, token: StoreToken, question: Question) {
         self.try_to_answer(token, question, Memo::default());
         self.jobs.advance(&mut self.log);
     }
 
     fn try_to_answer(&mut self, token: StoreToken, question: Question, mut memo: Memo) {
+        if let Question::Erase(key) = question {
+            return self.try_to_erase(token, key, memo);
+        }
         let search = Search { segments: &self.side.segments, cache: &self.pages };
         let sight = Sight { now: self.wall, state: &self.state, recent: &self.recent, search };
         match sight.answer(&mut memo, &question) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::ids::{ConversationId, Seq, UserId, UserSeq};
-use storage_api::{Entry, EntryBody, Mutation, Request, Response, StoreError};
+use storage_api::{Entry, EntryBody, EntryKey, Mutation, Request, Response, StoreError};
 use storage_embedded::{IndexFault, OpenError};
 use storage_log::{FileName, SegmentNumber};
 
@@ -135,6 +135,39 @@ fn a_disappearing_message_is_void_at_once_and_later_not_on_the_disk() {
     talk.restart();
     assert_eq!(talk.read_all()[1..], talk.entries[1..]);
     assert!(!disk_has(&talk.machine, MARKER));
+}
+
+#[test]
+fn an_erased_message_is_void_at_once_and_later_not_on_the_disk() {
+    let mut talk = Talk::new(4);
+    talk.say(MARKER, 0);
+    talk.say_much();
+    let key = talk.entries[0].key;
+    assert_eq!(talk.machine.ask(Request::EraseEntry(key)), Ok(Response::Written));
+    for _ in 0..2 {
+        let found = talk.read_all();
+        assert_eq!((found[0].key, &found[0].body), (key, &EntryBody::Void));
+        assert_eq!(found[1..], talk.entries[1..]);
+        let Ok(Response::UserLog(events)) = talk.read_log(UserSeq(0)) else { panic!("the log is there") };
+        assert_eq!(events[0].entry, None);
+        talk.restart();
+    }
+    // Also through a snapshot, and until then a retry finds its place.
+    talk.say_much();
+    talk.rest();
+    let identity = talk.entries[0].identity().expect("it is a message");
+    let request = Request::FindIdentity { conversation: key.conversation, identity };
+    assert_eq!(talk.machine.ask(request), Ok(Response::Found(Some(talk.entries[0].clone()))));
+    assert!(disk_has(&talk.machine, MARKER));
+    talk.machine.wait(DAY * 9);
+    talk.rest();
+    assert!(!disk_has(&talk.machine, MARKER), "its bytes are gone well within 30 days");
+    talk.restart();
+    let found = talk.read_all();
+    assert_eq!((found[0].key, &found[0].body), (key, &EntryBody::Void));
+    assert_eq!(found[1..], talk.entries[1..]);
+    let nothing = EntryKey { seq: Seq(10_000), ..key };
+    assert_eq!(talk.machine.ask(Request::EraseEntry(nothing)), Ok(Response::Written));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A store that random things happen to, and beside it a model that knows only what was written and what was answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,16 +42,6 @@ fn message_of(entry: &Entry) -> Option<MessageBytes> {
     }
 }
 
-/// An entry as a reader sees it now.
-fn shown(entry: &Entry, now: WallTime) -> (EntryKey, Option<MessageBytes>) {
-    let message = message_of(entry).filter(|message| {
-        let view = message.view();
-        let ends_at = view.server_time_ms() + u64::from(view.expires_in_s()) * 1000;
-        view.expires_in_s() == 0 || ends_at > now.0
-    });
-    (entry.key, message)
-}
-
 /// What the store should hold.
 #[derive(Clone, Default)]
 struct Content {
@@ -59,6 +49,7 @@ struct Content {
     /// With the time at which each event was written.
     logs: BTreeMap<UserId, Vec<(UserEvent, WallTime)>>,
     reads: BTreeMap<(UserId, ConversationId), (Seq, Ordinal)>,
+    erased: BTreeSet<EntryKey>,
 }
 
 impl Content {
@@ -73,6 +64,16 @@ impl Content {
             }
             Mutation::DeviceCursor { .. } | Mutation::Fanned { .. } => {}
         }
+    }
+
+    /// An entry as a reader sees it now.
+    fn shown(&self, entry: &Entry, now: WallTime) -> (EntryKey, Option<MessageBytes>) {
+        let message = message_of(entry).filter(|message| {
+            let view = message.view();
+            let ends_at = view.server_time_ms() + u64::from(view.expires_in_s()) * 1000;
+            view.expires_in_s() == 0 || ends_at > now.0
+        });
+        (entry.key, message.filter(|_| !self.erased.contains(&entry.key)))
     }
 
     fn entries(&self, conversation: ConversationId) -> &[Arc<Entry>] {
@@ -300,11 +301,24 @@ impl World {
         for _ in 0..4 {
             let pair = self.pair();
             let conversation = ConversationId::direct(pair.0, pair.1);
+            if self.random.below(8) == 0 {
+                self.erase(conversation);
+            }
             self.check_entries(conversation);
             self.check_log(pair.0);
             self.check_identity(conversation);
             self.check_user(pair.0);
             self.counts.reads += 4;
+        }
+    }
+
+    fn erase(&mut self, conversation: ConversationId) {
+        let head = self.content.entries(conversation).len() as u64;
+        let key = EntryKey { conversation, seq: Seq(1 + self.random.below(head + 1)) };
+        assert_eq!(self.machine.ask(Request::EraseEntry(key)), Ok(Response::Written));
+        if key.seq <= Seq(head) {
+            self.content.erased.insert(key);
+            self.ahead.erased.insert(key);
         }
     }
 
@@ -325,7 +339,8 @@ impl World {
         let all: Vec<_> = held.iter().filter(|entry| (from..=to).contains(&entry.key.seq.0)).cloned().collect();
         let skipped = if newest_first { all.len().saturating_sub(count_max) } else { 0 };
         let now = self.machine.now.wall;
-        let expected: Vec<_> = all.into_iter().skip(skipped).take(count_max).map(|entry| shown(&entry, now)).collect();
+        let expected: Vec<_> =
+            all.into_iter().skip(skipped).take(count_max).map(|entry| self.content.shown(&entry, now)).collect();
         let Ok(Response::Entries(found)) = self.machine.ask(request) else { panic!("entries can be read") };
         let found: Vec<_> = found.into_iter().map(|entry| (entry.key, message_of(&entry))).collect();
         assert_eq!(found, expected, "{from}..={to} {newest_first}");
@@ -333,7 +348,7 @@ impl World {
 
     fn check_log(&mut self, user: UserId) {
         let log = self.content.log(user).to_vec();
-        let after = self.random.below(log.len() as u64 + 1);
+        let after = if self.random.below(4) == 0 { 0 } else { self.random.below(log.len() as u64 + 1) };
         let count_max = 1 + self.random.below(60) as usize;
         let now = self.machine.now.wall;
         let request = Request::ReadUserLog { user, after: UserSeq(after), count_max, bytes_max: 1 << 20 };
@@ -353,7 +368,7 @@ impl World {
             .map(|((event, _), user_seq)| {
                 let UserEvent::Entry { key, .. } = event else { panic!("only entries are written") };
                 let entry = &self.content.entries(key.conversation)[key.seq.0 as usize - 1];
-                (UserSeq(user_seq), *event, shown(entry, now).1)
+                (UserSeq(user_seq), *event, self.content.shown(entry, now).1)
             })
             .collect();
         let found: Vec<_> = found

@@ -1,7 +1,18 @@
-//! What a recovery tells of what it finds.
+//! What a recovery is for, and what it tells of what it finds.
 
 use crate::position::{Place, Position};
 use crate::record::RecordView;
+
+/// What a recovery is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To work with the log. Makes one if there is none; read-only if there is a mark.
+    Open,
+    /// To verify everything from the medium, past the page cache, and to remove the mark if all is well.
+    Check,
+    /// To read the one segment that it starts at, up to the batch that follows it. Changes nothing.
+    Walk,
+}
 
 /// What a recovery has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

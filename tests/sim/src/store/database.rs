@@ -180,6 +180,7 @@ impl Database {
             Request::RegisterDevice { user, install_id, .. } => {
                 Response::Device(self.register_device(*user, *install_id))
             }
+            Request::EraseEntry(_) => unreachable!("a router erases nothing"),
             Request::ListUnfanned => {
                 let is_unfanned = |rows: &ConversationRows| {
                     rows.entries.last_key_value().is_some_and(|(head, _)| *head > rows.fanned)
