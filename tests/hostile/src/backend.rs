@@ -5,8 +5,10 @@ use protocol::link::LinkError;
 use protocol::time::Now;
 use router_core::{Action, DropCause, LinkId, Router, RouterConfig};
 use storage_api::{Request, StoreToken};
-use storage_embedded::{EmbeddedOptions, EmbeddedStore, Opening, StoreEvent};
-use storage_log::{Disk, LogId, LogIdentity, Monotonic, Options, SimDisk, StoreIncarnation};
+use storage_embedded::{EmbeddedOptions, EmbeddedStore, StoreEvent};
+use storage_log::{LogId, LogIdentity, Options, SimDisk, StoreIncarnation};
+
+use crate::machine;
 
 /// The tenant of all users.
 pub const REALM: Realm = Realm(1);
@@ -41,7 +43,7 @@ impl Backend {
             let request = Request::EnsureUser { realm: REALM, handle: (*handle).to_owned() };
             store.handle_request(now, StoreToken(index as u64), request);
         }
-        perform(now, &mut store, &disk);
+        machine::perform(now, &mut store, &disk);
         while store.poll_event().is_some() {}
         Backend { router: start(now, &store, 1), store, disk, lives: 1, dropped: Vec::new() }
     }
@@ -102,7 +104,7 @@ impl Backend {
                     }
                 }
             }
-            perform(now, &mut self.store, &self.disk);
+            machine::perform(now, &mut self.store, &self.disk);
             while let Some(event) = self.store.poll_event() {
                 acted = true;
                 match event {
@@ -122,18 +124,8 @@ impl Backend {
 fn open(now: Now, disk: &SimDisk) -> EmbeddedStore {
     let new_log = LogIdentity { log_id: LogId([7; 16]), incarnation: StoreIncarnation(1) };
     let options = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, new_log };
-    let mut opening = Opening::new(EmbeddedOptions::new(options));
-    let mut hands = disk.clone();
-    while !opening.is_done() {
-        while let Some((id, operation)) = opening.poll_operation() {
-            hands.submit(id, operation);
-        }
-        disk.perform_one();
-        while let Some(completion) = hands.poll_completion() {
-            opening.handle_completion(completion).expect("what the store has written it can read");
-        }
-    }
-    opening.finish(Monotonic(std::time::Duration::from_nanos(now.monotonic.0)))
+    let opened = machine::open(now, disk, EmbeddedOptions::new(options));
+    opened.expect("what the store has written it can read")
 }
 
 fn start(now: Now, store: &EmbeddedStore, lives: u64) -> Router {
@@ -141,20 +133,4 @@ fn start(now: Now, store: &EmbeddedStore, lives: u64) -> Router {
     let mut router = Router::new(config, store.traits());
     router.handle_start(now);
     router
-}
-
-/// The disk does all that the store wants of it.
-fn perform(now: Now, store: &mut EmbeddedStore, disk: &SimDisk) {
-    let mut hands = disk.clone();
-    loop {
-        while let Some((id, operation)) = store.poll_operation() {
-            hands.submit(id, operation);
-        }
-        if !disk.perform_one() {
-            return;
-        }
-        while let Some(completion) = hands.poll_completion() {
-            store.handle_completion(now, completion);
-        }
-    }
 }

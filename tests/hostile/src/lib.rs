@@ -12,9 +12,11 @@ pub mod golden;
 pub mod input;
 pub mod link_batch;
 pub mod log_reader;
+mod machine;
 pub mod seed;
 pub mod server;
 pub mod server_frame;
+pub mod store_reader;
 pub mod tls_record;
 pub mod verify;
 
@@ -37,5 +39,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "link_batch", run: link_batch::run, seeds: link_batch::seeds },
     Target { name: "log_reader", run: log_reader::run, seeds: log_reader::seeds },
     Target { name: "server_frame", run: server_frame::run, seeds: server_frame::seeds },
+    Target { name: "store_reader", run: store_reader::run, seeds: store_reader::seeds },
     Target { name: "tls_record", run: tls_record::run, seeds: tls_record::seeds },
 ];

@@ -44,6 +44,11 @@ fn a_forged_log_is_refused_or_read_and_stays_readable() {
 }
 
 #[test]
+fn a_store_whose_files_were_touched_says_the_same_or_that_it_is_damaged() {
+    replay("store_reader");
+}
+
+#[test]
 fn records_that_were_meddled_with_say_nothing_false() {
     replay("tls_record");
 }
