@@ -23,7 +23,8 @@ pub struct RouterConfig {
     pub push_window_bytes: usize,
     /// Requests waiting for one conversation; further ones are refused with `TryAgain`.
     pub inbox_max: usize,
-    /// Answers waiting for one gateway's credits; beyond, the link is dropped and built anew.
+    /// Answers waiting for one gateway's credits; beyond, the link is dropped and built anew. At half of it, the pages
+    /// that are being read included, further requests of that gateway wait, and with them their credits.
     pub link_backlog_bytes_max: usize,
     /// Receipts of one reader in one conversation reach a sender at most this often.
     pub receipt_interval: Duration,

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::ids::{UserId, UserSeq};
+use protocol::limits::PAGE_SIZE_MAX;
 use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
 use protocol::time::Instant;
 
@@ -21,6 +22,9 @@ pub(crate) struct PushTemplate {
     pub(crate) user_seq_offset: usize,
 }
 
+/// Held by a question from its beginning until its page was handed to the link, or there is nobody left to ask.
+pub(crate) type PageSlot = Arc<()>;
+
 pub(crate) struct Link {
     pub(crate) end: LinkEnd,
     pub(crate) pulse: Pulse,
@@ -32,6 +36,11 @@ pub(crate) struct Link {
     /// Answers that wait for credits.
     backlog: VecDeque<(ConnectionKey, UserSeq, Vec<u8>)>,
     backlog_bytes: usize,
+    /// Requests that have not begun, since answers to earlier ones wait. Their credits are not paid back before, so the
+    /// window of the link bounds them.
+    pub(crate) held: VecDeque<(ConnectionKey, Vec<u8>)>,
+    /// Every page that is being read holds a clone.
+    pages: PageSlot,
     /// Users with pushes that wait for credits.
     pub(crate) starved: BTreeSet<UserId>,
 }
@@ -51,6 +60,8 @@ impl Links {
             open_fanout: None,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            held: VecDeque::new(),
+            pages: PageSlot::default(),
             starved: BTreeSet::new(),
         };
         assert!(self.links.insert(link, fresh).is_none(), "the shell names every link anew");
@@ -78,6 +89,11 @@ impl Links {
 
     pub(crate) fn session(&self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
         self.links.get(&link)?.sessions.get(&connection).copied()
+    }
+
+    /// For a question of this session.
+    pub(crate) fn page_slot(&self, session: SessionRef) -> PageSlot {
+        self.links.get(&session.link).map(|link| link.pages.clone()).unwrap_or_default()
     }
 
     /// A device that was registered has its id from now on.
@@ -162,6 +178,11 @@ impl Link {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    /// What waits for credits, and what may come to wait from the pages that are being read.
+    pub(crate) fn answers_bytes(&self) -> usize {
+        self.backlog_bytes + (Arc::strong_count(&self.pages) - 1) * PAGE_SIZE_MAX
     }
 
     fn deliver_or_wait(&mut self, connection: ConnectionKey, user_seq_last: UserSeq, frame: &[u8]) {

@@ -8,7 +8,7 @@ use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
 use protocol::link::ConnectionKey;
 use storage_api::Entry;
 
-use crate::links::{LinkId, PushTemplate};
+use crate::links::{LinkId, PageSlot, PushTemplate};
 use crate::request::{ConversationRequest, OpenRequest};
 
 /// A session as requests carry it: where its answers go and whose it is.
@@ -81,6 +81,7 @@ pub(crate) enum ToUser {
         request_id: u32,
         after: UserSeq,
         bytes_max: usize,
+        page: PageSlot,
     },
     /// An entry this user may see; `prev` is the one before that it may see, 0 for none.
     Pointer {
@@ -126,6 +127,8 @@ pub(crate) enum Purpose {
         conversation: ConversationId,
         session: SessionRef,
         request_id: u32,
+        #[expect(dead_code, reason = "holding it is its use")]
+        page: PageSlot,
     },
     Pull {
         conversation: ConversationId,
@@ -141,6 +144,8 @@ pub(crate) enum Purpose {
     SyncPage {
         session: SessionRef,
         request_id: u32,
+        #[expect(dead_code, reason = "holding it is its use")]
+        page: PageSlot,
     },
     /// The receipts that follow from an ack of events which are no longer at hand.
     AckedLog(UserId),

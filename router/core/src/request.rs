@@ -14,6 +14,7 @@ use protocol::link::SessionOpen;
 use protocol::time::WallTime;
 use protocol::wire::{self, ClientBody, ConversationKind, MembershipAction, Role};
 
+use crate::links::PageSlot;
 use crate::mail::SessionRef;
 
 /// A session that wants to be served, owned.
@@ -71,6 +72,7 @@ pub(crate) enum ConversationRequest {
         before: Option<Seq>,
         after: Seq,
         limit: usize,
+        page: PageSlot,
     },
     Members {
         request_id: u32,
@@ -113,6 +115,7 @@ pub(crate) enum ClientRequest {
         request_id: u32,
         after: UserSeq,
         bytes_max: usize,
+        page: PageSlot,
     },
     Lookup {
         request_id: u32,
@@ -125,7 +128,11 @@ pub(crate) enum ClientRequest {
 }
 
 /// Decodes a verified frame of `session`. The code says what is wrong with it.
-pub(crate) fn decode(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Result<ClientRequest, Code> {
+pub(crate) fn decode(
+    frame: &wire::ClientFrame<'_>,
+    session: SessionRef,
+    page: PageSlot,
+) -> Result<ClientRequest, Code> {
     use Code::Malformed;
     let client_op_id = || frame.client_op_id().map(ClientMsgId::from).ok_or(Malformed);
     let in_conversation = |id: &wire::ConversationId, request| ClientRequest::Conversation(id.into(), request);
@@ -163,6 +170,7 @@ pub(crate) fn decode(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Resu
                 before: nonzero(history.before_seq()).map(Seq),
                 after: Seq(history.after_seq()),
                 limit: usize::from(history.limit().clamp(1, limits::HISTORY_LIMIT_MAX)),
+                page,
             };
             in_conversation(history.conversation(), request)
         }
@@ -178,11 +186,11 @@ pub(crate) fn decode(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Resu
             let typing = frame.body_as_typing_stop().ok_or(Malformed)?;
             in_conversation(typing.conversation(), ConversationRequest::Typing { active: false })
         }
-        _ => return decode_of_user(frame, session),
+        _ => return decode_of_user(frame, session, page),
     })
 }
 
-fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Result<ClientRequest, Code> {
+fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef, page: PageSlot) -> Result<ClientRequest, Code> {
     use Code::Malformed;
     Ok(match frame.body_type() {
         ClientBody::Ack => ClientRequest::Ack(UserSeq(frame.body_as_ack().ok_or(Malformed)?.user_seq())),
@@ -196,6 +204,7 @@ fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef) -> Result<
                 request_id: sync.request_id(),
                 after: UserSeq(sync.after_user_seq()),
                 bytes_max: (sync.bytes_max() as usize).min(limits::PAGE_SIZE_MAX),
+                page,
             }
         }
         ClientBody::UserLookup => {

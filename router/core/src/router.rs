@@ -96,12 +96,11 @@ impl Router {
             return Ok(());
         };
         let mut inputs = Vec::new();
-        let handled = end.handle_batch_of_gateway(batch, |end, message| match message {
+        let handled = end.handle_batch_of_gateway(batch, |_, message| match message {
             GatewayMessage::Hello(hello) => inputs.push(Input::Hello(hello.version)),
             GatewayMessage::SessionOpen(open) => inputs.push(Input::open(&open)),
             GatewayMessage::SessionClose(connection) => inputs.push(Input::Close(connection)),
             GatewayMessage::ClientRequest { connection, frame } => {
-                end.release(LinkEnd::cost(frame.len()));
                 inputs.push(Input::Request(connection, frame.to_vec()));
             }
         });
@@ -228,13 +227,27 @@ impl Router {
                 }
             }
             Input::Request(connection, frame) => {
-                // A session that was refused or replaced may still have requests under way.
-                if let Some(session) = context.links.session(link, connection) {
-                    self.client_request(session, &frame);
-                }
+                context.links.links.get_mut(&link).expect("greeted").held.push_back((connection, frame));
+                self.begin_held(link);
             }
         }
         Ok(())
+    }
+
+    /// Begins requests of a gateway, in order, as far as it takes their answers.
+    fn begin_held(&mut self, link: LinkId) {
+        let answers_bytes_max = self.context.config.link_backlog_bytes_max / 2;
+        while let Some(entry) = self.context.links.links.get_mut(&link)
+            && entry.answers_bytes() < answers_bytes_max
+            && let Some((connection, frame)) = entry.held.pop_front()
+        {
+            entry.end.release(LinkEnd::cost(frame.len()));
+            // A session that was refused or replaced may still have requests under way.
+            if let Some(session) = self.context.links.session(link, connection) {
+                self.client_request(session, &frame);
+                self.deliver_mail();
+            }
+        }
     }
 
     fn client_request(&mut self, session: SessionRef, bytes: &[u8]) {
@@ -242,7 +255,7 @@ impl Router {
         let Ok(frame) = frame::client_frame(bytes) else {
             return context.refuse_frame(session, wire::ClientBody::NONE, None, 0, protocol::codes::Code::Malformed);
         };
-        match request::decode(&frame, session) {
+        match request::decode(&frame, session, context.links.page_slot(session)) {
             Err(code) => context.refuse_undecoded(session, &frame, code),
             Ok(ClientRequest::Conversation(conversation, request)) => {
                 context.tell_conversation(conversation, ToConversation::Request { session, request });
@@ -251,8 +264,8 @@ impl Router {
             Ok(ClientRequest::Read { conversation, up_to }) => {
                 context.tell_user(session.user, ToUser::Read { session, conversation, up_to });
             }
-            Ok(ClientRequest::Sync { request_id, after, bytes_max }) => {
-                context.tell_user(session.user, ToUser::Sync { session, request_id, after, bytes_max });
+            Ok(ClientRequest::Sync { request_id, after, bytes_max, page }) => {
+                context.tell_user(session.user, ToUser::Sync { session, request_id, after, bytes_max, page });
             }
             Ok(ClientRequest::Lookup { request_id, realm, handles, ids }) => {
                 let request = Request::LookupUsers { realm, handles, ids };
@@ -283,7 +296,7 @@ impl Router {
             (Purpose::Step(id), response @ (Response::Found(_) | Response::Users(_))) => {
                 self.with_conversation(id, |owner, context| owner.stepped(context, response));
             }
-            (Purpose::History { conversation, session, request_id }, Response::Entries(entries)) => {
+            (Purpose::History { conversation, session, request_id, .. }, Response::Entries(entries)) => {
                 self.with_conversation(conversation, |owner, context| {
                     owner.history_read(context, session, request_id, &entries);
                 });
@@ -302,7 +315,7 @@ impl Router {
             (Purpose::Push(session), Response::UserLog(page)) => {
                 self.with_user(session.user, |owner, context| owner.page_read(context, session, &page));
             }
-            (Purpose::SyncPage { session, request_id }, Response::UserLog(page)) => {
+            (Purpose::SyncPage { session, request_id, .. }, Response::UserLog(page)) => {
                 self.with_user(session.user, |owner, context| owner.sync_read(context, session, request_id, &page));
             }
             (Purpose::AckedLog(user), Response::UserLog(page)) => {
@@ -331,7 +344,7 @@ impl Router {
         use protocol::codes::Code::InternalError;
         match purpose {
             Purpose::Step(id) => self.with_conversation(id, |owner, context| owner.step_failed(context)),
-            Purpose::History { conversation, session, request_id } => {
+            Purpose::History { conversation, session, request_id, .. } => {
                 self.with_conversation(conversation, |owner, _| owner.read_failed());
                 self.context.refuse_frame(
                     session,
@@ -403,6 +416,15 @@ impl Router {
         }
     }
 
+    /// Answers have gone, or pages were read: what waited for that begins.
+    fn begin_more(&mut self) {
+        let waiting: Vec<LinkId> =
+            self.context.links.links.iter().filter(|(_, link)| !link.held.is_empty()).map(|(id, _)| *id).collect();
+        for link in waiting {
+            self.begin_held(link);
+        }
+    }
+
     fn deliver_mail(&mut self) {
         while let Some(mail) = self.context.mail.pop_front() {
             match mail {
@@ -416,6 +438,7 @@ impl Router {
 
     fn finish_turn(&mut self) {
         self.deliver_mail();
+        self.begin_more();
         self.context.flush_write();
         self.context.links.flush();
         while let Some((token, request)) = self.context.submitted.pop_front() {

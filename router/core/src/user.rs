@@ -241,8 +241,8 @@ impl User {
             }
             ToUser::Ack { session, user_seq } => self.ack(context, session, user_seq),
             ToUser::Read { session, conversation, up_to } => self.read(context, session, conversation, up_to),
-            ToUser::Sync { session, request_id, after, bytes_max } => {
-                self.sync(context, session, request_id, after, bytes_max);
+            ToUser::Sync { session, request_id, after, bytes_max, page } => {
+                self.sync(context, session, request_id, after, bytes_max, page);
             }
             ToUser::Pointer { entry, push, prev } => self.pointer(context, entry, push, prev),
             ToUser::Repeat { conversation, seq } => self.repeated(context, conversation, seq),

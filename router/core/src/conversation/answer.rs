@@ -14,6 +14,7 @@ use storage_api::{Entry, Request};
 
 use super::Conversation;
 use crate::context::Context;
+use crate::links::PageSlot;
 use crate::mail::{Purpose, SessionRef, ToUser};
 use crate::request::ConversationRequest;
 
@@ -40,8 +41,8 @@ impl Conversation {
             return false;
         }
         match request {
-            ConversationRequest::History { request_id, before, after, limit } => {
-                return self.history(context, session, request_id, before, after, limit);
+            ConversationRequest::History { request_id, before, after, limit, page } => {
+                return self.history(context, session, request_id, (before, after), limit, page);
             }
             ConversationRequest::Members { request_id } => self.members_page(context, session, request_id),
             ConversationRequest::Typing { active } => {
@@ -60,9 +61,9 @@ impl Conversation {
         context: &mut Context,
         session: SessionRef,
         request_id: u32,
-        before: Option<Seq>,
-        after: Seq,
+        (before, after): (Option<Seq>, Seq),
         limit: usize,
+        page: PageSlot,
     ) -> bool {
         let last = self.members.last_visible(session.user, self.durable_head);
         // Behind the largest number there is nothing, and the page is empty.
@@ -80,7 +81,7 @@ impl Conversation {
             count_max: limit,
             bytes_max: limits::PAGE_SIZE_MAX - 64 * limit,
         };
-        context.ask(request, Purpose::History { conversation: self.id, session, request_id });
+        context.ask(request, Purpose::History { conversation: self.id, session, request_id, page });
         true
     }
 

@@ -11,6 +11,7 @@ use storage_api::{Entry, LoggedEvent, Request, UserEvent};
 
 use super::User;
 use crate::context::Context;
+use crate::links::PageSlot;
 use crate::mail::{Purpose, SessionRef};
 
 impl User {
@@ -91,6 +92,7 @@ impl User {
         request_id: u32,
         after: UserSeq,
         bytes_max: usize,
+        page: PageSlot,
     ) {
         let durable_head = self.durable_head;
         let Some(session) = self.sessions.get_mut(&reference) else { return };
@@ -102,7 +104,7 @@ impl User {
             count_max: context.config.push_window_events,
             bytes_max,
         };
-        context.ask(request, Purpose::SyncPage { session: reference, request_id });
+        context.ask(request, Purpose::SyncPage { session: reference, request_id, page });
     }
 
     pub(super) fn sync_page(

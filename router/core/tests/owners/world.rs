@@ -42,6 +42,8 @@ pub(crate) struct World {
     one_log: bool,
     gateway: LinkEnd,
     got: Vec<(ConnectionKey, Got)>,
+    /// What the gateway was sent and has not paid back.
+    taken_bytes: u64,
     now: Now,
     devices: std::collections::BTreeMap<UserId, protocol::ids::DeviceId>,
 }
@@ -56,6 +58,7 @@ impl World {
             one_log,
             gateway: LinkEnd::default(),
             got: Vec::new(),
+            taken_bytes: 0,
             now: Now { monotonic: Instant(1), wall: WALL },
             devices: Default::default(),
         };
@@ -139,6 +142,28 @@ impl World {
         self.collect();
     }
 
+    /// False when the gateway's credits are used up.
+    pub(crate) fn try_request(&mut self, connection: u64, frame: &[u8]) -> bool {
+        let message = GatewayMessage::ClientRequest { connection: ConnectionKey(connection), frame };
+        let is_sent = self.gateway.send_to_router(&message).is_ok();
+        self.bring();
+        is_sent
+    }
+
+    /// The gateway has finished with everything that it was sent.
+    pub(crate) fn pay_back(&mut self) {
+        let taken_bytes = std::mem::take(&mut self.taken_bytes);
+        self.gateway.release(taken_bytes);
+        self.bring();
+    }
+
+    fn bring(&mut self) {
+        while let Some(batch) = self.gateway.poll_batch() {
+            self.router.handle_link_batch(self.now, LINK, &batch).expect("the gateway's end is true");
+        }
+        self.collect();
+    }
+
     pub(crate) fn pass(&mut self, duration: Duration) {
         self.now.monotonic = self.now.monotonic + duration;
         self.now.wall = self.now.wall.plus(duration);
@@ -170,11 +195,15 @@ impl World {
                 Action::DropLink { .. } => panic!("the test takes what it is sent"),
                 Action::SendBatch { batch, .. } => {
                     let (got, devices) = (&mut self.got, &mut self.devices);
+                    let taken_bytes = &mut self.taken_bytes;
                     let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
                         RouterMessage::SessionOpened(opened) => {
                             devices.insert(opened.user, opened.device);
                         }
-                        RouterMessage::Deliver { connection, frame, .. } => read(got, connection, frame),
+                        RouterMessage::Deliver { connection, frame, .. } => {
+                            *taken_bytes += LinkEnd::cost(frame.len());
+                            read(got, connection, frame);
+                        }
                         RouterMessage::Fanout(fanout) => {
                             for (connection, user_seq) in fanout.targets.iter() {
                                 let mut frame = fanout.frame.to_vec();
