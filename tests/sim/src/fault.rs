@@ -54,6 +54,7 @@ faults! {
     NoRoom "file of the log not made for lack of room",
     BitRotten "bit of the log rotten before an opening; mattered: reported before anybody checked",
     BitRottenLater "bit of the log rotten under a running router; mattered: reported before anybody checked",
+    IndexRotten "bit of an index rotten; mattered: it was reported, or the index made anew",
     TornAt512 "write torn at 512 B by a power cut",
     TornAt4096 "write torn at 4 KiB by a power cut",
     Reordered "write kept by a power cut that lost an earlier one",
@@ -106,6 +107,7 @@ impl Fault {
                 Fault::DiskFull,
                 Fault::BitRotten,
                 Fault::BitRottenLater,
+                Fault::IndexRotten,
             ],
         }
     }

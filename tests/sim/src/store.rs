@@ -74,6 +74,8 @@ pub enum Harm {
     Full,
     /// A bit of what has been proved durable is another one.
     BitRots,
+    /// A bit of an index beside the log is another one.
+    IndexRots,
     /// Whoever uses it is to be lost after some operations.
     Interrupts,
 }
@@ -115,6 +117,8 @@ pub struct StoreToll {
     pub lost: u64,
     /// Rows that became durable after the router that wrote them had died.
     pub late: u64,
+    /// Files with a rotten bit that were made anew before anybody put it back.
+    pub replaced: u64,
     /// What the disk of an embedded store has seen.
     pub disk: FaultTallies,
 }

@@ -5,6 +5,7 @@
 
 mod at_once;
 mod batches;
+mod rot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use protocol::time::{Instant, Now};
 use storage_api::{EntryBody, Mutation, Request, Response, StoreError, StoreToken, StoreTraits, UserRow};
 use storage_embedded::{EmbeddedOptions, EmbeddedStore, OpenError, Opening, StoreEvent};
 use storage_log::{
-    Disk, FileName, LogId, LogIdentity, Monotonic, Operation, Options, Purpose, Recovery, SimDisk, StoreIncarnation,
+    Disk, FileName, LogId, LogIdentity, Monotonic, Operation, Options, Purpose, Recovery, SegmentNumber, SimDisk,
+    StoreIncarnation,
 };
 
 use super::database::{Database, Row};
@@ -25,6 +27,7 @@ use crate::clock::Clock;
 use crate::prng::Prng;
 use at_once::StoreAtOnce;
 use batches::Batches;
+use rot::Rot;
 
 /// No operation of the disk is faster.
 const LATENCY_MIN: Duration = Duration::from_micros(50);
@@ -75,7 +78,7 @@ pub struct EmbeddedHost {
     batches: Batches,
     /// To come with the next operation of that kind.
     failures: Vec<Harm>,
-    rotten: Option<(FileName, u32, u8)>,
+    rotten: Option<Rot>,
     operations_until_interrupt: Option<u64>,
     users: Vec<UserRow>,
     /// All that were ever written to.
@@ -225,6 +228,20 @@ impl EmbeddedHost {
         }
     }
 
+    /// A byte of an index, of whichever segment.
+    fn byte_of_index(&mut self) -> Option<(FileName, u32)> {
+        let segments = (1..=self.batches.last_segment()?.0).map(|number| FileName::Index(SegmentNumber(number)));
+        let indexes: Vec<(FileName, usize)> = segments
+            .filter_map(|file| Some((file, self.disk.content(file)?.len())))
+            .filter(|(_, bytes)| *bytes > 0)
+            .collect();
+        if indexes.is_empty() {
+            return None;
+        }
+        let (file, bytes) = *self.prng.pick(&indexes);
+        Some((file, self.prng.index(bytes) as u32))
+    }
+
     fn hear_store(&mut self) -> Vec<Completion> {
         let mut completions = Vec::new();
         let Life::Open(store) = &mut self.life else { return completions };
@@ -350,13 +367,13 @@ impl Store for EmbeddedHost {
                 self.disk.set_capacity_bytes(self.disk.used_bytes() + free_bytes);
             }
             // What a lying disk has said is durable proves nothing.
-            Harm::BitRots if self.rotten.is_none() && !self.lies => {
-                let Some((file, offset)) = self.batches.proved_byte(&mut self.prng) else { return false };
-                let bit = self.prng.below(8) as u8;
-                self.disk.flip_bit(file, offset, bit);
-                self.rotten = Some((file, offset, bit));
+            Harm::BitRots | Harm::IndexRots if self.rotten.is_none() && !self.lies => {
+                let byte =
+                    if harm == Harm::BitRots { self.batches.proved_byte(&mut self.prng) } else { self.byte_of_index() };
+                let Some((file, offset)) = byte else { return false };
+                self.rotten = Some(Rot::begin(&self.disk, file, offset, self.prng.below(8) as u8));
             }
-            Harm::BitRots => return false,
+            Harm::BitRots | Harm::IndexRots => return false,
             Harm::Interrupts => self.operations_until_interrupt = Some(self.prng.below(INTERRUPT_OPERATIONS)),
         }
         true
@@ -367,10 +384,9 @@ impl Store for EmbeddedHost {
             Harm::SyncFails | Harm::WriteFails => self.failures.retain(|failure| *failure != harm),
             Harm::Full => self.disk.set_capacity_bytes(ROOMY_BYTES),
             Harm::Interrupts => self.operations_until_interrupt = None,
-            Harm::BitRots => {
-                if let Some((file, offset, bit)) = self.rotten.take() {
-                    self.disk.flip_bit(file, offset, bit);
-                }
+            Harm::BitRots | Harm::IndexRots => {
+                let is_there = self.rotten.take().is_none_or(|rot| rot.end(&self.disk));
+                self.toll.replaced += u64::from(!is_there);
             }
         }
     }
@@ -391,8 +407,8 @@ impl Store for EmbeddedHost {
     fn reread(&mut self) -> Result<(), String> {
         let medium = self.disk.medium();
         // The checker looks past the rot.
-        if let Some((file, offset, bit)) = self.rotten {
-            medium.flip_bit(file, offset, bit);
+        if let Some(rot) = self.rotten {
+            rot.end(&medium);
         }
         let options = EmbeddedOptions::new(self.options.log);
         self.held = StoreAtOnce::open(options, medium)?.read(&self.users, &self.conversations)?;

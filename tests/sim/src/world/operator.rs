@@ -50,7 +50,7 @@ impl World {
                 }
             }
             News::Checked => {
-                if let Some((fault, _)) = self.rotten {
+                if let Some((fault @ (Fault::BitRotten | Fault::BitRottenLater), _)) = self.rotten {
                     let what = format!("a check has passed over a bit that has rotted ({fault:?})");
                     self.broken.get_or_insert(Broken::new(Promise::P10, what));
                 }
@@ -88,11 +88,13 @@ impl World {
 
     /// A bit rots, and sooner or later somebody reads it.
     pub(super) fn rot(&mut self, fault: Fault) -> bool {
-        if self.rotten.is_some() || self.router.is_none() || !self.store.harm(Harm::BitRots) {
+        let harm = if fault == Fault::IndexRotten { Harm::IndexRots } else { Harm::BitRots };
+        if self.rotten.is_some() || self.router.is_none() || !self.store.harm(harm) {
             return false;
         }
         self.rotten = Some((fault, false));
-        if fault == Fault::BitRotten {
+        let is_opened = fault == Fault::BitRotten || (fault == Fault::IndexRotten && self.prng.chance(500));
+        if is_opened {
             self.end_router(Death::OfProcess);
             self.start_within(ProcessId::Router, RESTART_MAX);
         }
@@ -131,6 +133,17 @@ impl World {
                 self.end_router(Death::OfProcess);
             }
             self.start_within(ProcessId::Router, RESTART_MAX);
+        }
+    }
+
+    /// Nobody has complained: an index that is read and damaged is made anew.
+    pub(super) fn restore_index(&mut self) {
+        if self.rotten.take_if(|rotten| *rotten == (Fault::IndexRotten, false)).is_some() {
+            let replaced_before = self.store.toll().replaced;
+            self.store.heal(Harm::IndexRots);
+            if self.store.toll().replaced > replaced_before {
+                self.faults.matter(Fault::IndexRotten);
+            }
         }
     }
 }

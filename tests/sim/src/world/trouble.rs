@@ -47,7 +47,7 @@ impl World {
             Fault::SyncFailed => self.store.harm(Harm::SyncFails),
             Fault::WriteFailed => self.store.harm(Harm::WriteFails),
             Fault::DiskFull => self.fill_disk(),
-            Fault::BitRotten | Fault::BitRottenLater => self.rot(fault),
+            Fault::BitRotten | Fault::BitRottenLater | Fault::IndexRotten => self.rot(fault),
             Fault::SentTwice => self.make_client_resend(),
             other => unreachable!("{other:?} follows from others"),
         };
@@ -75,6 +75,7 @@ impl World {
         match fault {
             Fault::DiskFull => self.clear_disk(),
             Fault::BitRotten | Fault::BitRottenLater => self.look_for_rot(),
+            Fault::IndexRotten => self.restore_index(),
             _ => self.clear_weather(fault),
         }
     }

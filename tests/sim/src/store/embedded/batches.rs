@@ -62,6 +62,11 @@ impl Batches {
         waiting.map(|bytes| bytes.div_ceil(SECTOR_BYTES) as usize).sum()
     }
 
+    /// The newest with a durable batch.
+    pub(super) fn last_segment(&self) -> Option<SegmentNumber> {
+        self.durable.last_key_value().map(|((segment, _), _)| *segment)
+    }
+
     /// A byte that a checksum covers and that a later batch proves durable.
     pub(super) fn proved_byte(&self, prng: &mut Prng) -> Option<(FileName, u32)> {
         let proved: Vec<(&Start, &u32)> = self.durable.iter().rev().skip(1).take(ROT_AMONG).collect();

@@ -1,5 +1,7 @@
 //! The adapter alone: each fault has its effect, and what was told is kept.
 
+use std::ops::RangeInclusive;
+
 use super::*;
 use crate::store::fixtures::{are_dense, seqs, void};
 
@@ -47,10 +49,14 @@ impl Bench {
     }
 
     /// Writes these places, one after the other, each before the one before is durable.
-    fn write(&mut self, seqs: std::ops::RangeInclusive<u64>) {
+    fn write(&mut self, seqs: RangeInclusive<u64>) {
+        self.write_every(Duration::from_micros(300), seqs);
+    }
+
+    fn write_every(&mut self, interval: Duration, seqs: RangeInclusive<u64>) {
         for seq in seqs {
             self.store.submit(self.at, StoreToken(seq), void(seq, 1));
-            self.run(Duration::from_micros(300));
+            self.run(interval);
         }
     }
 
@@ -132,6 +138,26 @@ fn a_rotten_bit_keeps_it_from_opening_until_it_is_put_back() {
         bench.open_to_serve();
         assert_eq!(bench.kept().len(), 30);
     }
+}
+
+#[test]
+fn a_rotten_index_is_made_anew() {
+    let mut replaced = 0;
+    for seed in 0..20 {
+        let mut bench = Bench::new(seed, false);
+        bench.open_to_serve();
+        // Each is a batch of its own, which fills a sector.
+        bench.write_every(Duration::from_millis(10), 1..=900);
+        bench.run(Duration::from_secs(1));
+        assert!(bench.store.harm(Harm::IndexRots), "a full segment has an index");
+        bench.crash(Death::OfProcess);
+        bench.open_to_serve();
+        bench.run(Duration::from_secs(1));
+        bench.store.heal(Harm::IndexRots);
+        assert_eq!(bench.kept().len(), 900);
+        replaced += bench.store.toll().replaced;
+    }
+    assert!(replaced > 0, "no opening has met the rot");
 }
 
 #[test]
