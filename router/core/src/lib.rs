@@ -21,5 +21,5 @@ mod store_queue;
 mod user;
 
 pub use config::{RouterConfig, RouterCounters};
-pub use links::LinkId;
-pub use router::{Action, DropCause, Router};
+pub use links::{DropCause, LinkId};
+pub use router::{Action, Router};

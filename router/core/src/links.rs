@@ -15,6 +15,15 @@ use crate::mail::SessionRef;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
+/// Why a link is dropped. The gateway makes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropCause {
+    /// Its gateway does not take what it is sent.
+    Backlog,
+    /// Its gateway was not heard of for [`protocol::link::LINK_SILENCE_MAX`].
+    Silence,
+}
+
 /// A Push of one event, built once; each recipient's user_seq goes to the offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PushTemplate {

@@ -13,7 +13,7 @@ use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits, UserRo
 use crate::config::{RouterConfig, RouterCounters};
 use crate::context::Context;
 use crate::conversation::ConversationOwner;
-use crate::links::LinkId;
+use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::request::{self, ClientRequest, OpenRequest};
 use crate::user::UserOwner;
@@ -42,15 +42,6 @@ pub enum Action {
         /// Why.
         cause: DropCause,
     },
-}
-
-/// Why a link is dropped. The gateway makes a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropCause {
-    /// Its gateway does not take what it is sent.
-    Backlog,
-    /// Its gateway was not heard of for [`protocol::link::LINK_SILENCE_MAX`].
-    Silence,
 }
 
 /// Conversation owners, user owners and links of one router process.
