@@ -328,7 +328,6 @@ impl Router {
         }
     }
 
-    /// What was read is damaged: whoever asked is told, nobody else is harmed.
     /// What a device lacks of the log has had its time: the session ends, and the next one begins with a snapshot.
     fn expired(&mut self, purpose: Purpose) {
         let user = match &purpose {
@@ -340,6 +339,7 @@ impl Router {
         self.damaged(purpose);
     }
 
+    /// What was read is damaged: whoever asked is told, nobody else is harmed.
     fn damaged(&mut self, purpose: Purpose) {
         use protocol::codes::Code::InternalError;
         match purpose {
