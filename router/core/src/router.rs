@@ -134,13 +134,11 @@ impl Router {
                 self.context.counters.store_retries += 1;
                 self.context.store.retry_later(now.monotonic, token, self.context.config.store_retry_max);
             }
-            Err(StoreError::Expired) => {
+            Err(error @ (StoreError::Expired | StoreError::Corrupt)) => {
                 if let Some(pending) = self.context.store.take(token) {
-                    self.expired(pending.purpose);
-                }
-            }
-            Err(StoreError::Corrupt) => {
-                if let Some(pending) = self.context.store.take(token) {
+                    if error == StoreError::Expired {
+                        self.expired(&pending.purpose);
+                    }
                     self.damaged(pending.purpose);
                 }
             }
@@ -319,18 +317,17 @@ impl Router {
         }
     }
 
-    /// What was read is damaged: whoever asked is told, nobody else is harmed.
     /// What a device lacks of the log has had its time: the session ends, and the next one begins with a snapshot.
-    fn expired(&mut self, purpose: Purpose) {
-        let user = match &purpose {
+    fn expired(&mut self, purpose: &Purpose) {
+        let user = match purpose {
             Purpose::Push(session) | Purpose::SyncPage { session, .. } => session.user,
             Purpose::AckedLog(user) => *user,
-            _ => return self.damaged(purpose),
+            _ => return,
         };
-        self.with_user(user, |owner, _| owner.log_expired(&purpose));
-        self.damaged(purpose);
+        self.with_user(user, |owner, _| owner.log_expired(purpose));
     }
 
+    /// What was read is damaged: whoever asked is told, nobody else is harmed.
     fn damaged(&mut self, purpose: Purpose) {
         use protocol::codes::Code::InternalError;
         match purpose {

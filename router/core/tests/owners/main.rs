@@ -167,6 +167,29 @@ fn a_removed_member_sees_its_removal_and_nothing_after_it() {
 }
 
 #[test]
+fn a_cursor_older_than_what_is_kept_of_the_log_gets_a_snapshot() {
+    let mut world = three_people(true, RouterConfig::default());
+    for number in 1..=300 {
+        world.message(1, direct(), id(number), 0);
+        world.settle();
+    }
+    // The owner does not know that the beginning is gone: it hears of it when it reads, and the session ends.
+    world.store.log_start = UserSeq(10);
+    world.got(2);
+    world.open(2, BOB, UserSeq(3));
+    assert_eq!(world.got(2), []);
+    world.open(2, BOB, UserSeq(3));
+    assert_eq!(world.got(2), [Got::Other(ServerBody::Snapshot)]);
+    // Whoever lacks nothing of it goes on.
+    world.crash();
+    world.open(2, BOB, UserSeq(9));
+    assert!(world.got(2).first().is_some_and(|got| *got == Got::Message(UserSeq(10), Seq(10))));
+    world.crash();
+    world.open(2, BOB, UserSeq(8));
+    assert_eq!(world.got(2), [Got::Other(ServerBody::Snapshot)]);
+}
+
+#[test]
 fn a_slow_device_gets_no_more_than_its_window_and_the_rest_when_it_acks() {
     let config = RouterConfig { push_window_events: 4, ..Default::default() };
     let mut world = three_people(true, config);

@@ -21,6 +21,8 @@ pub(crate) struct Store {
     pub(crate) logs: BTreeMap<UserId, BTreeMap<UserSeq, UserEvent>>,
     fanned: BTreeMap<ConversationId, Seq>,
     devices: BTreeMap<UserId, Vec<DeviceRow>>,
+    /// What stood before this in any log is gone.
+    pub(crate) log_start: UserSeq,
 }
 
 impl Store {
@@ -166,7 +168,7 @@ impl Store {
             row: UserRow { id, handle: id.to_string() },
             user_epoch: UserEpoch(1),
             head: UserSeq(log.map_or(0, |log| log.len() as u64)),
-            log_start: UserSeq(1),
+            log_start: self.log_start.max(UserSeq(1)),
             devices: self.devices.get(&id).cloned().unwrap_or_default(),
             conversations: conversations.into_values().collect(),
         })

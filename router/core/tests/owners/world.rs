@@ -10,7 +10,7 @@ use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, 
 use protocol::time::{Instant, Now, WallTime};
 use protocol::wire::{self, ClientBody, Durability, ServerBody};
 use router_core::{Action, LinkId, Router, RouterConfig};
-use storage_api::{Request, StoreToken, StoreTraits};
+use storage_api::{Request, StoreError, StoreToken, StoreTraits};
 
 use crate::store::Store;
 
@@ -183,8 +183,11 @@ impl World {
 
     pub(crate) fn answer(&mut self, index: usize) {
         let (token, request) = self.asked.remove(index);
-        let response = self.store.answer(&request);
-        self.router.handle_store(self.now, token, Ok(response));
+        let result = match &request {
+            Request::ReadUserLog { after, .. } if after.next() < self.store.log_start => Err(StoreError::Expired),
+            request => Ok(self.store.answer(request)),
+        };
+        self.router.handle_store(self.now, token, result);
         self.collect();
     }
 
