@@ -323,7 +323,8 @@ impl Recovery {
         let first = self.survey.segments.iter().position(|(number, _)| *number == self.first);
         self.segment_index = first.unwrap_or_default();
         self.phase = match first {
-            None if self.mark.is_some() || self.first != SegmentNumber::FIRST => {
+            // Only an opening makes a log, and only where there was none.
+            None if self.mark.is_some() || self.first != SegmentNumber::FIRST || self.purpose == Purpose::Walk => {
                 return Err(Survey::missing(self.first).into());
             }
             None if is_check => return Err(OpenError::NoLog),

@@ -70,19 +70,20 @@ fn receive<'a>(stage: &mut TlsStage, pieces: impl Iterator<Item = &'a [u8]>) -> 
 /// A handshake of which some bytes are changed on the way.
 fn handshake(input: &mut Input<'_>) {
     let (mut client, mut server) = (SIDES.client.connect("localhost").expect("a DNS name"), SIDES.server.accept());
-    let mut plaintext = Vec::new();
+    let (mut plaintext, mut is_server_well) = (Vec::new(), true);
     for _ in 0..8 {
         for is_to_server in [true, false] {
             let (from, to) = if is_to_server { (&mut client, &mut server) } else { (&mut server, &mut client) };
             let mut wire = Vec::new();
             from.take_outgoing(&mut wire);
             meddle(&mut wire, input);
-            let _is_well = to.receive(&wire, &mut plaintext);
+            let is_well = to.receive(&wire, &mut plaintext).is_ok();
+            is_server_well &= is_well || !is_to_server;
         }
     }
     assert!(plaintext.is_empty(), "nobody has said anything");
     if server.is_established() {
-        server.seal(&[b"welcome"], &mut Vec::new()).expect("it is established and has not failed");
+        assert_eq!(server.seal(&[b"welcome"], &mut Vec::new()).is_ok(), is_server_well);
     }
 }
 
