@@ -7,6 +7,7 @@
 
 mod bench;
 mod codegen;
+mod e2e;
 mod flatc;
 mod fuzz;
 mod process;
@@ -65,6 +66,12 @@ const VERBS: &[Verb] = &[
         usage: "sim (--seeds N | --seed S) [--break PART]",
         what: "the whole system in one thread, against random faults; `sim help` says more",
         run: sim::run,
+    },
+    Verb {
+        name: "e2e",
+        usage: "e2e VERB [--seed N]",
+        what: "the release binary under `kill`, `split`, `power-cut` or `disk-full`",
+        run: e2e::run,
     },
     Verb {
         name: "bench",

@@ -96,6 +96,30 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "sim", "--seeds", "200", "--break", "membership"],
         passes: OnBroken("P6"),
     },
+    Step {
+        name: "e2e kill",
+        what: "kill -9 under load: the binary loses nothing that it acked",
+        command: &["cargo", "xtask", "e2e", "kill"],
+        passes: OnSuccess,
+    },
+    Step {
+        name: "e2e split",
+        what: "router and gateways as processes that die, and links that break: nothing acked is lost or doubled",
+        command: &["cargo", "xtask", "e2e", "split"],
+        passes: OnSuccess,
+    },
+    Step {
+        name: "e2e power-cut",
+        what: "power cuts under load: nothing acked is lost, and without fdatasync something is",
+        command: &["cargo", "xtask", "e2e", "power-cut"],
+        passes: OnSuccess,
+    },
+    Step {
+        name: "e2e disk-full",
+        what: "a full disk refuses new messages, loses none, and goes on when it has room",
+        command: &["cargo", "xtask", "e2e", "disk-full"],
+        passes: OnSuccess,
+    },
 ];
 
 /// How many checks ended in which way.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use protocol::ids::{ConversationId, DeviceId, Seq, UserId};
 
-use crate::cast::Cast;
+use crate::cast::{Cast, Room};
 use crate::fact::{Content, DeviceIndex, Fact, News};
 use crate::history::{History, Said};
 use crate::verdict::{Verdict, broken};
@@ -73,14 +73,18 @@ fn check_places(histories: &[History]) -> Verdict<usize> {
 }
 
 /// Every device was told everything that others said, in order, and every sender of every receipt. Gives what is not
-/// told yet.
+/// told yet: a message, if one is missing, since its receipt is then missing, too.
 pub fn told(cast: &Cast, histories: &[History], facts: &[Fact]) -> Verdict<Option<String>> {
     let ids = device_ids(facts);
+    let by_conversation: Stored<'_> = histories.iter().map(|history| (history.conversation, history)).collect();
+    let mut by_device: BTreeMap<DeviceIndex, Vec<&News>> = BTreeMap::new();
+    facts.iter().for_each(|fact| by_device.entry(fact.device).or_default().push(&fact.news));
+    let mut missing_receipt = None;
     for device in cast.devices() {
         let Some(id) = ids.get(&device) else { return Ok(Some(format!("device {} was never online", device.0))) };
-        let its_facts: Vec<&News> = facts.iter().filter(|fact| fact.device == device).map(|fact| &fact.news).collect();
+        let its_facts = by_device.remove(&device).unwrap_or_default();
         for room in cast.rooms_of(device) {
-            let Some(history) = histories.iter().find(|history| history.conversation == room.conversation) else {
+            let Some(history) = by_conversation.get(&room.conversation) else {
                 return Ok(Some(format!("{} has no history", room.conversation)));
             };
             let foreign = places(history, |said| said.device != *id);
@@ -89,18 +93,31 @@ pub fn told(cast: &Cast, histories: &[History], facts: &[Fact]) -> Verdict<Optio
                 let place = format!("{}/{missing}", room.conversation);
                 return Ok(Some(format!("device {} was not told {place}", device.0)));
             }
-            let senders: Vec<DeviceId> =
-                devices_of(cast, cast.owner(device)).filter_map(|it| ids.get(&it)).copied().collect();
-            let Some(last) = places(history, |said| senders.contains(&said.device)).pop() else { continue };
-            for member in room.members.iter().filter(|member| **member != cast.owner(device)) {
-                if let Some(kind) = missing_receipt(&its_facts, room.conversation, *member, last) {
-                    let place = format!("{}/{last}", room.conversation);
-                    return Ok(Some(format!("device {} was not told that {member} has {kind} {place}", device.0)));
-                }
+            if missing_receipt.is_none() {
+                missing_receipt = receipt_not_told(cast, device, &room, history, &ids, &its_facts);
             }
         }
     }
-    Ok(None)
+    Ok(missing_receipt)
+}
+
+/// Everybody else has everything that the owner of this device said here, and this device was told so.
+fn receipt_not_told(
+    cast: &Cast,
+    device: DeviceIndex,
+    room: &Room,
+    history: &History,
+    ids: &BTreeMap<DeviceIndex, DeviceId>,
+    facts: &[&News],
+) -> Option<String> {
+    let owner = cast.owner(device);
+    let senders: Vec<DeviceId> = devices_of(cast, owner).filter_map(|it| ids.get(&it)).copied().collect();
+    let last = places(history, |said| senders.contains(&said.device)).pop()?;
+    room.members.iter().filter(|member| **member != owner).find_map(|member| {
+        let kind = missing_receipt(facts, room.conversation, *member, last)?;
+        let place = format!("{}/{last}", room.conversation);
+        Some(format!("device {} was not told that {member} has {kind} {place}", device.0))
+    })
 }
 
 /// How many of the places of others, from the first on, a device was told. A life begins where the one before can have

@@ -14,6 +14,13 @@ const OWNERS: &[&str] = &["alice", "bob", "carol", "dave", "alice", "carol"];
 const PAIRS: &[(&str, &str)] = &[("alice", "bob"), ("carol", "dave")];
 const EVERYBODY: &[&str] = &["alice", "bob", "carol", "dave"];
 
+const GROUP_SIZE: usize = 8;
+
+/// Users that a server needs for a crowd of so many.
+pub fn crowd_names(users_count: usize) -> Vec<String> {
+    (0..users_count).map(|index| format!("user-{index}")).collect()
+}
+
 /// A conversation and who is in it.
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -57,6 +64,23 @@ impl Cast {
         founder.close().await;
         rooms.push(Room { conversation: group.conversation, members, is_direct: false });
         Ok(Cast { owners: users(OWNERS)?, rooms })
+    }
+
+    /// Makes a crowd of the users that [`crowd_names`] names, each with one device: pairs, and groups of eight.
+    pub async fn crowd(site: &Site, users_count: usize) -> Result<Cast> {
+        let owners = crowd_names(users_count).iter().map(|name| site.user(name)).collect::<Result<Vec<_>>>()?;
+        let mut rooms = Vec::new();
+        for pair in owners.chunks_exact(2) {
+            let conversation = ConversationId::direct(pair[0], pair[1]);
+            rooms.push(Room { conversation, members: pair.to_vec(), is_direct: true });
+        }
+        for members in owners.chunks(GROUP_SIZE) {
+            let (founder, _events) = site.transient(members[0])?;
+            let group = founder.create_group("some", members).await?;
+            founder.close().await;
+            rooms.push(Room { conversation: group.conversation, members: members.to_vec(), is_direct: false });
+        }
+        Ok(Cast { owners, rooms })
     }
 
     /// Where a device takes part.

@@ -1,7 +1,9 @@
 //! What has to be undone whatever happens: processes by their id, mounts, folders.
 //!
-//! Each is undone when its [`Guard`] is dropped, and all are, the newest first, when the process is interrupted or runs
-//! out of time. A kill -9 of this process leaves them behind.
+//! Each is undone when its [`Guard`] is dropped, and all are, the newest first, when the process is interrupted, runs out
+//! of time or loses its parent: see [`watch`] and [`limit`]. A kill -9 of this process leaves them behind.
+//!
+//! Making and undoing hold one lock, so that no end comes in between: what is made is known, what is gone is not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// One thing to undo.
@@ -18,6 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub enum Undo {
     /// A child that has not been waited for.
     Kill(Pid),
+    /// A child that leads a group of its own, with that group.
+    KillGroup(Pid),
     /// A mount point.
     Unmount(PathBuf),
     /// A folder with all that is in it.
@@ -35,13 +39,14 @@ static DUTIES: Mutex<Duties> = Mutex::new(Duties { last_number: 0, by_number: BT
 #[derive(Debug)]
 pub struct Guard(u64);
 
-/// From now on this is to be undone.
-pub fn on_end(undo: Undo) -> Guard {
+/// Makes it, and from then on it is to be undone.
+pub fn made<T, E>(make: impl FnOnce() -> Result<T, E>, undo: impl FnOnce(&T) -> Undo) -> Result<(T, Guard), E> {
     let mut duties = duties();
+    let made = make()?;
     duties.last_number += 1;
     let number = duties.last_number;
-    duties.by_number.insert(number, undo);
-    Guard(number)
+    duties.by_number.insert(number, undo(&made));
+    Ok((made, Guard(number)))
 }
 
 impl Guard {
@@ -53,29 +58,43 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let undo = duties().by_number.remove(&self.0);
+        let mut duties = duties();
+        let undo = duties.by_number.remove(&self.0);
         undo.iter().for_each(perform);
     }
 }
 
-/// Ends this process on INT and TERM, and when it takes longer than this, with everything undone.
-pub fn watch(time_max: Duration) {
-    thread::spawn(move || {
+/// Ends this process on INT and TERM, and when its parent ends, with everything undone.
+pub fn watch() {
+    set_parent_process_death_signal(Some(Signal::TERM)).expect("TERM is a signal");
+    thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let why = runtime.block_on(async {
             let listen = |kind| signal(kind).expect("these signals can be listened for");
             let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
             tokio::select! {
-                _ = interrupt.recv() => "interrupted".to_owned(),
-                _ = terminate.recv() => "terminated".to_owned(),
-                () = tokio::time::sleep(time_max) => format!("not done after {} s", time_max.as_secs()),
+                _ = interrupt.recv() => "interrupted",
+                _ = terminate.recv() => "terminated",
             }
         });
-        eprintln!("e2e: {why}; cleaning up");
-        let undone: Vec<Undo> = std::mem::take(&mut duties().by_number).into_values().collect();
-        undone.iter().rev().for_each(perform);
-        std::process::exit(2);
+        end(why)
     });
+}
+
+/// Likewise when it is not done after this time.
+pub fn limit(time_max: Duration) {
+    thread::spawn(move || {
+        thread::sleep(time_max);
+        end(&format!("not done after {} s", time_max.as_secs()))
+    });
+}
+
+fn end(why: &str) -> ! {
+    eprintln!("e2e: {why}; cleaning up");
+    // Held to the end: whoever wants to make something more waits for ever.
+    let duties = duties();
+    duties.by_number.values().rev().for_each(perform);
+    std::process::exit(2)
 }
 
 fn duties() -> std::sync::MutexGuard<'static, Duties> {
@@ -87,6 +106,7 @@ fn perform(undo: &Undo) {
     match undo {
         // It may have ended by itself.
         Undo::Kill(pid) => drop(kill_process(*pid, Signal::KILL)),
+        Undo::KillGroup(pid) => drop(kill_process_group(*pid, Signal::KILL)),
         Undo::Unmount(point) => unmount(point),
         Undo::Remove(path) => {
             if let Err(error) = std::fs::remove_dir_all(path) {

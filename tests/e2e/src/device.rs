@@ -1,4 +1,5 @@
-//! One device under load: it sends as fast as its window lets it, reads all it is told, and writes both in the ledger.
+//! One device under load: it sends at its pace as far as its window lets it, reads all it is told, and writes both in the
+//! ledger.
 //!
 //! It lives on a runtime of its own, so that it can be killed as a process is: at whatever it waits for, without a word
 //! to the server, with nothing left but its state folder.
@@ -8,12 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use client::{Client, Draft, Event, Events, Identity, State, StateDir, Told};
 use protocol::event::Message;
 use protocol::ids::{ClientMsgId, UserId};
 use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cast::Room;
 use crate::dice::Dice;
@@ -38,14 +41,23 @@ pub struct Plan {
     pub rooms: Vec<Room>,
     /// What it keeps from life to life.
     pub state_dir: PathBuf,
-    /// Messages that it has in its outbox at a time.
-    pub window: usize,
+    /// How fast it sends.
+    pub pace: Pace,
     /// Where to connect.
     pub site: Site,
     /// What it was told.
     pub ledger: Arc<Ledger>,
     /// Whether it shall send.
     pub is_sending: watch::Receiver<bool>,
+}
+
+/// How fast a device sends. What it could not send in time it makes up for, a window at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two messages.
+    pub interval: Duration,
+    /// Messages that it has in its outbox at a time.
+    pub window: u32,
 }
 
 /// How a device is, for others to see.
@@ -103,12 +115,13 @@ struct Life {
     plan: Plan,
     standing: Arc<Standing>,
     outbox: BTreeSet<ClientMsgId>,
+    next_send: Instant,
     dice: Dice,
 }
 
 impl Life {
     fn new(plan: Plan, standing: Arc<Standing>, seed: u64) -> Life {
-        Life { plan, standing, outbox: BTreeSet::new(), dice: Dice::new(seed) }
+        Life { plan, standing, outbox: BTreeSet::new(), next_send: Instant::now(), dice: Dice::new(seed) }
     }
 
     async fn live(mut self) -> Result<()> {
@@ -119,14 +132,14 @@ impl Life {
         let (client, mut events) = Client::connect(self.plan.site.config(self.plan.user, identity))?;
         loop {
             let is_sending = *self.plan.is_sending.borrow_and_update();
-            let may_send = is_sending && self.outbox.len() < self.plan.window;
+            let may_send = is_sending && self.outbox.len() < self.plan.pace.window as usize;
             tokio::select! {
                 biased;
                 told = events.next() => match told {
                     Some(told) => self.hear(&client, told).await?,
                     None => return self.linger(events).await,
                 },
-                () = std::future::ready(()), if may_send => self.send(&client).await?,
+                () = sleep_until(self.next_send), if may_send => self.send(&client).await?,
                 changed = self.plan.is_sending.changed() => changed.context("the load has gone")?,
             }
             self.standing.outbox_len.store(self.outbox.len(), Ordering::Relaxed);
@@ -139,6 +152,8 @@ impl Life {
     }
 
     async fn send(&mut self, client: &Client) -> Result<()> {
+        let Pace { interval, window } = self.plan.pace;
+        self.next_send = (self.next_send + interval).max(Instant::now() - interval * window);
         let room = &self.plan.rooms[self.dice.below(self.plan.rooms.len() as u64) as usize];
         let size = match self.dice.below(ONE_LARGE_IN) {
             0 => LARGE_BODY_BYTES,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use client::Draft;
 use e2e::cast::MORE_USERS;
+use e2e::device::Pace;
 use e2e::dice::Dice;
 use e2e::ledger::Ledger;
 use e2e::load::Load;
@@ -28,7 +29,7 @@ const DISK_MIB: u64 = 512;
 const LOW_MIB: &str = "96";
 /// Less than the low-water mark, and enough for a small file.
 const LEFT_WHEN_LOW_BYTES: u64 = 8 << 20;
-const WINDOW: usize = 16;
+const PACE: Pace = Pace { interval: Duration::from_millis(2), window: 16 };
 const ACKS_BEFORE: u64 = 2_000;
 const ACKS_AFTER: u64 = 2_000;
 /// The store asks for its free space once a second.
@@ -45,9 +46,9 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     let mut server = plan.start()?;
     let site = Site::of(&plan)?;
     let ledger = Arc::new(Ledger::create(memory.path())?);
-    let mut load = Load::start(&site, &ledger, &memory.folder("devices")?, WINDOW, dice)?;
+    let mut load = Load::start(&site, &ledger, &memory.folder("devices")?, PACE, dice)?;
     load.resume();
-    wait_for_acks(&ledger, ACKS_BEFORE, RETURN_TIMEOUT)?;
+    ledger.wait_for_acks(ACKS_BEFORE, RETURN_TIMEOUT)?;
 
     let filler = disk.fill("filler", LEFT_WHEN_LOW_BYTES)?;
     expect_low(&server, &plan, &site)?;
@@ -72,7 +73,7 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     let acks = ledger.acks();
     poll::until(NOTICE_TIMEOUT, || (server.admin("/readyz").ok()?.0 == 200).then_some(()))
         .context("the server is not ready although its disk has room again")?;
-    wait_for_acks(&ledger, acks + ACKS_AFTER, RETURN_TIMEOUT)?;
+    ledger.wait_for_acks(acks + ACKS_AFTER, RETURN_TIMEOUT)?;
     println!("room again: messages go on, {} acks", ledger.acks());
     load.pause();
     load.settle(RETURN_TIMEOUT)?;
@@ -101,9 +102,10 @@ fn expect_low(server: &Server, plan: &Plan, site: &Site) -> Verdict {
 }
 
 fn expect_reads(site: &Site, load: &Load, ledger: &Ledger) -> Verdict {
-    let facts = ledger.read()?;
+    let mut reading = ledger.open()?;
+    let facts = reading.read_on()?;
     let histories = history::read_all(site, load.cast())?;
-    audit::stored(&histories, &facts).map(drop)
+    audit::stored(&histories, facts).map(drop)
 }
 
 /// With no byte left the server may refuse to start, if it says so in one line; then it starts with a little room.
@@ -124,11 +126,6 @@ fn start_on_a_full_disk(plan: &Plan, disk: &LoopMount, rest: &std::path::Path) -
         }
     };
     Ok(server)
-}
-
-fn wait_for_acks(ledger: &Ledger, wanted: u64, patience: Duration) -> Result<()> {
-    poll::until(patience, || (ledger.acks() >= wanted).then_some(()))
-        .with_context(|| format!("stalled: {} acks instead of {wanted}", ledger.acks()))
 }
 
 fn ensure_harness(holds: bool, text: impl FnOnce() -> String) -> Result<(), Failure> {

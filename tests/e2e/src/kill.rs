@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2e::cast::MORE_USERS;
+use e2e::device::Pace;
 use e2e::dice::Dice;
 use e2e::ledger::Ledger;
 use e2e::load::Load;
@@ -14,12 +15,14 @@ use e2e::verdict::Verdict;
 
 use crate::ending;
 
-const KILLS_MIN: u32 = 20;
-const ACKS_MIN: u64 = 50_000;
-/// Messages of a device on their way.
-const WINDOW: usize = 48;
-/// Between a start and the next kill.
-const LIFE_MS: (u64, u64) = (300, 3_000);
+const KILLS: u64 = 20;
+/// In each life, so that there are 50,000 in all.
+const ACKS_PER_LIFE_MIN: u64 = 2_500;
+/// A client that was cut off waits up to 15 s before it tries again.
+const STALL_TIMEOUT: Duration = Duration::from_secs(40);
+const PACE: Pace = Pace { interval: Duration::from_millis(1), window: 48 };
+/// Between the last of these acks and the kill.
+const DELAY_MS: (u64, u64) = (0, 1_000);
 /// Between a kill and the next start.
 const DEATH_MS: (u64, u64) = (0, 300);
 
@@ -30,33 +33,33 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     let mut server = plan.start()?;
     let site = Site::of(&plan)?;
     let ledger = Arc::new(Ledger::create(memory.path())?);
-    let mut load = Load::start(&site, &ledger, &memory.folder("devices")?, WINDOW, dice)?;
+    let mut load = Load::start(&site, &ledger, &memory.folder("devices")?, PACE, dice)?;
     load.resume();
-    let (mut kills, mut device_kills) = (0, 0);
-    while kills < KILLS_MIN || ledger.acks() < ACKS_MIN {
-        std::thread::sleep(dice.millis(LIFE_MS.0, LIFE_MS.1));
+    let mut device_kills = 0;
+    for kill in 1..=KILLS {
+        ledger.wait_for_acks(ledger.acks() + ACKS_PER_LIFE_MIN, STALL_TIMEOUT)?;
+        std::thread::sleep(dice.millis(DELAY_MS.0, DELAY_MS.1));
         if dice.below(2) == 0 {
             load.kill_device(dice)?;
             device_kills += 1;
         }
         server.kill()?;
-        kills += 1;
         std::thread::sleep(dice.millis(DEATH_MS.0, DEATH_MS.1));
         let began = Instant::now();
         server = plan.start()?;
         println!(
-            "kill {kills}: back after {:.2} s, {} acked, {device_kills} devices killed",
+            "kill {kill} of {KILLS}: back after {:.2} s, {} acked, {device_kills} devices killed",
             began.elapsed().as_secs_f64(),
             ledger.acks(),
         );
     }
     load.pause();
-    load.settle(Duration::from_secs(40))?;
+    load.settle(STALL_TIMEOUT)?;
     let messages = ending::judge(&site, &load, &ledger)?;
     load.stop()?;
     ending::leave(server, &plan)?;
     Ok(format!(
-        "{kills} kills of the server and {device_kills} of devices, {} acks, {messages} messages: all there once, in order, \
+        "{KILLS} kills of the server and {device_kills} of devices, {} acks, {messages} messages: all there once, in order, \
          told and receipted",
         ledger.acks()
     ))

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod binary;
+mod c_source;
 pub mod cast;
 pub mod cleanup;
 pub mod cluster;
@@ -20,9 +21,11 @@ pub mod loop_mount;
 pub mod no_sync;
 pub mod poll;
 pub mod port;
+pub mod power_switch;
 pub mod proxy;
 pub mod raw_client;
 pub mod scratch;
 pub mod server;
 pub mod site;
+mod tool;
 pub mod verdict;

@@ -1,26 +1,19 @@
-//! A file system of one's own in a file: it can be filled up, and its power can be cut.
+//! A file system of one's own in a file, which can be filled up.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cleanup::{Guard, Undo, on_end};
+use crate::cleanup::{Guard, Undo, made};
 use crate::poll;
 use crate::scratch::Scratch;
+use crate::tool::{MKFS, MOUNT, UMOUNT};
 use crate::verdict::{Failure, Verdict};
 
 /// A process that was killed may hold the mount a moment longer.
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// EXT4_IOC_SHUTDOWN (linux/fs/ext4/ext4.h) with EXT4_GOING_FLAGS_NOLOGFLUSH: from now on nothing reaches the disk, and
-/// what the journal holds in memory is lost. Safe Rust has no ioctl.
-const CUT: &str = "
-import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))
-";
 
 /// An ext4 on a loop device.
 #[derive(Debug)]
@@ -42,7 +35,7 @@ impl LoopMount {
         let (image, point) = (scratch.path().join("disk.image"), scratch.folder("disk")?);
         let file = File::create(&image).context("cannot make an image")?;
         file.set_len(size_mib << 20).context("cannot make an image")?;
-        run("mkfs.ext4", &["-q", "-F", "-m", "0", &text(&image)])?;
+        MKFS.run(&["-q", "-F", "-m", "0", &text(&image)])?;
         let mut mount = LoopMount { image, point, mounted: None };
         mount.mount()?;
         Ok(mount)
@@ -56,8 +49,9 @@ impl LoopMount {
     /// Mounts it; after a cut the journal is replayed.
     pub fn mount(&mut self) -> Result<()> {
         ensure!(self.mounted.is_none(), "mounted twice");
-        run("mount", &["-o", "loop", &text(&self.image), &text(&self.point)])?;
-        self.mounted = Some(on_end(Undo::Unmount(self.point.clone())));
+        let mount = || MOUNT.run(&["-o", "loop", &text(&self.image), &text(&self.point)]);
+        let ((), guard) = made(mount, |()| Undo::Unmount(self.point.clone()))?;
+        self.mounted = Some(guard);
         Ok(())
     }
 
@@ -66,18 +60,13 @@ impl LoopMount {
         let guard = self.mounted.take().context("not mounted")?;
         let mut last = Ok(());
         let unmounted = poll::until(UNMOUNT_TIMEOUT, || {
-            last = run("umount", &[&text(&self.point)]);
+            last = UMOUNT.run(&[&text(&self.point)]);
             last.is_ok().then_some(())
         });
         if unmounted.is_some() {
             guard.discharge();
         }
         last
-    }
-
-    /// Cuts its power.
-    pub fn cut_power(&self) -> Result<()> {
-        run("python3", &["-c", CUT, &text(&self.point)])
     }
 
     /// Bytes that can still be written to it.
@@ -108,13 +97,6 @@ impl LoopMount {
     pub fn release(&self, filler: &Path) -> Result<()> {
         fs::remove_file(filler).context("cannot give space back")
     }
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot start {program}"))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} {}: {}", arguments.join(" "), error.trim());
-    Ok(())
 }
 
 fn text(path: &Path) -> String {

@@ -1,4 +1,4 @@
-//! What no test of a single process can show: `e2e kill`, `e2e split`, `e2e power-cut`, `e2e disk-full`.
+//! What no test of a single process can show: `e2e kill`, `e2e split`, `e2e power-cut`, `e2e disk-full`, `e2e soak`.
 //!
 //! Exit codes: 0 green, 1 a promise is broken and named, 2 it could not be judged, 3 skipped for a reason that is named.
 
@@ -8,11 +8,13 @@ mod disk_full;
 mod ending;
 mod kill;
 mod power_cut;
+mod soak;
 mod split;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use e2e::binary;
 use e2e::cleanup;
 use e2e::dice::Dice;
 use e2e::verdict::{Verdict, conclude};
@@ -39,6 +41,7 @@ const VERBS: &[Verb] = &[
         run: power_cut::run,
     },
     Verb { name: "disk-full", what: "a disk that fills up under load, and empties again", run: disk_full::run },
+    Verb { name: "soak", what: "two thousand clients, and every fault but a power cut, for a minute", run: soak::run },
 ];
 
 fn main() -> ExitCode {
@@ -50,7 +53,12 @@ fn main() -> ExitCode {
         _ => return usage(),
     };
     let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else { return usage() };
-    cleanup::watch(TIME_MAX);
+    cleanup::watch();
+    // It may take minutes, which are not the verb's.
+    if let Err(error) = binary::ringpost() {
+        return conclude(name, Err(error.into()));
+    }
+    cleanup::limit(TIME_MAX);
     println!("{name}: {} (--seed {})", verb.what, dice.seed());
     conclude(name, (verb.run)(&mut dice))
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+
+use crate::c_source;
 
 /// Each call leaves one byte in the file that the variable names, so that it can be checked that they come here.
 const SOURCE: &str = r#"
@@ -31,11 +32,7 @@ pub struct NoSync {
 impl NoSync {
     /// Compiles it in this folder.
     pub fn compile(folder: &Path) -> Result<NoSync> {
-        let (source, library) = (folder.join("no_sync.c"), folder.join("no_sync.so"));
-        fs::write(&source, SOURCE).context("cannot write the source of the lie")?;
-        let output = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]).output();
-        let output = output.context("cannot start cc, which compiles the fsync that does nothing")?;
-        ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+        let library = c_source::compile(folder, "no_sync.so", SOURCE, &["-shared", "-fPIC"])?;
         Ok(NoSync { library, witness: folder.join("no_sync.witness") })
     }
 

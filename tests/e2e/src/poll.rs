@@ -19,3 +19,14 @@ pub fn until<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Optio
         thread::sleep(INTERVAL);
     }
 }
+
+/// Asks until the answer is `wanted`, for as long as it changes: only an answer that stays for so long is a stall, and is
+/// given back.
+pub fn until_it_stalls<T: PartialEq>(patience: Duration, wanted: &T, mut ask: impl FnMut() -> T) -> Result<(), T> {
+    let mut last = ask();
+    while last != *wanted {
+        let Some(other) = until(patience, || Some(ask()).filter(|answer| *answer != last)) else { return Err(last) };
+        last = other;
+    }
+    Ok(())
+}

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 use e2e::cast::MORE_USERS;
+use e2e::device::Pace;
 use e2e::dice::Dice;
+use e2e::fact::{Fact, News};
 use e2e::ledger::Ledger;
 use e2e::load::Load;
 use e2e::loop_mount::LoopMount;
 use e2e::no_sync::NoSync;
+use e2e::power_switch::PowerSwitch;
 use e2e::scratch::{Scratch, ensure_apart};
 use e2e::server::{Plan, Server, Started};
 use e2e::site::Site;
@@ -23,9 +26,13 @@ const CUTS: u32 = 20;
 /// Without fdatasync one cut loses all that the kernel has not written by itself, which it does after seconds.
 const CUTS_WITHOUT_SYNC: u32 = 5;
 const DISK_MIB: u64 = 3 * 1024;
-const WINDOW: usize = 16;
-/// Between a start and the next cut.
-const LIFE_MS: (u64, u64) = (300, 1_500);
+const PACE: Pace = Pace { interval: Duration::from_millis(2), window: 16 };
+/// In each life, so that every cut is one under load.
+const ACKS_PER_LIFE_MIN: u64 = 200;
+/// A client that was cut off waits up to 15 s before it tries again.
+const STALL_TIMEOUT: Duration = Duration::from_secs(40);
+/// Between the last of these acks and the cut.
+const DELAY_MS: (u64, u64) = (0, 1_000);
 /// Between a cut and the end of the server: it may still answer, but must not ack.
 const AGONY_MS: (u64, u64) = (0, 200);
 
@@ -40,16 +47,18 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
 
 fn cut_often(dice: &mut Dice) -> Verdict<(u32, u64, usize)> {
     let mut scene = Scene::prepare(dice, |plan, _| Ok(plan))?;
+    let ledger = Arc::clone(&scene.ledger);
+    let mut reading = ledger.open()?;
     for cut in 1..=CUTS {
         scene.cut(dice)?;
         scene.server = Some(scene.plan.start()?);
-        let facts = scene.ledger.read()?;
+        let facts = reading.read_on()?;
         let histories = history::read_all(&scene.site, scene.load.cast())?;
-        let messages = audit::stored(&histories, &facts)?;
-        println!("cut {cut} of {CUTS}: {} acked, {messages} messages, all there", scene.ledger.acks());
+        let messages = audit::stored(&histories, facts)?;
+        println!("cut {cut} of {CUTS}: {} acked, {messages} messages, all there", acks(facts));
     }
     scene.load.pause();
-    scene.load.settle(Duration::from_secs(40))?;
+    scene.load.settle(STALL_TIMEOUT)?;
     let messages = ending::judge(&scene.site, &scene.load, &scene.ledger)?;
     let Scene { load, server, plan, ledger, .. } = scene;
     load.stop()?;
@@ -70,35 +79,25 @@ fn cut_without_sync(dice: &mut Dice) -> Verdict<u32> {
         let compiled = lie.insert(NoSync::compile(folder)?);
         Ok(compiled.variables().iter().fold(plan, |plan, (name, value)| plan.variable(name, value)))
     })?;
-    let calls = lie.map_or(0, |lie| lie.calls());
-    for cut in 1..=CUTS_WITHOUT_SYNC {
-        scene.cut(dice)?;
-        scene.load.pause();
-        let facts = scene.ledger.read()?;
-        let lost = match scene.plan.start_if_it_can()? {
-            Started::Ended { .. } => true,
-            Started::Serves(server) => {
-                scene.server = Some(server);
-                let site = Site::of(&scene.plan);
-                let histories = site.and_then(|site| history::read_all(&site, scene.load.cast()));
-                // A store without the users has lost all that they said.
-                histories.map_or(true, |histories| audit::stored(&histories, &facts).is_err())
-            }
-        };
-        println!(
-            "cut {cut} without fdatasync: {} acked, {}",
-            scene.ledger.acks(),
-            if lost { "some lost" } else { "all there" }
-        );
-        if lost {
-            return Ok(cut);
-        }
-        scene.load.resume();
-    }
-    if calls == 0 {
+    if lie.is_none_or(|lie| lie.calls() == 0) {
         return Err(anyhow!("the server does not call the fdatasync that does nothing, so nothing is proven").into());
     }
+    let ledger = Arc::clone(&scene.ledger);
+    let mut reading = ledger.open()?;
+    for cut in 1..=CUTS_WITHOUT_SYNC {
+        scene.cut(dice)?;
+        let facts = reading.read_on()?;
+        if let Some(loss) = scene.loss(facts)? {
+            println!("cut {cut} without fdatasync: {} acked, and {loss}", acks(facts));
+            return Ok(cut);
+        }
+        println!("cut {cut} without fdatasync: {} acked, all there", acks(facts));
+    }
     Err(anyhow!("{CUTS_WITHOUT_SYNC} cuts without fdatasync lost nothing, so the cuts prove nothing").into())
+}
+
+fn acks(facts: &[Fact]) -> usize {
+    facts.iter().filter(|fact| matches!(fact.news, News::Acked(..))).count()
 }
 
 /// A server on a disk whose power can be cut, and devices that are elsewhere.
@@ -106,6 +105,7 @@ struct Scene {
     load: Load,
     server: Option<Server>,
     disk: LoopMount,
+    power_switch: PowerSwitch,
     plan: Plan,
     site: Site,
     ledger: Arc<Ledger>,
@@ -119,19 +119,21 @@ impl Scene {
         let disk = LoopMount::create(&scratch, DISK_MIB)?;
         ensure_apart(disk.path(), memory.path())?;
         let plan = Plan::new(&disk.path().join("data"), memory.path())?.users(MORE_USERS);
-        let plan = adapt(plan, memory.path())?;
+        let plan = adapt(plan, scratch.path())?;
+        let power_switch = PowerSwitch::compile(scratch.path())?;
         let server = plan.start()?;
         let site = Site::of(&plan)?;
         let ledger = Arc::new(Ledger::create(memory.path())?);
-        let load = Load::start(&site, &ledger, &memory.folder("devices")?, WINDOW, dice)?;
+        let load = Load::start(&site, &ledger, &memory.folder("devices")?, PACE, dice)?;
         load.resume();
-        Ok(Scene { load, server: Some(server), disk, plan, site, ledger, _scratch: (scratch, memory) })
+        Ok(Scene { load, server: Some(server), disk, power_switch, plan, site, ledger, _scratch: (scratch, memory) })
     }
 
     /// Lets it run for a while, cuts the power, ends the server and mounts what the disk has.
     fn cut(&mut self, dice: &mut Dice) -> anyhow::Result<()> {
-        std::thread::sleep(dice.millis(LIFE_MS.0, LIFE_MS.1));
-        self.disk.cut_power()?;
+        self.ledger.wait_for_acks(self.ledger.acks() + ACKS_PER_LIFE_MIN, STALL_TIMEOUT)?;
+        std::thread::sleep(dice.millis(DELAY_MS.0, DELAY_MS.1));
+        self.power_switch.cut(&self.disk)?;
         std::thread::sleep(dice.millis(AGONY_MS.0, AGONY_MS.1));
         let server = self.server.take();
         ensure!(server.is_some(), "the server was not started again after the last cut");
@@ -139,5 +141,25 @@ impl Scene {
         drop(server);
         self.disk.unmount()?;
         self.disk.mount()
+    }
+    /// Starts the server, if it still can, and says what of this is lost.
+    fn loss(&mut self, facts: &[Fact]) -> Verdict<Option<String>> {
+        match self.plan.start_if_it_can()? {
+            // What it had made durable before is not there, or not whole.
+            Started::Ended { exit_code: Some(74 | 78), standard_error } => {
+                let last_words = standard_error.lines().last().unwrap_or_default();
+                return Ok(Some(format!("it does not start: {last_words}")));
+            }
+            Started::Ended { exit_code, standard_error } => {
+                return Err(anyhow!("the server ended with exit code {exit_code:?}: {standard_error}").into());
+            }
+            Started::Serves(server) => self.server = Some(server),
+        }
+        let site = Site::of(&self.plan)?;
+        let histories = history::read_all(&site, self.load.cast())?;
+        match audit::stored(&histories, facts) {
+            Err(Failure::Broken { text, .. }) => Ok(Some(text)),
+            judged => judged.map(|_| None),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cleanup::{Guard, Undo, on_end};
+use crate::cleanup::{Guard, Undo, made};
 
 /// Memory that looks like a file system.
 const MEMORY: &str = "/dev/shm";
@@ -32,8 +32,8 @@ impl Scratch {
     fn within(parent: &Path, name: &str) -> Result<Scratch> {
         let moment = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let path = parent.join(format!("ringpost-e2e-{name}-{}-{moment}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let guard = on_end(Undo::Remove(path.clone()));
+        let folder = made(|| fs::create_dir(&path), |()| Undo::Remove(path.clone()));
+        let ((), guard) = folder.with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Scratch { path, _guard: guard })
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cleanup::{Guard, Undo, on_end};
+use crate::cleanup::{Guard, Undo, made};
 use crate::{binary, poll, port};
 
 /// A start reads the whole log, on a machine that has other things to do.
@@ -148,8 +148,9 @@ impl Plan {
             fs::remove_file(&admin_file).context("cannot remove the address of the last server")?;
         }
         let log_start = fs::metadata(&self.log).map(|metadata| metadata.len()).unwrap_or(0);
-        let mut child = self.command()?.spawn().context("cannot start the server")?;
-        let guard = on_end(Undo::Kill(pid_of(&child)));
+        let mut command = self.command()?;
+        let spawned = made(|| command.spawn(), |child| Undo::Kill(pid_of(child)));
+        let (mut child, guard) = spawned.context("cannot start the server")?;
         let state = poll::until(START_TIMEOUT, || {
             if let Ok(Some(status)) = child.try_wait() {
                 return Some(Err(status));
@@ -239,6 +240,12 @@ impl Server {
         let (_, text) = self.admin("/metrics")?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
         value.with_context(|| format!("there is no metric {name}"))
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> Result<usize> {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).context("cannot read /proc")?;
+        Ok(open.count())
     }
 
     /// Memory that it has in use, in KiB: VmRSS.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use e2e::cluster::{Cluster, GATEWAYS_COUNT};
+use e2e::device::Pace;
 use e2e::dice::Dice;
 use e2e::ledger::Ledger;
 use e2e::load::Load;
@@ -20,8 +21,7 @@ use crate::ending;
 const KILLS_MIN: u32 = 10;
 const LINK_FAULTS_MIN: u32 = 3;
 const ACKS_MIN: u64 = 20_000;
-/// Messages of a device on their way.
-const WINDOW: usize = 48;
+const PACE: Pace = Pace { interval: Duration::from_millis(1), window: 48 };
 /// Between two blows.
 const PEACE_MS: (u64, u64) = (100, 1_500);
 /// Between a kill and the next start.
@@ -61,7 +61,7 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     let mut scene = Scene::open(Cluster::plan(&disk, &memory)?)?;
     let site = scene.cluster.site()?;
     let ledger = Arc::new(Ledger::create(memory.path())?);
-    let load = Load::start(&site, &ledger, &memory.folder("devices")?, WINDOW, dice)?;
+    let load = Load::start(&site, &ledger, &memory.folder("devices")?, PACE, dice)?;
     load.resume();
     let mut left = plan();
     let mut blows = 0;

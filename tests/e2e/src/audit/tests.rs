@@ -4,7 +4,6 @@ use protocol::ids::ClientMsgId;
 use protocol::time::WallTime;
 
 use super::*;
-use crate::cast::Room;
 use crate::history::Entry;
 use crate::verdict::Failure;
 

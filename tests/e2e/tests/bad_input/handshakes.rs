@@ -38,9 +38,14 @@ pub(crate) fn dressed_garbage(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// A ClientHello of RFC 5246 that offers TLS 1.2 with one suite and no extension.
+/// A ClientHello of RFC 5246 that offers TLS 1.2, as a client of that time would.
 pub(crate) fn tls_1_2(target: &Target) -> Result<()> {
-    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xc0, 0x2f, 1, 0, 0, 0]].concat();
+    let signature_algorithms = [0, 13, 0, 6, 0, 4, 4, 3, 8, 4];
+    let supported_groups = [0, 10, 0, 6, 0, 4, 0, 29, 0, 23];
+    let extensions = [signature_algorithms, supported_groups].concat();
+    let suites_and_compression = [0, 2, 0xc0, 0x2b, 1, 0];
+    let body =
+        [&[3, 3][..], &[7; 32], &[0], &suites_and_compression, &[0, extensions.len() as u8], &extensions].concat();
     let handshake = [&[1, 0, 0, body.len() as u8][..], &body].concat();
     let record = [&[22, 3, 1, 0, handshake.len() as u8][..], &handshake].concat();
     ensure_alert(&answer_to(target, &record)?, PROTOCOL_VERSION)
@@ -66,6 +71,22 @@ pub(crate) fn wrong_alpn(target: &Target) -> Result<()> {
 pub(crate) fn hang_up(target: &Target) -> Result<()> {
     let mut stream = plain(target.address)?;
     stream.write_all(&client_hello(target)?)?;
+    Ok(())
+}
+
+pub(crate) fn oversized_record(target: &Target) -> Result<()> {
+    let mut client = target.say_hello()?;
+    client.stream().write_all(&[23, 3, 3, 0xff, 0xff])?;
+    ensure!(!to_the_end(client.stream())?.is_empty(), "closed without an alert");
+    Ok(())
+}
+
+/// change_cipher_spec says nothing and may come once (RFC 8446, appendix D.4).
+pub(crate) fn empty_records(target: &Target) -> Result<()> {
+    let began = Instant::now();
+    let says_nothing = [20, 3, 3, 0, 1, 1].repeat(10_000);
+    answer_to(target, &[client_hello(target)?, says_nothing].concat())?;
+    ensure!(began.elapsed() < HANDSHAKE_TIMEOUT / 2, "its end came with its deadline only");
     Ok(())
 }
 
@@ -143,7 +164,7 @@ fn answer_to(target: &Target, bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Everything until the server has closed; what was never read by it makes it a reset.
-fn to_the_end(stream: &mut TcpStream) -> Result<Vec<u8>> {
+pub(crate) fn to_the_end(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(error).context("not closed"),
