@@ -146,7 +146,7 @@ impl World {
     pub(crate) fn try_request(&mut self, connection: u64, frame: &[u8]) -> bool {
         let message = GatewayMessage::ClientRequest { connection: ConnectionKey(connection), frame };
         let is_sent = self.gateway.send_to_router(&message).is_ok();
-        self.bring();
+        self.bring_batches();
         is_sent
     }
 
@@ -154,14 +154,7 @@ impl World {
     pub(crate) fn pay_back(&mut self) {
         let taken_bytes = std::mem::take(&mut self.taken_bytes);
         self.gateway.release(taken_bytes);
-        self.bring();
-    }
-
-    fn bring(&mut self) {
-        while let Some(batch) = self.gateway.poll_batch() {
-            self.router.handle_link_batch(self.now, LINK, &batch).expect("the gateway's end is true");
-        }
-        self.collect();
+        self.bring_batches();
     }
 
     pub(crate) fn pass(&mut self, duration: Duration) {
