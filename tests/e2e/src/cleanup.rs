@@ -15,6 +15,11 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::poll;
+
+/// A process that was killed lets go of its files within this time.
+const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// One thing to undo.
 #[derive(Clone, Debug)]
 pub enum Undo {
@@ -121,8 +126,9 @@ fn unmount(point: &Path) {
         let status = Command::new("umount").args(flags).arg(point).stderr(std::process::Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     };
-    // The last process may be on its way out.
-    if !is_unmounted(&[]) && !is_unmounted(&["--lazy"]) {
+    // The last process may be on its way out, and its loop device goes with it only when nobody holds the mount.
+    let unmounted = poll::until(UNMOUNT_TIMEOUT, || is_unmounted(&[]).then_some(()));
+    if unmounted.is_none() && !is_unmounted(&["--lazy"]) {
         eprintln!("e2e: cannot unmount {}", point.display());
     }
 }
