@@ -11,8 +11,10 @@ pub(crate) struct UserSession {
     /// The higher of two of one device is the newer.
     pub(crate) id: SessionId,
     pub(crate) device: DeviceId,
-    /// The last event that was sent.
+    /// The last event that was sent, or sent again after the device asked for it.
     pub(crate) pushed: UserSeq,
+    /// The last event that was ever sent: what the device may ack, also while it is sent again.
+    reached: UserSeq,
     /// A page of the log is being read for it.
     pub(crate) is_reading: bool,
     /// Oldest first: sent and not acked.
@@ -29,7 +31,7 @@ struct Sent {
 
 impl UserSession {
     pub(crate) fn new(id: SessionId, device: DeviceId, pushed: UserSeq) -> UserSession {
-        UserSession { id, device, pushed, is_reading: false, window: VecDeque::new(), window_bytes: 0 }
+        UserSession { id, device, pushed, reached: pushed, is_reading: false, window: VecDeque::new(), window_bytes: 0 }
     }
 
     /// Room for another event; an empty window has room for any.
@@ -44,18 +46,23 @@ impl UserSession {
             _ => None,
         };
         self.pushed = user_seq;
+        self.reached = self.reached.max(user_seq);
         self.window_bytes += size;
         self.window.push_back(Sent { user_seq, size, entry });
     }
 
-    /// Takes what is acked out of the window; calls back with each entry that was in it.
-    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_entry: impl FnMut(UserSeq, EntryKey)) {
+    /// Takes what is acked out of the window; calls back with each entry that was in it. Answers up to where that is: a
+    /// device cannot have what it was never sent. What it has is not sent again.
+    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_entry: impl FnMut(UserSeq, EntryKey)) -> UserSeq {
+        let up_to = up_to.min(self.reached);
+        self.pushed = self.pushed.max(up_to);
         while let Some(sent) = self.window.pop_front_if(|sent| sent.user_seq <= up_to) {
             self.window_bytes -= sent.size;
             if let Some(key) = sent.entry {
                 with_entry(sent.user_seq, key);
             }
         }
+        up_to
     }
 
     /// The first event that is still in the window.

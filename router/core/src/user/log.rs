@@ -203,11 +203,10 @@ impl User {
     /// A device has stored everything up to here: its senders may know, and its window has room.
     pub(super) fn ack(&mut self, context: &mut Context, reference: SessionRef, user_seq: UserSeq) {
         let Some(session) = self.sessions.get_mut(&reference) else { return };
-        let user_seq = user_seq.min(session.pushed);
         let is_covered = session.oldest_unacked().is_some_and(|oldest| oldest <= self.delivered.next());
         let delivered = self.delivered;
         let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
-        session.acked(user_seq, |at, key| {
+        let user_seq = session.acked(user_seq, |at, key| {
             if at > delivered {
                 entries.insert(key.conversation, key.seq);
             }

@@ -73,6 +73,10 @@ impl User {
         session.is_reading = false;
         let first = session.pushed.next();
         let (rendered, size) = fill_page(self.id, session.device, first, durable_head, page);
+        // The device has acked it meanwhile, or asked for what came before.
+        if page.first().is_some_and(|logged| logged.user_seq < first) {
+            return self.pump(context, reference);
+        }
         if rendered.is_empty() || !context.links.may_push(reference, size) {
             return;
         }

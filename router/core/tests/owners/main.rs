@@ -210,6 +210,24 @@ fn a_slow_device_gets_no_more_than_its_window_and_the_rest_when_it_acks() {
     assert_eq!(seen, wanted);
 }
 
+/// A device that misses nothing asks all the same, and acks what it has while the answer is read. It will not ack that
+/// again, so the window must not wait for it.
+#[test]
+fn an_ack_that_overtakes_the_page_a_device_has_asked_for_opens_the_window() {
+    let config = RouterConfig { push_window_events: 4, ..Default::default() };
+    let mut world = three_people(true, config);
+    for number in 1..=6 {
+        world.message(1, direct(), id(number), 0);
+        world.settle();
+    }
+    assert_eq!(world.got(2).len(), 4);
+    world.request(2, &FrameBuilder::default().sync_get(RequestId(1), UserSeq(0)).to_vec());
+    world.request(2, &ack(4));
+    world.settle();
+    let wanted: Vec<Got> = (5..=6).map(|seq| Got::Message(UserSeq(seq), Seq(seq))).collect();
+    assert_eq!(world.got(2), [vec![Got::Other(ServerBody::SyncPage)], wanted].concat());
+}
+
 #[test]
 fn a_user_that_does_not_exist_cannot_be_written_to() {
     let mut world = three_people(true, RouterConfig::default());
