@@ -1,9 +1,9 @@
 //! A folder on a real disk, with four threads of its own: one for commits, one for reads, one for what the embedder
 //! writes beside the log, one for the rest.
 //!
-//! So no commit waits for a segment that is being prepared, nor a side file, and no read for a commit. A commit is a write into space that
-//! was allocated *and written* before, and one fdatasync; space that is only allocated would cost each commit a journal
-//! entry, which takes about twice as long.
+//! So no commit waits for a segment that is being prepared, nor a side file, and no read for a commit. A commit is a write
+//! into space that was allocated *and written* before, and one fdatasync; space that is only allocated would cost each
+//! commit a journal entry, which takes about twice as long.
 //!
 //! Dropping it finishes what was submitted, joins the threads and releases the folder.
 
@@ -31,7 +31,7 @@ type Notify = Arc<dyn Fn() + Send + Sync>;
 /// What a thread is told.
 enum Order {
     Perform(OperationId, Operation),
-    /// The file is about to go: a descriptor would keep its space.
+    /// The file of this name is about to go: a descriptor would keep its space, and show it under a name that another has.
     Close(FileName),
 }
 
@@ -95,7 +95,7 @@ impl Disk for RealDisk {
             }
             _ => &self.chores,
         };
-        if let Operation::Unlink { file } = operation {
+        if let Operation::Unlink { file } | Operation::Rename { to: file, .. } = operation {
             self.commits.send(Order::Close(file));
             self.reads.send(Order::Close(file));
         }

@@ -7,11 +7,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use process::{Process, StartError, TemporaryFolder};
 use storage_log::{
-    AppendRefusal, CheckError, Damage, FileName, FolderError, LogEvent, OpenError, ReadToken, SegmentNumber, check,
+    AppendRefusal, CheckError, Damage, Disk, FileName, FolderError, LogEvent, OpenError, Operation, OperationId,
+    Outcome, ReadToken, RealDisk, SegmentNumber, check,
 };
 
 fn say(line: &str) {
@@ -48,6 +50,43 @@ fn records_are_found_again_in_order_over_several_segments() {
     let events = process.events();
     let [LogEvent::ReadDone { result: Ok(record), .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(record.view().payload, payload);
+}
+
+/// Submits one operation and waits for it.
+fn perform(disk: &mut RealDisk, woken: &Receiver<()>, operation: Operation) -> Outcome {
+    disk.submit(OperationId(1), operation);
+    loop {
+        woken.recv().expect("the disk lives");
+        if let Some(completion) = disk.poll_completion() {
+            return completion.result.expect("nothing fails");
+        }
+    }
+}
+
+/// A process that was killed leaves an empty segment; the next one throws it away and makes another of that name.
+#[test]
+fn a_name_that_is_given_anew_shows_the_new_file() {
+    let folder = TemporaryFolder::new("anew");
+    let (wake, woken) = sync_channel(16);
+    let notify = move || {
+        let _is_awake = wake.send(());
+    };
+    let mut disk = RealDisk::open(&folder.0, notify).expect("the folder is empty");
+    let (prepared, segment) = (FileName::Prepared(SegmentNumber(2)), FileName::Segment(SegmentNumber(2)));
+    let mut perform = |operation| perform(&mut disk, &woken, operation);
+    for (content, is_unlinked) in [(b"first", false), (b"other", true), (b"third", false)] {
+        if is_unlinked {
+            perform(Operation::Unlink { file: segment });
+        }
+        perform(Operation::Create { file: prepared, size_bytes: 4096 });
+        perform(Operation::Write { file: prepared, offset: 0, bytes: content.to_vec() });
+        perform(Operation::Rename { from: prepared, to: segment });
+        let read = perform(Operation::Read { file: segment, offset: 0, length: 5 });
+        assert_eq!(read, Outcome::Read(content.to_vec()));
+        perform(Operation::Write { file: segment, offset: 5, bytes: b"!".to_vec() });
+        let read = perform(Operation::Read { file: segment, offset: 5, length: 1 });
+        assert_eq!(read, Outcome::Read(b"!".to_vec()), "what is written there is read there");
+    }
 }
 
 #[test]

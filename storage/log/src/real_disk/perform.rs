@@ -48,6 +48,7 @@ impl Performer {
             }
             Operation::Rename { from, to } => {
                 self.close(from);
+                self.close(to);
                 fs::rename(self.path(from), self.path(to))?;
             }
             Operation::Unlink { file } => {
