@@ -221,7 +221,7 @@ fn an_ack_that_overtakes_the_page_a_device_has_asked_for_opens_the_window() {
         world.settle();
     }
     assert_eq!(world.got(2).len(), 4);
-    world.request(2, &FrameBuilder::default().sync_get(RequestId(1), UserSeq(0)).to_vec());
+    world.request(2, FrameBuilder::default().sync_get(RequestId(1), UserSeq(0)));
     world.request(2, &ack(4));
     world.settle();
     let wanted: Vec<Got> = (5..=6).map(|seq| Got::Message(UserSeq(seq), Seq(seq))).collect();
