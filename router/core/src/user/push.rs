@@ -121,12 +121,15 @@ impl User {
         let durable_head = self.durable_head;
         let Some(session) = self.sessions.get_mut(&reference) else { return };
         session.is_reading = false;
-        let first = session.pushed.next();
+        // The question is answered as it was asked, whatever a push that was under way has sent, or an ack passed, since.
+        let first = page.first().map_or(session.pushed.next(), |logged| logged.user_seq);
         let (rendered, _) = fill_page(self.id, session.device, first, durable_head, page);
-        for (logged, event) in in_order(page, first).zip(&rendered) {
-            session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
+        for (logged, event) in page.iter().zip(&rendered) {
+            if logged.user_seq == session.pushed.next() {
+                session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
+            }
         }
-        let has_more = session.pushed < durable_head;
+        let has_more = first.0 + rendered.len() as u64 <= durable_head.0;
         let frame = context.builder.server(|fbb| {
             let events = events(fbb, &rendered);
             let args = wire::SyncPageArgs {

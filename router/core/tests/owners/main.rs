@@ -15,7 +15,7 @@ use protocol::encode::FrameBuilder;
 use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
 use protocol::wire::{self, ClientBody, ConversationKind, MembershipAction, ServerBody};
 use router_core::RouterConfig;
-use storage_api::{EntryBody, UserEvent};
+use storage_api::{EntryBody, Request, UserEvent};
 use store::{ALICE, BOB, CAROL};
 use world::{Got, WALL, World};
 
@@ -225,7 +225,26 @@ fn an_ack_that_overtakes_the_page_a_device_has_asked_for_opens_the_window() {
     world.request(2, &ack(4));
     world.settle();
     let wanted: Vec<Got> = (5..=6).map(|seq| Got::Message(UserSeq(seq), Seq(seq))).collect();
-    assert_eq!(world.got(2), [vec![Got::Other(ServerBody::SyncPage)], wanted].concat());
+    assert_eq!(world.got(2), [vec![Got::Page(UserSeq(1), 4)], wanted].concat());
+}
+
+#[test]
+fn a_question_for_a_page_is_answered_although_a_push_of_the_same_events_comes_first() {
+    let mut world = three_people(true, RouterConfig::default());
+    for number in 1..=3 {
+        world.message(1, direct(), id(number), 0);
+        world.settle();
+    }
+    world.crash();
+    // The log is being read for the new session when the device asks.
+    world.open_unsettled(2, BOB, UserSeq(0));
+    while !world.asked.iter().any(|(_, request)| matches!(request, Request::ReadUserLog { .. })) {
+        world.answer(0);
+    }
+    world.request(2, FrameBuilder::default().sync_get(RequestId(1), UserSeq(1)));
+    world.settle();
+    let got = world.got(2);
+    assert!(got.contains(&Got::Page(UserSeq(2), 2)), "{got:?}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) enum Got {
     Read(Seq),
     /// A page of so many entries.
     History(usize),
+    /// A page of the user's log: its first place, and how many events.
+    Page(UserSeq, usize),
     Other(ServerBody),
 }
 
@@ -84,6 +86,12 @@ impl World {
     }
 
     pub(crate) fn open(&mut self, connection: u64, user: UserId, cursor: UserSeq) {
+        self.open_unsettled(connection, user, cursor);
+        self.settle();
+    }
+
+    /// What it makes the router ask is not answered.
+    pub(crate) fn open_unsettled(&mut self, connection: u64, user: UserId, cursor: UserSeq) {
         let device = self.devices.get(&user).copied();
         self.send(GatewayMessage::SessionOpen(SessionOpen {
             connection: ConnectionKey(connection),
@@ -98,7 +106,6 @@ impl World {
             user_cursor: cursor,
             session: None,
         }));
-        self.settle();
     }
 
     pub(crate) fn message(
@@ -265,6 +272,11 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
         ServerBody::HistoryPage => {
             let page = frame.body_as_history_page().expect("a page");
             got.push((connection, Got::History(page.entries().map_or(0, |entries| entries.len()))));
+        }
+        ServerBody::SyncPage => {
+            let page = frame.body_as_sync_page().expect("a page");
+            let events_count = page.events().map_or(0, |events| events.len());
+            got.push((connection, Got::Page(UserSeq(page.first_user_seq()), events_count)));
         }
         other => got.push((connection, Got::Other(other))),
     }
