@@ -196,6 +196,7 @@ impl RouterLoop {
                     self.router.handle_store(now, token, result);
                 }
                 StoreEvent::Pressure { is_pressed, text } => self.pressure(now, is_pressed, &text),
+                StoreEvent::SideFileFailed { text } => tracing::warn!("{text}"),
                 StoreEvent::Damaged { text } => tracing::error!("{text}"),
                 StoreEvent::Failed { error, is_marked } => {
                     self.failure = Some(Ended::StoreFailed { error: error.to_string(), is_marked });

@@ -26,7 +26,12 @@ pub(crate) struct SnapshotPlace {
 }
 
 /// What an operator should hear.
-pub(crate) struct Trouble(pub(crate) String);
+pub(crate) enum Trouble {
+    /// The disk has refused something. Nothing is lost by it.
+    Disk(String),
+    /// A record that was durable cannot be read.
+    Damage(String),
+}
 
 pub(crate) struct SideFiles {
     pub(crate) segments: Segments,
@@ -156,7 +161,7 @@ impl SideFiles {
         if writer.unlinking == Some(completion.id) {
             writer.unlinking = None;
             // What stays is removed by the next start.
-            let removed = completion.result.map_err(|error| Trouble(format!("cannot remove a file: {error}")));
+            let removed = completion.result.map_err(|error| Trouble::Disk(format!("cannot remove a file: {error}")));
             return removed
                 .map(|_| if writer.waste.is_empty() { std::mem::take(&mut writer.gone) } else { Vec::new() });
         }
@@ -174,7 +179,9 @@ impl SideFiles {
         }
         match change {
             SealChange::None => Ok(()),
-            SealChange::Failed(error) => Err(Trouble(format!("cannot write an index: {error}; it is tried again"))),
+            SealChange::Failed(error) => {
+                Err(Trouble::Disk(format!("cannot write an index: {error}; it is tried again")))
+            }
             SealChange::Sealed(sealed) => {
                 if let Some(Segment::Sealed(former)) = self.segments.find(sealed.number) {
                     writer.gone.append(&mut writer.erased);
@@ -208,11 +215,11 @@ impl SideFiles {
                 Ok(())
             }
             Err(CondenseError::Disk(error)) => {
-                Err(Trouble(format!("cannot condense segment {}: {error}; it is tried again", number.0)))
+                Err(Trouble::Disk(format!("cannot condense segment {}: {error}; it is tried again", number.0)))
             }
             Err(CondenseError::Source(error)) => {
                 writer.given_up.insert(number);
-                Err(Trouble(format!("segment {} is not condensed: {error}", number.0)))
+                Err(Trouble::Damage(format!("segment {} is not condensed: {error}", number.0)))
             }
         }
     }

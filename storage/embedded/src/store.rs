@@ -44,6 +44,11 @@ pub enum StoreEvent {
         /// For the operator's log.
         text: String,
     },
+    /// The disk has refused a file beside the log, or its removal. Nothing is lost; it is tried again.
+    SideFileFailed {
+        /// For the operator's log.
+        text: String,
+    },
     /// A record that was asked for is damaged.
     Damaged {
         /// For the operator's log: file, offset and what to do.
@@ -274,7 +279,8 @@ impl EmbeddedStore {
             // What is not said now is said again after the next time.
             Ok(gone) if gone.is_empty() || self.log.is_read_only() => {}
             Ok(gone) => self.write(gone.into_iter().map(Row::Gone).collect(), Ending::Registration),
-            Err(Trouble(text)) => self.events.push_back(StoreEvent::Damaged { text }),
+            Err(Trouble::Disk(text)) => self.events.push_back(StoreEvent::SideFileFailed { text }),
+            Err(Trouble::Damage(text)) => self.events.push_back(StoreEvent::Damaged { text }),
         }
         if !self.side.is_sealing() {
             let oldest = WallTime(day_of(now.wall.minus(DEDUP_WINDOW)) * DAY_MS);

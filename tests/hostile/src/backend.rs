@@ -110,7 +110,9 @@ impl Backend {
                 match event {
                     StoreEvent::Answer { token, result } => self.router.handle_store(now, token, result),
                     StoreEvent::Pressure { is_pressed, .. } => self.router.handle_pressure(now, is_pressed),
-                    StoreEvent::Damaged { text } => panic!("nothing has damaged the disk: {text}"),
+                    StoreEvent::SideFileFailed { text } | StoreEvent::Damaged { text } => {
+                        panic!("nothing has damaged the disk: {text}")
+                    }
                     StoreEvent::Failed { error, .. } => panic!("the disk has not failed: {error}"),
                 }
             }

@@ -178,7 +178,7 @@ fn ask(store: &mut EmbeddedStore, disk: &SimDisk, request: Request) -> Result<Re
     let mut answers = std::iter::from_fn(|| store.poll_event()).filter_map(|event| match event {
         StoreEvent::Answer { result, .. } => Some(result),
         StoreEvent::Failed { error, .. } => panic!("the disk has not failed: {error}"),
-        StoreEvent::Damaged { .. } | StoreEvent::Pressure { .. } => None,
+        StoreEvent::SideFileFailed { .. } | StoreEvent::Damaged { .. } | StoreEvent::Pressure { .. } => None,
     });
     answers.next().expect("every request is answered")
 }

@@ -152,7 +152,7 @@ impl Machine {
             match event {
                 StoreEvent::Answer { token, result } => answers.push((token, result)),
                 StoreEvent::Damaged { text } => self.damages.push(text),
-                StoreEvent::Pressure { .. } => {}
+                StoreEvent::SideFileFailed { .. } | StoreEvent::Pressure { .. } => {}
                 StoreEvent::Failed { .. } => return Err(Failed),
             }
         }

@@ -257,6 +257,7 @@ impl EmbeddedHost {
                     completions.push((token, result));
                 }
                 StoreEvent::Pressure { is_pressed, .. } => self.news.push_back(News::Pressed(is_pressed)),
+                StoreEvent::SideFileFailed { .. } => {}
                 StoreEvent::Damaged { text } => self.news.push_back(News::Damaged(text)),
                 StoreEvent::Failed { error, is_marked } => {
                     self.news.push_back(News::Failed(format!("{error}, marked: {is_marked}")));

@@ -96,7 +96,7 @@ impl StoreAtOnce {
                 match event {
                     StoreEvent::Answer { result, .. } => return result.map_err(|error| error.to_string()),
                     StoreEvent::Damaged { text } => return Err(text),
-                    StoreEvent::Pressure { .. } | StoreEvent::Failed { .. } => {}
+                    StoreEvent::SideFileFailed { .. } | StoreEvent::Pressure { .. } | StoreEvent::Failed { .. } => {}
                 }
             }
             assert!(self.turn(), "a store that has something to do asks its disk to do it");
