@@ -22,24 +22,24 @@ int fsync(int fd) { (void)fd; return pretend(); }
 int fdatasync(int fd) { (void)fd; return pretend(); }
 "#;
 
-/// The library, and where it counts.
+/// The shared object, and where it counts.
 #[derive(Debug)]
 pub struct NoSync {
-    library: PathBuf,
+    object: PathBuf,
     witness: PathBuf,
 }
 
 impl NoSync {
     /// Compiles it in this folder.
     pub fn compile(folder: &Path) -> Result<NoSync> {
-        let library = c_source::compile(folder, "no_sync.so", SOURCE, &["-shared", "-fPIC"])?;
-        Ok(NoSync { library, witness: folder.join("no_sync.witness") })
+        let object = c_source::compile(folder, "no_sync.so", SOURCE, &["-shared", "-fPIC"])?;
+        Ok(NoSync { object, witness: folder.join("no_sync.witness") })
     }
 
     /// What a process needs in its environment.
     pub fn variables(&self) -> [(&'static str, String); 2] {
         let text = |path: &Path| path.display().to_string();
-        [("LD_PRELOAD", text(&self.library)), ("E2E_NO_SYNC_WITNESS", text(&self.witness))]
+        [("LD_PRELOAD", text(&self.object)), ("E2E_NO_SYNC_WITNESS", text(&self.witness))]
     }
 
     /// How many calls came here.
