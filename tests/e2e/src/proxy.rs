@@ -115,10 +115,13 @@ async fn carry(mut near: TcpStream, mut far: TcpStream, mut orders: watch::Recei
     let born = *orders.borrow();
     let ((near_reader, near_writer), (far_reader, far_writer)) = (near.split(), far.split());
     let is_struck = |orders: &Orders| orders.cuts > born.cuts || orders.hangs > born.hangs;
+    let (forth, back) = (orders.clone(), orders.clone());
     tokio::select! {
-        () = pump(near_reader, far_writer, orders.clone()) => return,
-        () = pump(far_reader, near_writer, orders.clone()) => return,
+        // An end that comes after an order must not be passed on.
+        biased;
         _ = orders.wait_for(is_struck) => {}
+        () = pump(near_reader, far_writer, forth) => return,
+        () = pump(far_reader, near_writer, back) => return,
     }
     // Hanging: both sockets stay, and nobody looks at them, until a cut.
     let _ = orders.wait_for(|orders| orders.cuts > born.cuts).await;
