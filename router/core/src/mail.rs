@@ -21,7 +21,8 @@ pub(crate) struct SessionRef {
     pub(crate) device: DeviceId,
 }
 
-/// Held by everything that an ack of a device has set in motion: the cursor is saved when nothing holds it any more.
+/// Held by everything that an ack or a read mark of a device has set in motion: what says that it happened is saved when
+/// nothing holds it any more.
 pub(crate) type Ticket = Arc<()>;
 
 /// What a receipt says.

@@ -358,6 +358,7 @@ impl Router {
                 let refused = RouterMessage::SessionRefused { connection: session.connection, code: InternalError };
                 self.context.links.control(session.link, &refused);
             }
+            Purpose::AckedLog(user) => self.with_user(user, |owner, _| owner.acked_log_failed()),
             _ => {}
         }
     }

@@ -51,23 +51,16 @@ impl UserSession {
         self.window.push_back(Sent { user_seq, size, entry });
     }
 
-    /// Takes what is acked out of the window; calls back with each entry that was in it. Answers up to where that is: a
+    /// Takes what is acked out of the window; calls back with each place that was in it. Answers up to where that is: a
     /// device cannot have what it was never sent. What it has is not sent again.
-    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_entry: impl FnMut(UserSeq, EntryKey)) -> UserSeq {
+    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_sent: impl FnMut(UserSeq, Option<EntryKey>)) -> UserSeq {
         let up_to = up_to.min(self.reached);
         self.pushed = self.pushed.max(up_to);
         while let Some(sent) = self.window.pop_front_if(|sent| sent.user_seq <= up_to) {
             self.window_bytes -= sent.size;
-            if let Some(key) = sent.entry {
-                with_entry(sent.user_seq, key);
-            }
+            with_sent(sent.user_seq, sent.entry);
         }
         up_to
-    }
-
-    /// The first event that is still in the window.
-    pub(crate) fn oldest_unacked(&self) -> Option<UserSeq> {
-        self.window.front().map(|sent| sent.user_seq)
     }
 
     /// The device asks for everything after `after` again.

@@ -7,7 +7,7 @@ mod session_open;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
@@ -47,6 +47,12 @@ struct Recent {
     push: Option<PushTemplate>,
 }
 
+/// What is saved of a device once nobody can miss what follows from it.
+enum Save {
+    Cursor(Mutation),
+    Read { conversation: ConversationId, up_to: Seq, ordinal: Ordinal },
+}
+
 struct User {
     id: UserId,
     handle: String,
@@ -68,10 +74,10 @@ struct User {
     is_writing: bool,
     /// The furthest ack of any device whose receipts are on their way.
     delivered: UserSeq,
-    /// An ack beyond the windows: the log is being read for its receipts.
-    ack_reading: Option<(DeviceId, UserSeq, Ticket)>,
+    /// Acks beyond the windows: the log is being read for their receipts, up to here.
+    ack_reading: Option<(UserSeq, Ticket)>,
     /// Oldest first: saved once what they have set in motion is durable.
-    cursor_saves: VecDeque<(Mutation, Ticket)>,
+    saves: VecDeque<(Save, Weak<()>)>,
     next_flush: Option<Instant>,
 }
 
@@ -92,7 +98,7 @@ impl UserOwner {
                     && user.gates.is_empty()
                     && user.pulls.is_empty()
                     && user.ack_reading.is_none()
-                    && user.cursor_saves.is_empty()
+                    && user.saves.is_empty()
             }
         }
     }
@@ -130,7 +136,7 @@ impl UserOwner {
             }
             // Nobody waits for receipts of so long ago.
             _ => {
-                if let Some((_, up_to, _)) = user.ack_reading.take() {
+                if let Some((up_to, _)) = user.ack_reading.take() {
                     user.delivered = user.delivered.max(up_to);
                 }
             }
@@ -176,6 +182,13 @@ impl UserOwner {
     pub(crate) fn acked_log_read(&mut self, context: &mut Context, page: &[LoggedEvent]) {
         if let Some(user) = self.ready() {
             user.acked_log_read(context, page);
+        }
+    }
+
+    /// What was acked cannot be read: the next ack asks for it again.
+    pub(crate) fn acked_log_failed(&mut self) {
+        if let Some(user) = self.ready() {
+            user.ack_reading = None;
         }
     }
 
@@ -228,7 +241,7 @@ impl User {
             is_writing: false,
             delivered,
             ack_reading: None,
-            cursor_saves: VecDeque::new(),
+            saves: VecDeque::new(),
             next_flush: None,
         }
     }
@@ -265,26 +278,41 @@ impl User {
         }
         if self.next_flush.is_some_and(|at| at <= now) {
             self.next_flush = None;
-            self.save_cursors(context);
+            self.save(context);
         }
     }
 
     /// Saves what has set nothing in motion that is not durable yet.
-    fn save_cursors(&mut self, context: &mut Context) {
-        while let Some((cursor, _)) = self.cursor_saves.pop_front_if(|(_, ticket)| Arc::strong_count(ticket) == 1) {
-            context.write(cursor, None);
+    fn save(&mut self, context: &mut Context) {
+        let mut reads = BTreeMap::new();
+        while let Some((save, _)) = self.saves.pop_front_if(|(_, ticket)| ticket.strong_count() == 0) {
+            match save {
+                Save::Cursor(cursor) => context.write(cursor, None),
+                Save::Read { conversation, up_to, ordinal } => drop(reads.insert(conversation, (up_to, ordinal))),
+            }
         }
-        if !self.cursor_saves.is_empty() {
+        for (conversation, (seq, ordinal)) in reads {
+            let ticket = Ticket::default();
+            let synced = UserEvent::SyncRead { conversation, up_to: seq };
+            self.append(context, synced, None, None, alloc::vec![Arc::clone(&ticket)]);
+            let cursor = Mutation::ReadCursor { user: self.id, conversation, seq, ordinal };
+            if context.traits.one_log {
+                context.write(cursor, None);
+            } else {
+                self.save_later(context, Save::Cursor(cursor), &ticket);
+            }
+        }
+        if !self.saves.is_empty() {
             self.next_flush = Some(context.now.monotonic + context.config.flush_interval);
         }
     }
 
-    fn save_cursor_later(&mut self, context: &Context, cursor: Mutation, ticket: Ticket) {
-        self.cursor_saves.push_back((cursor, ticket));
+    fn save_later(&mut self, context: &Context, save: Save, ticket: &Ticket) {
+        self.saves.push_back((save, Arc::downgrade(ticket)));
         self.next_flush.get_or_insert(context.now.monotonic + context.config.flush_interval);
     }
 
-    /// The reader's other devices learn of it through the log, the senders through the conversation.
+    /// The senders learn of it through the conversation; the reader's devices through the log, once all senders have.
     fn read(&mut self, context: &mut Context, session: SessionRef, conversation: ConversationId, up_to: Seq) {
         let Some(row) = self.conversations.get_mut(&conversation) else { return };
         let up_to = up_to.min(row.held);
@@ -296,21 +324,11 @@ impl User {
         row.read = up_to;
         row.read_ordinal = row.read_ordinal.max(Ordinal(row.held_ordinal.0.saturating_sub(behind)));
         let ordinal = row.read_ordinal;
-        let ticket = Ticket::new(());
-        self.append(context, UserEvent::SyncRead { conversation, up_to }, None, None, alloc::vec![Arc::clone(&ticket)]);
-        let receipt = ToConversation::Receipt {
-            kind: ReceiptKind::Read,
-            user: self.id,
-            up_to,
-            ticket: Some(Arc::clone(&ticket)),
-        };
+        let ticket = Ticket::default();
+        // A device that is told of its own mark does not report it again, so what follows from it must be durable before.
+        self.save_later(context, Save::Read { conversation, up_to, ordinal }, &ticket);
+        let receipt = ToConversation::Receipt { kind: ReceiptKind::Read, user: self.id, up_to, ticket: Some(ticket) };
         context.tell_conversation(conversation, receipt);
-        // Saved last: a cursor that is saved is not reported again, so what it stands for must be durable before.
-        self.save_cursor_later(
-            context,
-            Mutation::ReadCursor { user: self.id, conversation, seq: up_to, ordinal },
-            ticket,
-        );
     }
 
     fn typing(&mut self, context: &mut Context, conversation: ConversationId, by: UserId, active: bool) {

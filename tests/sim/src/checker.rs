@@ -2,6 +2,7 @@
 //! what, what is missing and what is double it works out by itself from the sequences.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use protocol::ids::{ConversationId, Ordinal, Seq, UserId, UserSeq};
 
@@ -19,6 +20,8 @@ pub struct Evidence<'a> {
     pub stored: &'a Stored,
     /// Where each device says that it is.
     pub cursors: &'a BTreeMap<DeviceIndex, UserSeq>,
+    /// What users have opened, by what their devices will not forget.
+    pub kept_reads: &'a BTreeMap<(UserId, ConversationId), Seq>,
     /// What each user got who asked for the whole history of a conversation.
     pub histories: &'a BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
 }
@@ -52,13 +55,14 @@ impl Evidence<'_> {
         self.check_sequences()?;
         self.check_streams()?;
         self.check_everybody_has_everything()?;
-        self.check_ticks(Tick::Delivered)
+        self.check_ticks(Tick::Delivered)?;
+        self.check_ticks(Tick::Read(self.kept_reads))
     }
 
     /// After everybody has opened everything once more and asked for every history: all of it.
     pub fn check(&self) -> Result<(), Broken> {
         self.check_rest()?;
-        self.check_ticks(Tick::Read)?;
+        self.check_ticks(Tick::Read(&self.ledger.read))?;
         self.check_histories()
     }
 
@@ -71,7 +75,7 @@ impl Evidence<'_> {
             }
         }
         let ticks = self.ledger.streams.values().flat_map(|stream| {
-            let heights = [Tick::Delivered, Tick::Read].map(|tick| heights(&stream.events, tick));
+            let heights = [Tick::Delivered, Tick::Read(&BTreeMap::new())].map(|tick| heights(&stream.events, tick));
             heights.into_iter().flat_map(BTreeMap::into_keys).map(|(conversation, _)| (stream.user, conversation))
         });
         for (user, conversation) in self.ledger.glimpses.iter().copied().chain(ticks) {
@@ -189,7 +193,7 @@ impl Evidence<'_> {
     }
 
     /// Whoever is in a conversation together with a sender has told it how far they are in what it sent.
-    fn check_ticks(&self, tick: Tick) -> Result<(), Broken> {
+    fn check_ticks(&self, tick: Tick<'_>) -> Result<(), Broken> {
         for (sender, log) in &self.stored.logs {
             let told = heights(log, tick);
             for (conversation, sequence) in &self.stored.conversations {
@@ -199,7 +203,7 @@ impl Evidence<'_> {
                     let key = (*conversation, *reader);
                     let up_to = match tick {
                         Tick::Delivered => Seq(u64::MAX),
-                        Tick::Read => self.ledger.read.get(&(*reader, *conversation)).copied().unwrap_or_default(),
+                        Tick::Read(reads) => reads.get(&(*reader, *conversation)).copied().unwrap_or_default(),
                     };
                     let in_common = sequence.range(sender_since.max(reader_since)..);
                     let sent = in_common.filter(|(_, (_, content))| is_message_of(content, *sender));
@@ -207,7 +211,7 @@ impl Evidence<'_> {
                     if due > told.get(&key) {
                         let told = told.get(&key);
                         let what = format!(
-                            "user {sender} sent {conversation}/{due:?}, and of user {reader} is told {tick:?} {told:?}"
+                            "user {sender} sent {conversation}/{due:?}, and is told that user {reader} has {tick} {told:?}"
                         );
                         return Err(Broken::new(Promise::P4, what));
                     }
@@ -239,18 +243,28 @@ impl Evidence<'_> {
 }
 
 /// What a sender learns of its messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tick {
+#[derive(Clone, Copy)]
+enum Tick<'a> {
     Delivered,
-    Read,
+    /// How far everybody has read.
+    Read(&'a BTreeMap<(UserId, ConversationId), Seq>),
+}
+
+impl fmt::Display for Tick<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tick::Delivered => "received",
+            Tick::Read(_) => "read",
+        })
+    }
 }
 
 /// How far the others are in each conversation, by what a user was told.
-fn heights(events: &[StreamEvent], tick: Tick) -> BTreeMap<(ConversationId, UserId), Seq> {
+fn heights(events: &[StreamEvent], tick: Tick<'_>) -> BTreeMap<(ConversationId, UserId), Seq> {
     let mut heights = BTreeMap::new();
     for event in events {
         let receipt = match (event, tick) {
-            (StreamEvent::Delivered(receipt), Tick::Delivered) | (StreamEvent::Read(receipt), Tick::Read) => receipt,
+            (StreamEvent::Delivered(receipt), Tick::Delivered) | (StreamEvent::Read(receipt), Tick::Read(_)) => receipt,
             _ => continue,
         };
         let height = heights.entry((receipt.conversation, receipt.by)).or_default();

@@ -100,6 +100,11 @@ impl ClientHost {
         self.disk.position.user_seq
     }
 
+    /// How far each conversation was opened, by what the device will not forget.
+    pub fn kept_reads(&self) -> impl Iterator<Item = (ConversationId, Seq)> {
+        self.disk.marks.iter().map(|mark| (mark.conversation, mark.read))
+    }
+
     /// Whether it is served.
     pub fn is_online(&self) -> bool {
         self.session.is_online()

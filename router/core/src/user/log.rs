@@ -9,7 +9,7 @@ use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
 use protocol::wire::{ConversationKind, MembershipAction};
 use storage_api::{Entry, EntryBody, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
 
-use super::{RECENT_EVENTS_MAX, Recent, User};
+use super::{RECENT_EVENTS_MAX, Recent, Save, User};
 use crate::context::Context;
 use crate::links::PushTemplate;
 use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation};
@@ -203,14 +203,16 @@ impl User {
     /// A device has stored everything up to here: its senders may know, and its window has room.
     pub(super) fn ack(&mut self, context: &mut Context, reference: SessionRef, user_seq: UserSeq) {
         let Some(session) = self.sessions.get_mut(&reference) else { return };
-        let is_covered = session.oldest_unacked().is_some_and(|oldest| oldest <= self.delivered.next());
         let delivered = self.delivered;
-        let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
-        let user_seq = session.acked(user_seq, |at, key| {
+        let (mut entries, mut seen_count) = (BTreeMap::new(), 0);
+        let user_seq = session.acked(user_seq, |at, entry| {
             if at > delivered {
-                entries.insert(key.conversation, key.seq);
+                seen_count += 1;
+                entries.extend(entry.map(|key| (key.conversation, key.seq)));
             }
         });
+        // What was sent before a rewind, or before this session, is in no window.
+        let is_covered = delivered.0 + seen_count == user_seq.0;
         self.device_holds(context, reference.device, user_seq, is_covered.then_some(entries));
         self.pump(context, reference);
     }
@@ -228,17 +230,19 @@ impl User {
             return;
         }
         row.cursor = user_seq;
-        let ticket = Ticket::new(());
-        if user_seq > self.delivered {
-            match entries {
-                Some(entries) if self.ack_reading.is_none() => {
-                    self.delivered = user_seq;
-                    self.tell_delivered(context, entries, &ticket);
-                }
-                _ => self.read_acked_log(context, device, user_seq, &ticket),
-            }
+        // Whoever comes while the log is being read waits for the same receipts.
+        let ticket = self.ack_reading.as_ref().map(|(_, ticket)| Arc::clone(ticket)).unwrap_or_default();
+        self.save_later(context, Save::Cursor(Mutation::DeviceCursor { user: self.id, device, user_seq }), &ticket);
+        if user_seq <= self.delivered {
+            return;
         }
-        self.save_cursor_later(context, Mutation::DeviceCursor { user: self.id, device, user_seq }, ticket);
+        match entries {
+            Some(entries) if self.ack_reading.is_none() => {
+                self.delivered = user_seq;
+                self.tell_delivered(context, entries, &ticket);
+            }
+            _ => self.read_acked_log(context, user_seq, ticket),
+        }
     }
 
     fn tell_delivered(&self, context: &mut Context, entries: BTreeMap<ConversationId, Seq>, ticket: &Ticket) {
@@ -249,11 +253,13 @@ impl User {
         }
     }
 
-    fn read_acked_log(&mut self, context: &mut Context, device: DeviceId, up_to: UserSeq, ticket: &Ticket) {
-        let is_reading = self.ack_reading.is_some();
-        self.ack_reading = Some((device, up_to, Arc::clone(ticket)));
-        if !is_reading {
-            self.ask_acked_log(context);
+    fn read_acked_log(&mut self, context: &mut Context, up_to: UserSeq, ticket: Ticket) {
+        match &mut self.ack_reading {
+            Some((target, _)) => *target = up_to.max(*target),
+            None => {
+                self.ack_reading = Some((up_to, ticket));
+                self.ask_acked_log(context);
+            }
         }
     }
 
@@ -264,7 +270,7 @@ impl User {
     }
 
     pub(super) fn acked_log_read(&mut self, context: &mut Context, page: &[LoggedEvent]) {
-        let Some((device, up_to, ticket)) = self.ack_reading.take() else { return };
+        let Some((up_to, ticket)) = self.ack_reading.take() else { return };
         let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
         for logged in page.iter().filter(|logged| logged.user_seq <= up_to) {
             if let UserEvent::Entry { key, sender } = logged.event
@@ -277,7 +283,7 @@ impl User {
         let read_up_to = page.last().map_or(up_to, |logged| logged.user_seq);
         self.delivered = self.delivered.max(read_up_to.min(up_to));
         if self.delivered < up_to {
-            self.ack_reading = Some((device, up_to, ticket));
+            self.ack_reading = Some((up_to, ticket));
             self.ask_acked_log(context);
         }
     }

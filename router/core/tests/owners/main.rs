@@ -4,6 +4,7 @@
 
 mod floods;
 mod links;
+mod receipts;
 mod store;
 mod world;
 
@@ -100,11 +101,7 @@ fn a_message_is_acked_pushed_delivered_and_read() {
         world.settle();
         assert_eq!(world.got(1), [Got::Delivered(Seq(1))]);
 
-        let conversation = direct().0.into();
-        let read = wire::MessageReadArgs { conversation: Some(&conversation), up_to_seq: 1 };
-        let body = |fbb: &mut _| (ClientBody::MessageRead, wire::MessageRead::create(fbb, &read).as_union_value());
-        let frame = FrameBuilder::default().client(None, body).to_vec();
-        world.request(2, &frame);
+        world.request(2, FrameBuilder::default().message_read(direct().0, Seq(1)));
         world.settle();
         assert_eq!(world.got(1), [Got::Read(Seq(1))]);
     }

@@ -29,6 +29,7 @@ pub(crate) enum Got {
     Member(UserSeq, Seq),
     Delivered(Seq),
     Read(Seq),
+    ReadByMe(Seq),
     /// A page of so many entries.
     History(usize),
     /// A page of the user's log: its first place, and how many events.
@@ -264,6 +265,7 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
                     Event::MemberChanged(change) => Got::Member(user_seq, change.seq),
                     Event::Delivered(receipt) => Got::Delivered(receipt.up_to),
                     Event::Read(receipt) => Got::Read(receipt.up_to),
+                    Event::SyncRead { up_to, .. } => Got::ReadByMe(up_to),
                     _ => continue,
                 };
                 got.push((connection, event));

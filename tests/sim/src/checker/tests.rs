@@ -82,7 +82,10 @@ impl Scene {
 
     fn check(&self) -> Option<Promise> {
         let Scene { ledger, stored, cursors, histories } = self;
-        Evidence { ledger, stored, cursors, histories }.check().err().map(|broken| broken.promise)
+        Evidence { ledger, stored, cursors, kept_reads: &ledger.read, histories }
+            .check()
+            .err()
+            .map(|broken| broken.promise)
     }
 
     fn sequence(&mut self) -> &mut stored::Sequence {

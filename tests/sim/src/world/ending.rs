@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::ids::{ConversationId, UserSeq};
+use protocol::ids::{ConversationId, Seq, UserId, UserSeq};
 use protocol::time::Instant;
 use storage_api::{Request, Response};
 
@@ -131,7 +131,15 @@ impl World {
         let stored = Stored::read(&mut *self.store, &conversations, &self.users);
         let cursors: BTreeMap<DeviceIndex, UserSeq> =
             (0..DEVICES.len()).map(|index| (index, self.clients[index].cursor())).collect();
+        let mut kept_reads: BTreeMap<(UserId, ConversationId), Seq> = BTreeMap::new();
+        for index in 0..DEVICES.len() {
+            for (conversation, up_to) in self.clients[index].kept_reads() {
+                let known = kept_reads.entry((self.user_of(index), conversation)).or_default();
+                *known = up_to.max(*known);
+            }
+        }
         let ledger = &self.ledger;
-        check(&Evidence { ledger, stored: &stored, cursors: &cursors, histories: &ledger.histories })
+        let histories = &ledger.histories;
+        check(&Evidence { ledger, stored: &stored, cursors: &cursors, kept_reads: &kept_reads, histories })
     }
 }
