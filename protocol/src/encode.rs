@@ -73,6 +73,28 @@ impl FrameBuilder {
         })
     }
 
+    /// One event for many recipients: the frame, and where in it each one's user_seq goes.
+    pub fn push_template(&mut self, event: &Event) -> (&[u8], usize) {
+        let mut push = 0;
+        let frame = self.server(|fbb| {
+            let events = events(fbb, core::slice::from_ref(event));
+            // The value is never the default of the field, or the field would not be there.
+            let args = wire::PushArgs { first_user_seq: u64::MAX, events: Some(events) };
+            let table = wire::Push::create(fbb, &args);
+            push = table.value();
+            (ServerBody::Push, table.as_union_value())
+        });
+        // A builder counts from the end; a table begins with how far its vtable is before it.
+        let table = frame.len() - push as usize;
+        let number_at = |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).copied();
+        let vtable =
+            number_at(table).and_then(|distance| table.checked_add_signed(-(i32::from_le_bytes(distance) as isize)));
+        let field =
+            vtable.and_then(|vtable| frame.get(vtable + usize::from(wire::Push::VT_FIRST_USER_SEQ)..)?.first_chunk());
+        let offset = table + usize::from(u16::from_le_bytes(*field.expect("a Push has its first field")));
+        (frame, offset)
+    }
+
     /// A refusal of one frame.
     pub fn error(&mut self, refusal: Refusal) -> &[u8] {
         self.server(|fbb| {

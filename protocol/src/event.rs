@@ -11,32 +11,79 @@ use crate::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserId};
 use crate::time::WallTime;
 
 /// A message as its nested buffer: built once by the conversation owner, verified, shared by reference count.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MessageBytes(Arc<[u8]>);
+#[derive(Clone)]
+pub struct MessageBytes {
+    bytes: Arc<[u8]>,
+    head: MessageHead,
+}
+
+/// The fields that owners and store ask for again and again: verifying the buffer each time would cost more than all that
+/// they do with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageHead {
+    /// Where it was said.
+    pub conversation: ConversationId,
+    /// Its place there.
+    pub seq: Seq,
+    /// Who said it.
+    pub sender: UserId,
+    /// On which device; [`DeviceId`] 0 for a transient session.
+    pub sender_device: DeviceId,
+    /// The sender's name for it.
+    pub client_msg_id: ClientMsgId,
+    /// When it was ordered.
+    pub server_time: WallTime,
+    /// In a direct conversation: the user that the sender writes to.
+    pub direct_peer: Option<UserId>,
+    /// Seconds until it disappears; 0 for never.
+    pub expires_in_s: u32,
+}
 
 impl MessageBytes {
     /// Verifies the buffer.
     pub fn new(bytes: Arc<[u8]>) -> Result<MessageBytes, FrameError> {
-        frame::message(&bytes)?;
-        Ok(MessageBytes(bytes))
+        let view = frame::message(&bytes)?;
+        let head = MessageHead {
+            conversation: view.conversation().into(),
+            seq: Seq(view.seq()),
+            sender: UserId(view.sender()),
+            sender_device: DeviceId(view.sender_device()),
+            client_msg_id: view.client_msg_id().into(),
+            server_time: WallTime(view.server_time_ms()),
+            direct_peer: nonzero(view.direct_peer()).map(UserId),
+            expires_in_s: view.expires_in_s(),
+        };
+        Ok(MessageBytes { bytes, head })
     }
 
     /// The bytes on the wire and in the store.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
-    /// The fields.
+    /// What is asked for most, without looking into the bytes.
+    pub fn head(&self) -> &MessageHead {
+        &self.head
+    }
+
+    /// All fields. It verifies the buffer again.
     pub fn view(&self) -> wire::Message<'_> {
-        frame::message(&self.0).expect("verified when made, and immutable")
+        frame::message(&self.bytes).expect("verified when made, and immutable")
     }
 }
+
+impl PartialEq for MessageBytes {
+    fn eq(&self, other: &MessageBytes) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for MessageBytes {}
 
 impl core::fmt::Debug for MessageBytes {
     // Never the text of people.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let view = self.view();
-        write!(f, "Message({}/{})", ConversationId::from(view.conversation()), view.seq())
+        write!(f, "Message({}/{})", self.head.conversation, self.head.seq)
     }
 }
 

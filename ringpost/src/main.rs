@@ -30,6 +30,10 @@ use clap::Parser;
 
 use command_line::{CommandLine, Verb};
 
+/// A batch of the link is made on one thread and freed on another, which the allocator of glibc pays dearly for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,

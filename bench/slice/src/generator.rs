@@ -16,6 +16,8 @@ const EVENTS_AT_ONCE: usize = 1024;
 const READ_SIZE: usize = 16 * 1024;
 /// An ack waits so long for company: half of what the protocol grants, as the SDK does.
 const ACK_DELAY: Duration = Duration::from_millis(50);
+/// Connections that are not live yet, at most: a server bounds strangers, and closes the oldest beyond.
+const ARRIVING_MAX: usize = 64;
 /// All connections are live within this time.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// What is on its way at the end of a phase has arrived within this time, or is lost.
@@ -83,7 +85,9 @@ impl<P: Peer> Generator<P> {
         let (ends, heard) = (Vec::with_capacity(2 * pairs), Vec::new());
         let (acks_due, dirty) = (Default::default(), Vec::new());
         let mut generator = Generator { epoll, ends, began: Instant::now(), heard, acks_due, dirty };
+        let deadline = Instant::now() + ARRIVAL_TIMEOUT;
         for index in 0..2 * pairs {
+            generator.await_live(ARRIVING_MAX - 1, deadline)?;
             let stream = TcpStream::connect(server).context("cannot connect")?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
@@ -104,15 +108,19 @@ impl<P: Peer> Generator<P> {
                 ack_at: None,
             });
             generator.dirty.push(index);
-            // A burst of handshakes is not what is measured.
             generator.turn(Duration::ZERO, None)?;
         }
-        let deadline = Instant::now() + ARRIVAL_TIMEOUT;
-        while !generator.ends.iter().all(|end| end.is_live) {
-            ensure!(Instant::now() < deadline, "not all connections are live after {} s", ARRIVAL_TIMEOUT.as_secs());
-            generator.turn(Duration::from_millis(10), None)?;
-        }
+        generator.await_live(0, deadline)?;
         Ok(generator)
+    }
+
+    /// Until at most so many are on their way to be live.
+    fn await_live(&mut self, arriving_max: usize, deadline: Instant) -> Result<()> {
+        while self.ends.iter().filter(|end| !end.is_live).count() > arriving_max {
+            ensure!(Instant::now() < deadline, "not all connections are live after {} s", ARRIVAL_TIMEOUT.as_secs());
+            self.turn(Duration::from_millis(10), None)?;
+        }
+        Ok(())
     }
 
     /// Runs a phase: a second to warm up, then what is measured, then until all has arrived. `at_border` is called when

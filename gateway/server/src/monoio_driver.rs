@@ -65,6 +65,7 @@ impl ShardThread {
         monoio::select! {
             result = answer_bell(&shared, bell, self.sockets, &self.drain, is_nonblocking) => result,
             () = keep_time(&shared) => Ok(()),
+            () = send_off(&shared) => Ok(()),
             () = poll_fn(|context| shared.borrow_mut().poll_end(context)) => Ok(()),
         }
     }
@@ -103,6 +104,15 @@ async fn keep_time<S: ShardPort>(shared: &Shared<S>) {
             () = poll_fn(|context| shared.borrow_mut().poll_earlier(context)) => {}
         }
         shared.borrow_mut().timeout();
+    }
+}
+
+/// The runtime polls this when everything that was ready has had its turn, so what came together departs together.
+/// Never ends.
+async fn send_off<S: ShardPort>(shared: &Shared<S>) {
+    loop {
+        poll_fn(|context| shared.borrow_mut().poll_departure(context)).await;
+        shared.borrow_mut().depart();
     }
 }
 

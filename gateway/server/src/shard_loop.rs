@@ -45,6 +45,7 @@ pub(crate) struct ShardLoop<S> {
     closing: HashSet<ConnectionId>,
     scratch: Vec<u8>,
     timer: Timer,
+    departure: Departure,
     drain_deadline: Option<Instant>,
     waiting_for_end: Option<Waker>,
 }
@@ -52,6 +53,13 @@ pub(crate) struct ShardLoop<S> {
 #[derive(Default)]
 struct Timer {
     armed_for: Instant,
+    waiting: Option<Waker>,
+}
+
+/// Of batches to the router.
+#[derive(Default)]
+struct Departure {
+    is_due: bool,
     waiting: Option<Waker>,
 }
 
@@ -118,6 +126,7 @@ impl<S: ShardPort> ShardLoop<S> {
             closing: HashSet::new(),
             scratch: Vec::new(),
             timer: Timer::default(),
+            departure: Departure::default(),
             drain_deadline: None,
             waiting_for_end: None,
         }

@@ -274,10 +274,7 @@ impl Stream {
     fn receive(&mut self, user_seq: UserSeq, event: Event, output: &mut Output) {
         self.received.user_seq = user_seq;
         let effect = match &event {
-            Event::MessageNew(message) => {
-                let view = message.view();
-                Effect::Holds(view.conversation().into(), Seq(view.seq()))
-            }
+            Event::MessageNew(message) => Effect::Holds(message.head().conversation, message.head().seq),
             Event::Echo { conversation, seq, .. } => Effect::Holds(*conversation, *seq),
             Event::MemberChanged(change) => Effect::Holds(change.conversation, change.seq),
             Event::Void(Some((conversation, seq))) => Effect::Holds(*conversation, *seq),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
-use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId};
 use protocol::time::Now;
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
 use storage_api::{Mutation, Request, StoreToken, StoreTraits};
@@ -147,11 +147,7 @@ impl Context {
 
     /// The Push of one event that many recipients share.
     pub(crate) fn push_template(&mut self, event: &protocol::event::Event) -> PushTemplate {
-        // The value is never the default of the field, or the field would not be there.
-        let frame = self.builder.push(UserSeq(u64::MAX), core::slice::from_ref(event));
-        let view = protocol::frame::server_frame(frame).expect("what we have built verifies");
-        let table = view.body_as_push().expect("it is a Push")._tab;
-        let field = table.vtable().get(wire::Push::VT_FIRST_USER_SEQ);
-        PushTemplate { user_seq_offset: table.loc() + usize::from(field), frame: frame.into() }
+        let (frame, user_seq_offset) = self.builder.push_template(event);
+        PushTemplate { user_seq_offset, frame: frame.into() }
     }
 }

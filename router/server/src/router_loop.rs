@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use protocol::ids::Realm;
 use protocol::time::{Instant, Now};
@@ -17,6 +19,10 @@ use crate::link_port::LinkPort;
 use crate::published::Published;
 use crate::server::Ended;
 use crate::wiretap;
+
+/// Turns begin at least so far apart, so what comes meanwhile shares a batch each way and a sync: under load a message
+/// costs a third less for a wait that is shorter than a turn. Whoever comes after a pause waits for nothing.
+const TURN_INTERVAL_MIN: Duration = Duration::from_micros(500);
 
 /// Requests of the shell itself have names with this bit; `router/core` counts its own from 1.
 const SHELL_TOKEN: u64 = 1 << 63;
@@ -41,6 +47,7 @@ pub(crate) struct RouterLoop {
     published: Arc<Published>,
     replies: HashMap<StoreToken, UserReply>,
     requests_of_shell: u64,
+    turn_began: Instant,
     failure: Option<Ended>,
 }
 
@@ -64,6 +71,7 @@ impl RouterLoop {
             published,
             replies: HashMap::new(),
             requests_of_shell: 0,
+            turn_began: Instant::default(),
             failure: None,
         }
     }
@@ -87,6 +95,7 @@ impl RouterLoop {
                 () = self.bell.heard() => {}
                 () = until(due) => {}
             }
+            self.wait_for_company();
             self.turn();
             if let Some(failure) = self.failure {
                 return failure;
@@ -95,6 +104,12 @@ impl RouterLoop {
                 return Ended::Stopped;
             }
         }
+    }
+
+    /// The thread has nothing else to do, so it may sleep: a ring meanwhile costs no system call.
+    fn wait_for_company(&mut self) {
+        thread::sleep((self.turn_began + TURN_INTERVAL_MIN).since(clock::now().monotonic));
+        self.turn_began = clock::now().monotonic;
     }
 
     /// When something is due next.

@@ -55,13 +55,10 @@ impl Entry {
     pub fn stamp(&self) -> Option<(Identity, WallTime)> {
         match &self.body {
             EntryBody::Message(message) => {
-                let view = message.view();
-                let identity = Identity {
-                    sender: UserId(view.sender()),
-                    device: DeviceId(view.sender_device()),
-                    client_id: view.client_msg_id().into(),
-                };
-                Some((identity, WallTime(view.server_time_ms())))
+                let head = message.head();
+                let identity =
+                    Identity { sender: head.sender, device: head.sender_device, client_id: head.client_msg_id };
+                Some((identity, head.server_time))
             }
             EntryBody::Membership(change) => {
                 let (sender, device, client_id) = (change.actor, change.actor_device, change.client_op_id);

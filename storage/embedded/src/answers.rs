@@ -159,9 +159,9 @@ impl Sight<'_> {
             return true;
         }
         let EntryBody::Message(message) = &entry.body else { return false };
-        let view = message.view();
-        let lifetime_ms = u64::from(view.expires_in_s()) * 1000;
-        lifetime_ms > 0 && view.server_time_ms().saturating_add(lifetime_ms) <= self.now.0
+        let head = message.head();
+        let lifetime_ms = u64::from(head.expires_in_s) * 1000;
+        lifetime_ms > 0 && head.server_time.0.saturating_add(lifetime_ms) <= self.now.0
     }
 
     fn user_log(self, memo: &mut Memo, user: UserId, after: UserSeq, bounds: Bounds) -> LogAnswer {

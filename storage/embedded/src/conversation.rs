@@ -91,10 +91,10 @@ impl Conversation {
                 if !self.members.is_empty() {
                     return;
                 }
-                let view = message.view();
-                if view.direct_peer() != 0 {
-                    for user in [view.sender(), view.direct_peer()] {
-                        self.enter(UserId(user), Seq(1), Role::Member);
+                let head = message.head();
+                if let Some(peer) = head.direct_peer {
+                    for user in [head.sender, peer] {
+                        self.enter(user, Seq(1), Role::Member);
                     }
                 }
             }

@@ -215,7 +215,7 @@ impl Row {
 fn class_of(entry: &Entry) -> Class {
     const DAY_S: u32 = 24 * 60 * 60;
     let EntryBody::Message(message) = &entry.body else { return Class::Permanent };
-    match message.view().expires_in_s() {
+    match message.head().expires_in_s {
         0 => Class::Permanent,
         lifetime_s if lifetime_s <= DAY_S => Class::Ttl1d,
         lifetime_s if lifetime_s <= 7 * DAY_S => Class::Ttl7d,

@@ -50,6 +50,15 @@ impl<S: ShardPort> ShardLoop<S> {
         Poll::Pending
     }
 
+    /// Ready when something may wait for [`Self::depart`].
+    pub(crate) fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.departure.is_due {
+            return Poll::Ready(());
+        }
+        self.departure.waiting = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Ready when the reader may go on, or has to end.
     pub(crate) fn poll_read_turn(&mut self, key: ConnectionId, context: &mut Context<'_>) -> Poll<ReadTurn> {
         let entry = self.entry_of_task(key);

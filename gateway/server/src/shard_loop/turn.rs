@@ -8,6 +8,7 @@ use gateway_transport::{Blame, TlsError};
 use protocol::codes::Code;
 use protocol::frame::FrameError;
 use protocol::time::Now;
+use protocol_shell::clock;
 
 use super::{Entry, Phase, ShardLoop};
 use crate::authenticator::Verdict;
@@ -23,17 +24,35 @@ impl<S: ShardPort> ShardLoop<S> {
         while let Some(action) = self.shard.poll_action() {
             self.act(now, action);
         }
-        // A batch that has left may let the shard go on with connections that waited for it.
+        self.departure.is_due = true;
+        self.departure.waiting.take().inspect(Waker::wake_by_ref);
+        self.settle(now);
+    }
+
+    /// Sends the router what the turns since the last departure have gathered.
+    pub(crate) fn depart(&mut self) {
+        let now = clock::now();
+        self.departure.is_due = false;
+        self.send_batches(now);
+        self.settle(now);
+    }
+
+    fn send_batches(&mut self, now: Now) {
         self.link.send(now, &mut self.shard);
+        // A batch that has left may let the shard go on with connections that waited for it.
         while let Some(action) = self.shard.poll_action() {
             self.act(now, action);
             self.link.send(now, &mut self.shard);
         }
+    }
+
+    fn settle(&mut self, now: Now) {
         self.published.set_ready(self.shard.is_ready());
         if self.has_earlier_deadline() {
             self.timer.waiting.take().inspect(Waker::wake_by_ref);
         }
         if self.is_drained() {
+            self.send_batches(now);
             self.published.set_counters(self.shard.counters());
             self.waiting_for_end.take().inspect(Waker::wake_by_ref);
         }

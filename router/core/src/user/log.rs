@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use protocol::event::{Receipt, nonzero};
+use protocol::event::Receipt;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
 use protocol::wire::{ConversationKind, MembershipAction};
 use storage_api::{Entry, EntryBody, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
@@ -104,13 +104,12 @@ impl User {
         row.held_ordinal = row.held_ordinal.max(entry.ordinal);
         match &entry.body {
             EntryBody::Message(message) => {
-                let view = message.view();
-                let (sender, peer) = (UserId(view.sender()), nonzero(view.direct_peer()).map(UserId));
-                if let Some(peer) = peer {
+                let head = message.head();
+                if let Some(peer) = head.direct_peer {
                     row.kind = ConversationKind::Direct;
-                    row.direct_peer = Some(if peer == self.id { sender } else { peer });
+                    row.direct_peer = Some(if peer == self.id { head.sender } else { peer });
                 }
-                if sender == self.id {
+                if head.sender == self.id {
                     row.read_ordinal = row.read_ordinal.max(Ordinal(0));
                 }
             }
