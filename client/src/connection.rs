@@ -80,7 +80,7 @@ impl Connection {
 
     /// Seals a frame; it goes out with the next turns.
     pub(crate) fn send(&mut self, frame: &[u8]) -> Result<(), Trouble> {
-        self.tls.seal(&[&frame::prefix(frame), frame], &mut self.outgoing).map_err(Trouble::Tls)
+        self.tls.seal(&[&frame::prefix(frame.len()), frame], &mut self.outgoing).map_err(Trouble::Tls)
     }
 
     /// Says that nothing more comes and writes what the socket takes at once.

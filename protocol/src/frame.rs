@@ -33,9 +33,9 @@ pub fn frame_size(bytes: &[u8], size_max: usize) -> Result<Option<usize>, FrameE
 }
 
 /// The length prefix of a frame.
-pub fn prefix(frame: &[u8]) -> [u8; FRAME_PREFIX_SIZE] {
-    assert!(!frame.is_empty() && frame.len() <= FRAME_SIZE_MAX, "we build no frame of {} bytes", frame.len());
-    (frame.len() as u32).to_le_bytes()
+pub fn prefix(frame_size: usize) -> [u8; FRAME_PREFIX_SIZE] {
+    assert!((1..=FRAME_SIZE_MAX).contains(&frame_size), "we build no frame of {frame_size} bytes");
+    (frame_size as u32).to_le_bytes()
 }
 
 /// Verifies a frame of a client. Unknown union members and fields pass.

@@ -64,7 +64,7 @@ impl ProductPeer {
     }
 
     fn seal(&mut self, frame: &[u8]) -> Result<()> {
-        self.tls.seal(&[&frame::prefix(frame), frame], &mut self.outgoing).context("TLS")
+        self.tls.seal(&[&frame::prefix(frame.len()), frame], &mut self.outgoing).context("TLS")
     }
 
     fn handle(&mut self, frame: &ServerFrame<'_>, heard: &mut Vec<Heard>) -> Result<()> {
@@ -139,7 +139,7 @@ impl Peer for ProductPeer {
         let numbers = self.draft.body.get_mut(..16).context("a body holds two numbers")?;
         numbers.copy_from_slice(&[stamp.number.to_le_bytes(), stamp.due_ns.to_le_bytes()].concat());
         let frame = self.builder.message_send(self.last_id, 0, &self.draft);
-        self.tls.seal(&[&frame::prefix(frame), frame], &mut self.outgoing).context("TLS")
+        self.tls.seal(&[&frame::prefix(frame.len()), frame], &mut self.outgoing).context("TLS")
     }
 
     fn ack(&mut self) -> Result<()> {
@@ -148,7 +148,7 @@ impl Peer for ProductPeer {
         }
         self.acked = self.received;
         let frame = self.builder.ack(self.acked);
-        self.tls.seal(&[&frame::prefix(frame), frame], &mut self.outgoing).context("TLS")
+        self.tls.seal(&[&frame::prefix(frame.len()), frame], &mut self.outgoing).context("TLS")
     }
 }
 

@@ -17,6 +17,7 @@ mod monoio_driver;
 mod published;
 mod shard_loop;
 mod shard_port;
+mod spare_buffers;
 mod wiretap;
 
 pub use access_token::{

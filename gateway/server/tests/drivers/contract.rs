@@ -49,7 +49,8 @@ fn a_frame_that_is_not_taken_comes_again_before_what_follows() {
     for bench in with_each_driver(&config()) {
         let mut client = bench.say_hello();
         let frames: [&[u8]; 4] = [b"first", b"later please", b"later again", b"last"];
-        let plaintext: Vec<u8> = frames.iter().flat_map(|frame| [&frame::prefix(frame)[..], frame].concat()).collect();
+        let plaintext: Vec<u8> =
+            frames.iter().flat_map(|frame| [&frame::prefix(frame.len())[..], frame].concat()).collect();
         for torn_at in 0..plaintext.len() {
             let (head, tail) = plaintext.split_at(torn_at);
             client.send_bytes(head);

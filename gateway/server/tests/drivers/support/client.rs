@@ -37,7 +37,7 @@ impl Client {
 
     /// Sends a frame with its prefix.
     pub(crate) fn send(&mut self, frame: &[u8]) {
-        self.send_bytes(&[&frame::prefix(frame)[..], frame].concat());
+        self.send_bytes(&[&frame::prefix(frame.len())[..], frame].concat());
     }
 
     /// Sends any plaintext.

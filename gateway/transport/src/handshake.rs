@@ -1,0 +1,112 @@
+//! The handshake of one connection, by the library, until our record layer takes over.
+
+use protocol::limits::ALPN;
+use rustls::{CipherSuite, Connection};
+
+use crate::record_layer::{Fault, Opened, RecordLayer, Side};
+use crate::secret_tap::Secrets;
+use crate::tls_error::{self, TlsError};
+use crate::traffic_keys::{Cipher, TrafficKeys};
+
+/// Content types of TLS records, heartbeat included (RFC 8446, section 5.1; RFC 6520).
+const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
+
+/// See the file's head. The library is given one whole record at a time.
+pub(crate) struct Handshake {
+    connection: Connection,
+    secrets: Secrets,
+    is_met: bool,
+}
+
+impl Handshake {
+    pub(crate) fn new(connection: Connection) -> Handshake {
+        Handshake { connection, secrets: Secrets::default(), is_met: false }
+    }
+
+    /// Looks at the first byte of all: whoever does not speak TLS is told before a whole record of theirs has come.
+    pub(crate) fn meet(&mut self, first: Option<u8>) -> Result<(), TlsError> {
+        let Some(first) = first.filter(|_| !self.is_met) else { return Ok(()) };
+        self.is_met = true;
+        if CONTENT_TYPES.contains(&first) {
+            return Ok(());
+        }
+        // Five bytes are enough for the library to answer with the alert that says so.
+        let refused = self.open(&[first, 3, 3, 0, 0]);
+        assert!(refused.is_err(), "a record of unknown type is never accepted");
+        Err(TlsError::NotTls)
+    }
+
+    pub(crate) fn open(&mut self, mut record: &[u8]) -> Result<Opened, Fault> {
+        let failed = |error| Fault { error, alert: None };
+        while !record.is_empty() {
+            // It takes no more only while a handshake message does not end.
+            self.connection.read_tls(&mut record).map_err(|_| failed(TlsError::Oversized))?;
+        }
+        let state = self.connection.process_new_packets().map_err(|error| failed(tls_error::from_library(&error)));
+        self.secrets.take_tapped();
+        Ok(if state?.peer_has_closed() { Opened::Close } else { Opened::Nothing })
+    }
+
+    /// The library answers a record that is too large, or one too many, as it sees fit.
+    pub(crate) fn refuse_oversized(&mut self, record: &[u8]) {
+        // What it makes of it does not matter: the connection is over.
+        let _ = self.open(record);
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    /// Hands over. What is still to be said of the handshake goes to `farewell`.
+    pub(crate) fn finish(mut self, farewell: &mut Vec<u8>) -> Result<RecordLayer, Fault> {
+        let agreed = self.agreed();
+        if let Err(error) = agreed {
+            self.fail(error);
+        }
+        self.take_outgoing(farewell);
+        let cipher = agreed.map_err(|error| Fault { error, alert: None })?;
+        let internal = Fault { error: TlsError::Internal, alert: None };
+        let (client, server) = self.secrets.client.zip(self.secrets.server).ok_or(internal)?;
+        let (side, receiving, sending) = match &self.connection {
+            Connection::Client(_) => (Side::Client, server, client),
+            Connection::Server(_) => (Side::Server, client, server),
+        };
+        let extracted = self.connection.dangerous_extract_secrets().map_err(|_| internal)?;
+        let receiving = TrafficKeys::new(cipher, receiving, extracted.rx.0);
+        let sending = TrafficKeys::new(cipher, sending, extracted.tx.0);
+        Ok(RecordLayer::new(side, cipher, receiving, sending))
+    }
+
+    /// Without ALPN a connection meant for another service with the same certificate could be turned on us.
+    fn agreed(&self) -> Result<Cipher, TlsError> {
+        if self.connection.alpn_protocol() != Some(ALPN) {
+            return Err(TlsError::WrongProtocol);
+        }
+        match self.connection.negotiated_cipher_suite().map(|suite| suite.suite()) {
+            Some(CipherSuite::TLS13_AES_128_GCM_SHA256) => Ok(Cipher::Aes128Gcm),
+            Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256) => Ok(Cipher::ChaCha20Poly1305),
+            _ => Err(TlsError::Internal),
+        }
+    }
+
+    /// The library has queued the alert that fits, where it knows one; silence would leave the peer guessing.
+    pub(crate) fn fail(&mut self, error: TlsError) {
+        if !self.connection.wants_write() && !matches!(error, TlsError::PeerAlert(_)) {
+            self.connection.send_close_notify();
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    pub(crate) fn wants_to_send(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    pub(crate) fn take_outgoing(&mut self, outgoing: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            self.connection.write_tls(outgoing).expect("writing to memory does not fail");
+        }
+    }
+}

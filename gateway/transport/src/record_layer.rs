@@ -1,0 +1,242 @@
+//! TLS 1.3 records after the handshake (RFC 8446, sections 4.6, 5 and 6): opened and sealed in place, in the buffers of
+//! the caller.
+//!
+//! It keeps the keys, at most one torn handshake message, and nothing else: 192 bytes for a connection that idles. What
+//! a peer must not send ends it with the alert that says so; post-handshake messages are key updates, and tickets, which
+//! a client throws away.
+//!
+//! Invariant: no key seals more records than [`RECORDS_PER_KEY_MAX`].
+
+use ring::aead::Aad;
+
+use crate::record_cutter::HEADER_SIZE;
+use crate::tls_error::TlsError;
+use crate::traffic_keys::{Cipher, TAG_SIZE, TrafficKeys};
+
+/// What one record can hold (section 5.1).
+pub(crate) const CONTENT_SIZE_MAX: usize = 1 << 14;
+/// For AES-GCM the limit is 2^24.5 full records (section 5.5).
+const RECORDS_PER_KEY_MAX: u64 = 1 << 24;
+/// Type and length of a handshake message.
+const MESSAGE_HEADER_SIZE: usize = 4;
+/// A ticket is the largest message that may come.
+const MESSAGE_SIZE_MAX: usize = 0xffff;
+
+const _: () = assert!(size_of::<RecordLayer>() <= 192, "the TLS state of an idle connection");
+
+/// Content types of records.
+mod content {
+    pub(super) const ALERT: u8 = 21;
+    pub(super) const HANDSHAKE: u8 = 22;
+    pub(super) const APPLICATION_DATA: u8 = 23;
+}
+
+/// Types of handshake messages.
+mod message {
+    pub(super) const NEW_SESSION_TICKET: u8 = 4;
+    pub(super) const KEY_UPDATE: u8 = 24;
+}
+
+/// The alert that says that nothing follows.
+pub(crate) const CLOSE_NOTIFY: u8 = 0;
+
+/// Descriptions of alerts.
+mod alert {
+    pub(super) const UNEXPECTED_MESSAGE: u8 = 10;
+    pub(super) const BAD_RECORD_MAC: u8 = 20;
+    pub(super) const RECORD_OVERFLOW: u8 = 22;
+    pub(super) const ILLEGAL_PARAMETER: u8 = 47;
+    pub(super) const DECODE_ERROR: u8 = 50;
+    pub(super) const USER_CANCELED: u8 = 90;
+}
+
+/// See the file's head.
+pub(crate) struct RecordLayer {
+    receiving: TrafficKeys,
+    sending: TrafficKeys,
+    /// The beginning of a handshake message whose end has not come.
+    fragment: Option<Box<Fragment>>,
+    cipher: Cipher,
+    side: Side,
+    /// The peer has asked for new keys of ours and has not got them.
+    owes_key_update: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+#[derive(Default)]
+struct Fragment(Vec<u8>);
+
+/// What a record held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// So many bytes for the application, which lie behind the header; may be none.
+    Plaintext(usize),
+    /// For the record layer itself.
+    Nothing,
+    /// The peer's close_notify.
+    Close,
+}
+
+/// Why a record ends the connection, and what the peer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) error: TlsError,
+    /// `None`: the peer has said its last word.
+    pub(crate) alert: Option<u8>,
+}
+
+const fn fault(error: TlsError, alert: u8) -> Fault {
+    Fault { error, alert: Some(alert) }
+}
+
+const UNEXPECTED: Fault = fault(TlsError::Misbehaved, alert::UNEXPECTED_MESSAGE);
+const MALFORMED: Fault = fault(TlsError::Malformed, alert::DECODE_ERROR);
+const UNDECRYPTABLE: Fault = fault(TlsError::Undecryptable, alert::BAD_RECORD_MAC);
+pub(crate) const OVERSIZED: Fault = fault(TlsError::Oversized, alert::RECORD_OVERFLOW);
+
+impl RecordLayer {
+    pub(crate) fn new(side: Side, cipher: Cipher, receiving: TrafficKeys, sending: TrafficKeys) -> RecordLayer {
+        RecordLayer { receiving, sending, fragment: None, cipher, side, owes_key_update: false }
+    }
+
+    /// Decrypts a whole record, header included, in its own bytes. After a fault nothing more can be opened.
+    pub(crate) fn open(&mut self, record: &mut [u8]) -> Result<Opened, Fault> {
+        let (header, body) = record.split_first_chunk_mut::<HEADER_SIZE>().ok_or(MALFORMED)?;
+        if header[1] != 3 {
+            return Err(MALFORMED);
+        }
+        if header[0] != content::APPLICATION_DATA {
+            return Err(UNEXPECTED);
+        }
+        let key = self.receiving.expanded(self.cipher);
+        let inner =
+            key.open_in_place(self.receiving.next_nonce(), Aad::from(*header), body).map_err(|_| UNDECRYPTABLE)?;
+        if inner.len() > CONTENT_SIZE_MAX + 1 {
+            return Err(OVERSIZED);
+        }
+        // Zeros after the type are padding (section 5.4).
+        let type_at = inner.iter().rposition(|byte| *byte != 0).ok_or(UNEXPECTED)?;
+        let (content, rest) = inner.split_at(type_at);
+        let content_type = rest.first().copied().unwrap_or_default();
+        if self.fragment.is_some() && content_type != content::HANDSHAKE {
+            return Err(UNEXPECTED);
+        }
+        match content_type {
+            content::APPLICATION_DATA => Ok(Opened::Plaintext(content.len())),
+            content::ALERT => read_alert(content),
+            content::HANDSHAKE if !content.is_empty() => self.read_messages(content).map(|()| Opened::Nothing),
+            _ => Err(UNEXPECTED),
+        }
+    }
+
+    /// Opens a record at the end of `outgoing`: what is appended now is its content, until [`Self::seal`].
+    pub(crate) fn begin(&mut self, outgoing: &mut Vec<u8>) -> usize {
+        self.renew(outgoing);
+        let start = outgoing.len();
+        outgoing.extend_from_slice(&[content::APPLICATION_DATA, 3, 3, 0, 0]);
+        start
+    }
+
+    /// Encrypts the record that [`Self::begin`] has opened at `start`, where it is.
+    pub(crate) fn seal(&mut self, start: usize, outgoing: &mut Vec<u8>) {
+        self.seal_as(content::APPLICATION_DATA, start, outgoing);
+    }
+
+    /// Answers a key update that the peer has asked for, and changes keys that have sealed enough.
+    pub(crate) fn renew(&mut self, outgoing: &mut Vec<u8>) {
+        if self.owes_key_update || self.sending.records_count() >= RECORDS_PER_KEY_MAX {
+            self.seal_whole(content::HANDSHAKE, &[message::KEY_UPDATE, 0, 0, 1, 0], outgoing);
+            self.sending.update(self.cipher);
+            self.owes_key_update = false;
+        }
+    }
+
+    /// The last word.
+    pub(crate) fn seal_alert(&mut self, description: u8, outgoing: &mut Vec<u8>) {
+        const WARNING: u8 = 1;
+        const FATAL: u8 = 2;
+        let level = if description == CLOSE_NOTIFY { WARNING } else { FATAL };
+        self.seal_whole(content::ALERT, &[level, description], outgoing);
+    }
+
+    fn seal_whole(&mut self, content_type: u8, content: &[u8], outgoing: &mut Vec<u8>) {
+        let start = outgoing.len();
+        outgoing.extend_from_slice(&[content::APPLICATION_DATA, 3, 3, 0, 0]);
+        outgoing.extend_from_slice(content);
+        self.seal_as(content_type, start, outgoing);
+    }
+
+    fn seal_as(&mut self, content_type: u8, start: usize, outgoing: &mut Vec<u8>) {
+        outgoing.push(content_type);
+        let (_, record) = outgoing.split_at_mut(start);
+        let (header, inner) = record.split_first_chunk_mut::<HEADER_SIZE>().expect("a record begins with its header");
+        assert!(inner.len() <= CONTENT_SIZE_MAX + 1, "a record is closed when it is full");
+        let [_, _, _, size @ ..] = header;
+        *size = u16::try_from(inner.len() + TAG_SIZE).expect("16 KiB and a tag").to_be_bytes();
+        let key = self.sending.expanded(self.cipher);
+        let tag = key
+            .seal_in_place_separate_tag(self.sending.next_nonce(), Aad::from(*header), inner)
+            .expect("a record is far below the cipher's limit");
+        outgoing.extend_from_slice(tag.as_ref());
+    }
+
+    /// Handshake messages may be torn over records and may share one.
+    fn read_messages(&mut self, content: &[u8]) -> Result<(), Fault> {
+        let Some(mut fragment) = self.fragment.take() else { return self.read_from(content) };
+        fragment.0.extend_from_slice(content);
+        self.read_from(&fragment.0)
+    }
+
+    fn read_from(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
+        while let Some([kind, size @ ..]) = bytes.first_chunk::<MESSAGE_HEADER_SIZE>() {
+            let size = u32::from_be_bytes([0, size[0], size[1], size[2]]) as usize;
+            if size > MESSAGE_SIZE_MAX {
+                return Err(MALFORMED);
+            }
+            let Some(body) = bytes.get(MESSAGE_HEADER_SIZE..MESSAGE_HEADER_SIZE + size) else { break };
+            let rest = bytes.get(MESSAGE_HEADER_SIZE + size..).unwrap_or_default();
+            self.read_message(*kind, body, rest.is_empty())?;
+            bytes = rest;
+        }
+        if !bytes.is_empty() {
+            self.fragment = Some(Box::new(Fragment(bytes.to_vec())));
+        }
+        Ok(())
+    }
+
+    fn read_message(&mut self, kind: u8, body: &[u8], is_last: bool) -> Result<(), Fault> {
+        match (kind, body) {
+            // What follows it comes with other keys, so in another record (section 5.1).
+            (message::KEY_UPDATE, [_]) if !is_last => Err(UNEXPECTED),
+            (message::KEY_UPDATE, [is_asked @ (0 | 1)]) => {
+                self.receiving.update(self.cipher);
+                self.owes_key_update |= *is_asked == 1;
+                Ok(())
+            }
+            (message::KEY_UPDATE, [_]) => Err(fault(TlsError::Misbehaved, alert::ILLEGAL_PARAMETER)),
+            (message::KEY_UPDATE, _) => Err(MALFORMED),
+            (message::NEW_SESSION_TICKET, _) if self.side == Side::Client => Ok(()),
+            _ => Err(UNEXPECTED),
+        }
+    }
+
+    /// Whether [`Self::renew`] has an answer to give.
+    pub(crate) fn owes_key_update(&self) -> bool {
+        self.owes_key_update
+    }
+}
+
+/// The level says nothing that the description does not (section 6).
+fn read_alert(content: &[u8]) -> Result<Opened, Fault> {
+    match content {
+        [_, CLOSE_NOTIFY] => Ok(Opened::Close),
+        [_, alert::USER_CANCELED] => Ok(Opened::Nothing),
+        [_, description] => Err(Fault { error: TlsError::PeerAlert(*description), alert: None }),
+        _ => Err(MALFORMED),
+    }
+}
