@@ -143,6 +143,8 @@ fn run(mut performer: Performer, queue: &Receiver<Order>, done: &SyncSender<Comp
             Order::Perform(id, operation) => (id, operation),
             Order::Close(file) => {
                 performer.close(file);
+                // A write before it has left the waking to what follows.
+                notify();
                 next = queue.recv().ok();
                 continue;
             }

@@ -90,6 +90,29 @@ fn a_name_that_is_given_anew_shows_the_new_file() {
 }
 
 #[test]
+fn the_owner_is_woken_for_a_write_that_is_followed_by_the_end_of_another_file() {
+    let folder = TemporaryFolder::new("woken");
+    let (wake, woken) = sync_channel(1);
+    let notify = move || {
+        let _is_awake = wake.try_send(());
+    };
+    let mut disk = RealDisk::open(&folder.0, notify).expect("the folder is empty");
+    let file = FileName::Segment(SegmentNumber(1));
+    perform(&mut disk, &woken, Operation::Create { file, size_bytes: 4 << 20 });
+    for _ in 0..20 {
+        // The order to close waits behind the write, which takes longer than giving it. The unlinking fails, on another
+        // thread, and may wake the owner for both.
+        disk.submit(OperationId(1), Operation::Write { file, offset: 0, bytes: vec![7; 4 << 20] });
+        disk.submit(OperationId(2), Operation::Unlink { file: FileName::Segment(SegmentNumber(9)) });
+        for _ in 0..2 {
+            while disk.poll_completion().is_none() {
+                woken.recv_timeout(Duration::from_secs(10)).expect("somebody wakes the owner");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_second_process_is_told_who_holds_the_folder() {
     let folder = TemporaryFolder::new("lock");
     let process = Process::start(&folder.0).expect("the folder is empty");
