@@ -45,7 +45,7 @@ pub const SERVER: &[(u8, &str, Status)] = &[
     (7, "HistoryPage", Landed),
     (8, "Ephemeral", Landed),
     (9, "Pong", Landed),
-    (10, "PullMode", Reserved),
+    (10, "PullMode", Landed),
     (11, "Snapshot", Landed),
     (12, "GoAway", Landed),
     (13, "Redirect", Reserved),

@@ -196,3 +196,68 @@ impl FrameCutter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
+
+    use super::*;
+
+    const NOW: Instant = Instant(1);
+
+    /// A connection and its client, which have shaken hands.
+    fn pair() -> (Connection, TlsStage) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
+        let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+        let identity = ServerIdentity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).expect("PEM");
+        let server = TlsServer::new(identity).expect("they belong together");
+        let client = TlsClient::from_pem(certificate.as_bytes()).expect("PEM");
+        let mut client = client.connect("localhost").expect("a DNS name");
+        let mut connection = Connection::new(server.accept());
+        while !client.is_established() || !connection.is_established() {
+            let mut hello = Vec::new();
+            client.take_outgoing(&mut hello);
+            turn(&mut connection, &hello, 0);
+            let answer = connection.take_outgoing().map_or(Vec::new(), |outgoing| outgoing.bytes);
+            client.receive(&answer, &mut Vec::new()).expect("valid TLS");
+        }
+        connection.set_authenticated();
+        (connection, client)
+    }
+
+    /// Receives, and takes at most so many frames.
+    fn turn(connection: &mut Connection, incoming: &[u8], frames: usize) {
+        let mut scratch = Vec::new();
+        connection.receive(NOW, incoming, &mut scratch).expect("valid TLS");
+        for _ in 0..frames {
+            connection.next_frame(NOW).expect("valid frames");
+        }
+        connection.end_turn(&mut scratch);
+    }
+
+    fn sealed(client: &mut TlsStage, plaintext: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        client.seal(&[plaintext], &mut sealed).expect("established");
+        sealed
+    }
+
+    #[test]
+    fn all_memory_that_a_peer_can_make_wait_is_counted() {
+        let (mut connection, mut client) = pair();
+        assert_eq!(connection.bytes_held(), 0);
+        let frame = [&20_000_u32.to_le_bytes()[..], &[7; 20_000]].concat();
+
+        let record = sealed(&mut client, &frame[..10_000]);
+        turn(&mut connection, &record[..9_000], 1);
+        assert!(connection.bytes_held() >= 9_000, "half a record");
+        turn(&mut connection, &record[9_000..], 1);
+        assert!((10_000..18_000).contains(&connection.bytes_held()), "half a frame, and no record any more");
+
+        let rest = [&frame[10_000..], &frame[..], &frame[..]].concat();
+        turn(&mut connection, &sealed(&mut client, &rest), 1);
+        assert!(connection.bytes_held() >= 2 * frame.len(), "whole frames that may not be told yet");
+        turn(&mut connection, &[], 3);
+        assert_eq!(connection.bytes_held(), 0);
+    }
+}

@@ -58,7 +58,12 @@ impl ClientSession {
                 let (request_id, first) = (RequestId(page.request_id()), UserSeq(page.first_user_seq()));
                 let events = events(page.events())?;
                 if let Some(stream) = &mut self.stream {
-                    stream.sync_page(now.monotonic, request_id, first, events, &mut self.output);
+                    stream.sync_page(now.monotonic, request_id, first, events, page.has_more(), &mut self.output);
+                }
+            }
+            ServerBody::PullMode => {
+                if let Some(stream) = &mut self.stream {
+                    stream.begin_pull(now.monotonic, &mut self.output);
                 }
             }
             ServerBody::Snapshot => self.snapshot(frame.body_as_snapshot().ok_or(Invalid)?),
@@ -190,7 +195,7 @@ impl ClientSession {
 
     fn error(&mut self, now: Now, error: wire::Error<'_>) {
         let request_id = RequestId(error.request_id());
-        if self.stream.as_mut().is_some_and(|stream| stream.sync_answered(request_id)) {
+        if self.stream.as_mut().is_some_and(|stream| stream.sync_refused(request_id)) {
             return;
         }
         let refusal = refusal(error.code(), error.temporary(), error.retry_after_ms(), error.text());

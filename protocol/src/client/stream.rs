@@ -39,6 +39,8 @@ pub(super) struct Stream {
     is_live: bool,
     /// Something was not taken because too much was with the application.
     is_behind: bool,
+    /// The server brings what is asked for and nothing else, until a page has reached the end of its log.
+    is_pulling: bool,
 }
 
 struct Unapplied {
@@ -84,6 +86,7 @@ impl Stream {
             sync: None,
             is_live: false,
             is_behind: false,
+            is_pulling: false,
         }
     }
 
@@ -100,7 +103,7 @@ impl Stream {
         let goes_on = resumed && handed.is_same_log(&claimed);
         let user_seq = if goes_on { handed.user_seq.max(claimed.user_seq) } else { self.acked };
         self.received = Position { user_seq, ..log };
-        (self.is_live, self.is_behind) = (true, false);
+        (self.is_live, self.is_behind, self.is_pulling) = (true, false, false);
         if resumed {
             self.ack_news(output);
         }
@@ -114,6 +117,8 @@ impl Stream {
     /// The server may have lost what it was told and what it was asked.
     pub(super) fn resend(&mut self, now: Instant, output: &mut Output) {
         self.acked = UserSeq(0);
+        // A router that serves the session anew knows nothing of that.
+        self.is_pulling = false;
         self.ack_news(output);
         self.tell_reads(output);
         if self.sync.take().is_some() {
@@ -146,15 +151,29 @@ impl Stream {
         request_id: RequestId,
         first: UserSeq,
         events: Vec<Event>,
+        has_more: bool,
         output: &mut Output,
     ) {
-        self.sync_answered(request_id);
+        self.sync.take_if(|sync| sync.request_id == request_id);
+        self.is_pulling &= has_more;
         self.events(now, first, events, output);
+        self.pull(now, output);
     }
 
-    /// The page was refused; the next Pong asks again. False: it was not asked for here.
-    pub(super) fn sync_answered(&mut self, request_id: RequestId) -> bool {
-        self.sync.take_if(|sync| sync.request_id == request_id).is_some()
+    /// The page was refused: it is asked for again after a while, or with the next Pong where pushes go on. False: it was
+    /// not asked for here.
+    pub(super) fn sync_refused(&mut self, request_id: RequestId) -> bool {
+        let is_ours = self.sync.as_ref().is_some_and(|sync| sync.request_id == request_id);
+        if is_ours && !self.is_pulling {
+            self.sync = None;
+        }
+        is_ours
+    }
+
+    /// This session has not kept up: from now on it asks for every page.
+    pub(super) fn begin_pull(&mut self, now: Instant, output: &mut Output) {
+        self.is_pulling = true;
+        self.pull(now, output);
     }
 
     pub(super) fn snapshot(&mut self, snapshot: Snapshot, output: &mut Output) {
@@ -201,6 +220,7 @@ impl Stream {
             self.is_behind = false;
             self.ask(now, output);
         }
+        self.pull(now, output);
         true
     }
 
@@ -299,6 +319,13 @@ impl Stream {
 
     fn wait_for(&mut self, number: EventNumber, effect: Effect) {
         self.unapplied.push_back(Unapplied { number, position: self.received, effect, is_applied: false });
+    }
+
+    /// Asks for the next page when the application is done with all there was.
+    fn pull(&mut self, now: Instant, output: &mut Output) {
+        if self.is_pulling && self.unapplied.is_empty() {
+            self.ask(now, output);
+        }
     }
 
     fn ask(&mut self, now: Instant, output: &mut Output) {

@@ -69,11 +69,16 @@ pub(crate) fn sync_page(request_id: u32, first: UserSeq, page: &[Event], user_he
             request_id,
             first_user_seq: first.0,
             events: Some(events),
-            has_more: false,
+            has_more: first.0 + page.len() as u64 <= user_head.0,
             user_head: user_head.0,
         };
         (ServerBody::SyncPage, wire::SyncPage::create(fbb, &args).as_union_value())
     })
+}
+
+pub(crate) fn pull_mode(user_head: UserSeq) -> Vec<u8> {
+    let args = wire::PullModeArgs { user_head: user_head.0 };
+    server(|fbb| (ServerBody::PullMode, wire::PullMode::create(fbb, &args).as_union_value()))
 }
 
 pub(crate) fn snapshot(user_seq: UserSeq, user_epoch: UserEpoch) -> Vec<u8> {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::client::{ClientEvent, Draft, IN_FLIGHT_MAX};
-use protocol::encode::FrameBuilder;
 use protocol::ids::{ClientMsgId, Seq, UserSeq};
 use protocol::time::{Instant, WallTime};
 use protocol::wire::ClientBody;
@@ -56,6 +55,7 @@ struct Tally {
     renames: u64,
     shown_again: u64,
     refusals: u64,
+    pulls: u64,
 }
 
 struct World {
@@ -119,11 +119,12 @@ impl World {
             58..60 => self.read(),
             60..74 => self.write(),
             74..88 => self.show(),
-            88..94 => self.wait(),
+            88..93 => self.wait(),
+            93..94 => self.pull(),
             94..96 => self.cut(),
             96..97 => self.crash(),
             97..98 if self.is_connected && self.is_server_moody => {
-                self.down.push_back(FrameBuilder::default().resend().to_vec());
+                self.down.push_back(self.server.begin_again());
             }
             _ => self.dial(),
         }
@@ -231,6 +232,12 @@ impl World {
         let frame = self.server.push(1 + self.random.below(4));
         let is_lost = self.is_server_moody && self.random.chance(15);
         self.down.extend(frame.filter(|_| !is_lost));
+    }
+
+    fn pull(&mut self) {
+        let frame = self.server.begin_pull();
+        self.tally.pulls += u64::from(frame.is_some());
+        self.down.extend(frame);
     }
 
     fn send(&mut self) {
@@ -383,9 +390,10 @@ fn every_message_is_acked_and_there_once_and_every_event_is_shown() {
         total.renames += tally.renames;
         total.shown_again += tally.shown_again;
         total.refusals += tally.refusals;
+        total.pulls += tally.pulls;
     }
-    let Tally { crashes, cuts, retries, syncs, renames, shown_again, refusals } = total;
-    let counts = [crashes, cuts, retries, syncs, renames, shown_again, refusals];
+    let Tally { crashes, cuts, retries, syncs, renames, shown_again, refusals, pulls } = total;
+    let counts = [crashes, cuts, retries, syncs, renames, shown_again, refusals, pulls];
     assert!(counts.iter().all(|count| *count > SEEDS / 10), "nothing was tried: {total:?}");
 }
 

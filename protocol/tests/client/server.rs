@@ -12,7 +12,7 @@ use protocol::time::WallTime;
 use protocol::wire::{self, ClientBody};
 
 use crate::device::view;
-use crate::frames::{DEVICE, conversation, message, message_ack, snapshot, sync_page, usual_welcome};
+use crate::frames::{DEVICE, conversation, message, message_ack, pull_mode, snapshot, sync_page, usual_welcome};
 
 /// What it does with a message this time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,11 @@ pub(crate) struct Server {
     pub(crate) read: Seq,
     /// Of the connection: pushed up to here. `None` before its Hello.
     pushed: Option<u64>,
+    is_pulled: bool,
 }
+
+/// Events of a page.
+const PAGE_EVENTS_MAX: usize = 3;
 
 impl Server {
     pub(crate) fn head(&self) -> u64 {
@@ -56,7 +60,19 @@ impl Server {
     }
 
     pub(crate) fn connection_lost(&mut self) {
-        self.pushed = None;
+        (self.pushed, self.is_pulled) = (None, false);
+    }
+
+    /// From now on the client asks for what it gets.
+    pub(crate) fn begin_pull(&mut self) -> Option<Vec<u8>> {
+        self.is_pulled = self.pushed.is_some();
+        self.is_pulled.then(|| pull_mode(UserSeq(self.head())))
+    }
+
+    /// As after a break between its gateway and its router.
+    pub(crate) fn begin_again(&mut self) -> Vec<u8> {
+        self.is_pulled = false;
+        FrameBuilder::default().resend().to_vec()
     }
 
     /// Bob says something.
@@ -67,7 +83,7 @@ impl Server {
 
     /// The next events of the log, for a client that is there.
     pub(crate) fn push(&mut self, count_max: u64) -> Option<Vec<u8>> {
-        let pushed = self.pushed.filter(|pushed| *pushed < self.head())?;
+        let pushed = self.pushed.filter(|pushed| *pushed < self.head() && !self.is_pulled)?;
         let end = self.head().min(pushed.saturating_add(count_max));
         self.pushed = Some(end);
         let events = &self.log[pushed as usize..end as usize];
@@ -96,8 +112,11 @@ impl Server {
             ClientBody::SyncGet => {
                 let get = view.body_as_sync_get().expect("a SyncGet");
                 let after = get.after_user_seq();
-                self.pushed = Some(self.head());
-                let events = &self.log[after as usize..];
+                let events: Vec<Event> = self.log.iter().skip(after as usize).take(PAGE_EVENTS_MAX).cloned().collect();
+                let pushed = after + events.len() as u64;
+                self.pushed = Some(pushed);
+                self.is_pulled &= pushed < self.head();
+                let events = events.as_slice();
                 vec![sync_page(get.request_id(), UserSeq(after + 1), events, UserSeq(self.head()))]
             }
             ClientBody::Ping => vec![FrameBuilder::default().pong(UserSeq(self.head()), now).to_vec()],

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use protocol::client::{ANSWER_TIMEOUT, CURSOR_DELAY, ClientEvent, UNAPPLIED_EVENTS_MAX};
-use protocol::encode::FrameBuilder;
+use protocol::codes::Code;
+use protocol::encode::{FrameBuilder, Refusal};
 use protocol::event::Event;
 use protocol::ids::{Seq, StoreIncarnation, UserEpoch, UserSeq};
 use protocol::server::Welcome;
 use protocol::wire::ClientBody;
 
 use crate::device::{Device, START, view};
-use crate::frames::{HEARTBEAT_MS, conversation, message, snapshot, sync_page, usual_welcome};
+use crate::frames::{HEARTBEAT_MS, conversation, message, pull_mode, snapshot, sync_page, usual_welcome};
 
 const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS as u64);
 
@@ -281,6 +282,71 @@ fn a_slow_application_bounds_what_is_taken_and_gets_the_rest_later() {
     device.expect_nothing_sent();
     device.apply_next();
     expect_sync(&mut device, bound);
+}
+
+#[test]
+fn who_does_not_keep_up_asks_for_page_after_page_as_its_application_applies() {
+    let mut device = Device::online();
+    device.applies_at_once = false;
+    device.receive(&push(1, 2));
+    device.receive(&pull_mode(UserSeq(6)));
+    device.apply_next();
+    device.expect_nothing_sent();
+    device.apply_next();
+    let page = |request_id, events: std::ops::Range<u64>, head| {
+        let first = UserSeq(events.start);
+        sync_page(request_id, first, &events.map(|seq| message(Seq(seq))).collect::<Vec<_>>(), UserSeq(head))
+    };
+    let request_id = expect_sync(&mut device, 2);
+    device.receive(&page(request_id, 3..5, 6));
+    device.apply_next();
+    device.expect_nothing_sent();
+    device.apply_next();
+    let request_id = expect_sync(&mut device, 4);
+    device.receive(&page(request_id, 5..7, 6));
+    (0..2).for_each(|_| device.apply_next());
+    device.expect_nothing_sent();
+    device.receive(&push(7, 1));
+    assert_eq!(told(&mut device).0, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_page_that_is_refused_to_who_pulls_is_asked_for_again() {
+    let mut device = Device::online();
+    device.receive(&pull_mode(UserSeq(3)));
+    let request_id = expect_sync(&mut device, 0);
+    let refusal = Refusal {
+        code: Code::TryAgain,
+        retry_after_ms: 100,
+        client_frame: ClientBody::SyncGet,
+        client_msg_id: None,
+        request_id,
+    };
+    device.receive(FrameBuilder::default().error(refusal));
+    device.expect_nothing_sent();
+    device.pass(ANSWER_TIMEOUT);
+    expect_sync(&mut device, 0);
+}
+
+#[test]
+fn nobody_pulls_on_a_session_that_is_served_anew() {
+    let mut device = Device::online();
+    device.receive(&pull_mode(UserSeq(3)));
+    expect_sync(&mut device, 0);
+    device.lose_connection();
+    device.go_online(&usual_welcome(START.wall));
+    device.receive(&push(1, 3));
+    device.expect_nothing_sent();
+    device.receive(&pull_mode(UserSeq(4)));
+    expect_sync(&mut device, 3);
+    device.receive(FrameBuilder::default().resend());
+    expect_sync(&mut device, 3);
+    device.receive(&push(4, 1));
+    device.receive(&sync_page(0, UserSeq(5), &[], UserSeq(9)));
+    device.transmitted.clear();
+    device.receive(&push(5, 1));
+    device.expect_nothing_sent();
+    assert_eq!(told(&mut device).0, [1, 2, 3, 4, 5]);
 }
 
 #[test]

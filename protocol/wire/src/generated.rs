@@ -874,7 +874,7 @@ pub mod ringpost {
     pub const ENUM_MAX_SERVER_BODY: u8 = 17;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
-    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 15] = [
+    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 16] = [
         ServerBody::NONE,
         ServerBody::Welcome,
         ServerBody::MessageAck,
@@ -884,6 +884,7 @@ pub mod ringpost {
         ServerBody::HistoryPage,
         ServerBody::Ephemeral,
         ServerBody::Pong,
+        ServerBody::PullMode,
         ServerBody::Snapshot,
         ServerBody::GoAway,
         ServerBody::Error,
@@ -906,6 +907,7 @@ pub mod ringpost {
         pub const HistoryPage: Self = Self(7);
         pub const Ephemeral: Self = Self(8);
         pub const Pong: Self = Self(9);
+        pub const PullMode: Self = Self(10);
         pub const Snapshot: Self = Self(11);
         pub const GoAway: Self = Self(12);
         pub const Error: Self = Self(14);
@@ -925,6 +927,7 @@ pub mod ringpost {
             Self::HistoryPage,
             Self::Ephemeral,
             Self::Pong,
+            Self::PullMode,
             Self::Snapshot,
             Self::GoAway,
             Self::Error,
@@ -944,6 +947,7 @@ pub mod ringpost {
                 Self::HistoryPage => Some("HistoryPage"),
                 Self::Ephemeral => Some("Ephemeral"),
                 Self::Pong => Some("Pong"),
+                Self::PullMode => Some("PullMode"),
                 Self::Snapshot => Some("Snapshot"),
                 Self::GoAway => Some("GoAway"),
                 Self::Error => Some("Error"),
@@ -6070,6 +6074,92 @@ pub mod ringpost {
             ds.finish()
         }
     }
+    pub enum PullModeOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct PullMode<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for PullMode<'a> {
+        type Inner = PullMode<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> PullMode<'a> {
+        pub const VT_USER_HEAD: ::flatbuffers::VOffsetT = 4;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            PullMode { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args PullModeArgs,
+        ) -> ::flatbuffers::WIPOffset<PullMode<'bldr>> {
+            let mut builder = PullModeBuilder::new(_fbb);
+            builder.add_user_head(args.user_head);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn user_head(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(PullMode::VT_USER_HEAD, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for PullMode<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<u64>("user_head", Self::VT_USER_HEAD, false)?.finish();
+            Ok(())
+        }
+    }
+    pub struct PullModeArgs {
+        pub user_head: u64,
+    }
+    impl<'a> Default for PullModeArgs {
+        #[inline]
+        fn default() -> Self {
+            PullModeArgs { user_head: 0 }
+        }
+    }
+
+    pub struct PullModeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PullModeBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_user_head(&mut self, user_head: u64) {
+            self.fbb_.push_slot::<u64>(PullMode::VT_USER_HEAD, user_head, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PullModeBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            PullModeBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<PullMode<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for PullMode<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("PullMode");
+            ds.field("user_head", &self.user_head());
+            ds.finish()
+        }
+    }
     pub enum HistoryPageOffset {}
     #[derive(Copy, Clone, PartialEq)]
 
@@ -8112,6 +8202,21 @@ pub mod ringpost {
 
         #[inline]
         #[allow(non_snake_case)]
+        pub fn body_as_pull_mode(&self) -> Option<PullMode<'a>> {
+            if self.body_type() == ServerBody::PullMode {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { PullMode::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
         pub fn body_as_snapshot(&self) -> Option<Snapshot<'a>> {
             if self.body_type() == ServerBody::Snapshot {
                 self.body().map(|t| {
@@ -8242,6 +8347,10 @@ pub mod ringpost {
                         ServerBody::Pong => {
                             v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Pong>>("ServerBody::Pong", pos)
                         }
+                        ServerBody::PullMode => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PullMode>>(
+                            "ServerBody::PullMode",
+                            pos,
+                        ),
                         ServerBody::Snapshot => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Snapshot>>(
                             "ServerBody::Snapshot",
                             pos,
@@ -8363,6 +8472,13 @@ pub mod ringpost {
                 }
                 ServerBody::Pong => {
                     if let Some(x) = self.body_as_pong() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::PullMode => {
+                    if let Some(x) = self.body_as_pull_mode() {
                         ds.field("body", &x)
                     } else {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -21,6 +21,9 @@ pub struct RouterConfig {
     pub push_window_events: usize,
     /// Bytes likewise; one event always goes.
     pub push_window_bytes: usize,
+    /// Once a full window's oldest event is not acked for this long, its session is told the end of the log (`PullMode`)
+    /// and pushed nothing more until it has asked for pages up to there. Default 5 s.
+    pub pull_after: Duration,
     /// Requests waiting for one conversation; further ones are refused with `TryAgain`.
     pub inbox_max: usize,
     /// Answers waiting for one gateway's credits; beyond, the link is dropped and built anew. At half of it, the pages
@@ -48,6 +51,7 @@ impl Default for RouterConfig {
             dedup_window_entries: 256,
             push_window_events: 256,
             push_window_bytes: 256 * 1024,
+            pull_after: Duration::from_secs(5),
             inbox_max: 1024,
             link_backlog_bytes_max: 64 * 1024 * 1024,
             receipt_interval: Duration::from_secs(1),
@@ -81,6 +85,8 @@ counters! {
     dedup_lookups "Questions to the store whether a client id is known.",
     resumes "Sessions that went on after their cursor.",
     snapshots "Sessions that got a Snapshot.",
+    pulls_begun "Sessions that did not keep up and have to ask for their events.",
+    pulls_ended "Sessions that have asked for all of their events and are pushed new ones again.",
     gap_pulls "Entries that a user's log lacked and pulled.",
     pointers_repeated "Pointers sent again after a start.",
     takeovers "Conversations whose tail was written anew after a former owner.",

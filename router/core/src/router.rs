@@ -391,7 +391,7 @@ impl Router {
         }
         let owner = self.users.get_mut(&id).expect("there since just now");
         act(owner, &mut self.context);
-        let wanted = owner.poll_timeout();
+        let wanted = owner.poll_timeout(&self.context.config);
         let present = self.timer_by_user.get(&id).copied();
         if wanted != present {
             if let Some(at) = present {

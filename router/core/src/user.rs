@@ -17,6 +17,7 @@ use protocol::time::Instant;
 use protocol::wire::{self, ServerBody};
 use storage_api::{DeviceRow, Entry, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState};
 
+use crate::config::RouterConfig;
 use crate::context::Context;
 use crate::links::PushTemplate;
 use crate::mail::{Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser};
@@ -205,9 +206,11 @@ impl UserOwner {
         }
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self, config: &RouterConfig) -> Option<Instant> {
         match &self.state {
-            State::Ready(user) => [user.next_flush, user.gates.next_due()].into_iter().flatten().min(),
+            State::Ready(user) => {
+                [user.next_flush, user.gates.next_due(), user.next_laggard(config)].into_iter().flatten().min()
+            }
             State::Loading | State::Unknown => None,
         }
     }
@@ -280,6 +283,7 @@ impl User {
             self.next_flush = None;
             self.save(context);
         }
+        self.switch_laggards(context);
     }
 
     /// Saves what has set nothing in motion that is not durable yet.
@@ -345,9 +349,10 @@ impl User {
                 (ServerBody::Ephemeral, wire::Ephemeral::create(fbb, &args).as_union_value())
             })
             .into();
-        for session in self.sessions.keys() {
-            if context.links.may_push(*session, frame.len()) {
-                context.links.push(*session, UserSeq(0), &frame);
+        for (reference, session) in &self.sessions {
+            // Who does not keep up has no use for the moment either.
+            if session.has_room(&context.config) && context.links.may_push(*reference, frame.len()) {
+                context.links.push(*reference, UserSeq(0), &frame);
             }
         }
     }

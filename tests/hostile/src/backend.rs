@@ -1,5 +1,7 @@
 //! A router on the embedded store on a simulated disk: everything behind a link, in one thread, without waiting.
 
+use std::time::Duration;
+
 use protocol::ids::{Realm, UserId};
 use protocol::link::LinkError;
 use protocol::time::Now;
@@ -131,7 +133,14 @@ fn open(now: Now, disk: &SimDisk) -> EmbeddedStore {
 }
 
 fn start(now: Now, store: &EmbeddedStore, lives: u64) -> Router {
-    let config = RouterConfig { router_incarnation: lives, epoch: store.next_epoch(), ..RouterConfig::default() };
+    let config = RouterConfig {
+        router_incarnation: lives,
+        epoch: store.next_epoch(),
+        // Small enough that an input gets to what happens when it is full.
+        push_window_events: 8,
+        pull_after: Duration::from_secs(1),
+        ..RouterConfig::default()
+    };
     let mut router = Router::new(config, store.traits());
     router.handle_start(now);
     router

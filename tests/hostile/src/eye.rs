@@ -1,7 +1,8 @@
 //! What a client can see of its server, and must not see.
 //!
 //! Everything that comes verifies and decodes; a Welcome comes first and once; events come without gap or repetition but
-//! where the client has asked for a place itself.
+//! where the client has asked for a place itself, and none by themselves from a PullMode on until a page has reached the
+//! end.
 
 use protocol::ids::{DeviceGeneration, DeviceId, UserSeq};
 use protocol::wire::{self, ServerBody};
@@ -13,6 +14,7 @@ use crate::verify;
 pub struct Eye {
     is_welcome: bool,
     is_over: bool,
+    is_pulled: bool,
     /// The last event. `None`: whatever comes next.
     last: Option<UserSeq>,
     /// As whom the server knows it.
@@ -36,12 +38,14 @@ impl Eye {
         }
         match frame.body_type() {
             ServerBody::Push => {
+                assert!(!self.is_pulled, "a push to somebody who has to ask");
                 let push = frame.body_as_push().expect("by its type");
                 self.events(push.first_user_seq(), push.events().map_or(0, |events| events.len()));
             }
             ServerBody::SyncPage => {
                 let page = frame.body_as_sync_page().expect("by its type");
                 self.last = None;
+                self.is_pulled &= page.has_more();
                 self.events(page.first_user_seq(), page.events().map_or(0, |events| events.len()));
             }
             ServerBody::Snapshot => {
@@ -49,7 +53,8 @@ impl Eye {
                 self.last = Some(UserSeq(snapshot.user_seq()));
             }
             // The router goes on from the furthest event that was written, which a client that went back has not seen.
-            ServerBody::Resend => self.last = None,
+            ServerBody::Resend => (self.last, self.is_pulled) = (None, false),
+            ServerBody::PullMode => self.is_pulled = true,
             _ => {}
         }
     }

@@ -62,6 +62,8 @@ impl Work {
         self.retries += counters.retries_seen;
         self.dedup_hits += counters.dedup_hits;
         self.resumes += counters.resumes;
+        self.pulls_begun += counters.pulls_begun;
+        self.pulls_ended += counters.pulls_ended;
         self.gap_pulls += counters.gap_pulls;
         self.snapshots += counters.snapshots;
         self.pointers_repeated += counters.pointers_repeated;
@@ -77,6 +79,8 @@ work! {
     retries "retries",
     dedup_hits "dedup hits",
     resumes "resumes",
+    pulls_begun "sessions that did not keep up",
+    pulls_ended "sessions that have caught up page by page",
     gap_pulls "gap pulls",
     snapshots "snapshots",
     pointers_repeated "pointers repeated",

@@ -3,8 +3,9 @@
 use protocol::encode::{FrameBuilder, events};
 use protocol::wire::{
     self, ConversationKind, ConversationSummaryArgs, Durability, EphemeralArgs, EphemeralBody, ErrorArgs, GoAwayArgs,
-    HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs, OpAckArgs, OpStatus, PongArgs, PushArgs, ResendArgs,
-    Role, ServerBody, SnapshotArgs, SyncPageArgs, TypingArgs, UserArgs, UserPageArgs, WelcomeArgs,
+    HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs, OpAckArgs, OpStatus, PongArgs, PullModeArgs,
+    PushArgs, ResendArgs, Role, ServerBody, SnapshotArgs, SyncPageArgs, TypingArgs, UserArgs, UserPageArgs,
+    WelcomeArgs,
 };
 
 use super::event::two_events;
@@ -16,6 +17,7 @@ pub(super) fn all() -> Vec<Sample> {
     all.extend(pages_of_people());
     all.extend([
         server_frame!(Pong, fbb, PongArgs { user_head: 160, server_time_ms: 161 }),
+        server_frame!(PullMode, fbb, PullModeArgs { user_head: 164 }),
         server_frame!(Resend, fbb, ResendArgs {}),
         server_frame!(GoAway, fbb, {
             let text = Some(fbb.create_string("maintenance"));

@@ -2,17 +2,22 @@
 
 use alloc::vec::Vec;
 
+use protocol::codes::Code;
 use protocol::encode::{event_size_max, events};
 use protocol::event::Event;
 use protocol::ids::{DeviceId, UserSeq};
 use protocol::limits;
+use protocol::time::Instant;
 use protocol::wire::{self, ServerBody};
 use storage_api::{Entry, LoggedEvent, Request, UserEvent};
 
 use super::User;
+use super::session_open::refuse;
+use crate::config::RouterConfig;
 use crate::context::Context;
 use crate::links::PageSlot;
 use crate::mail::{Purpose, SessionRef};
+use crate::session::UserSession;
 
 impl User {
     pub(super) fn pump_all(&mut self, context: &mut Context) {
@@ -22,11 +27,15 @@ impl User {
         }
     }
 
-    /// Sends what is durable and not yet sent while the window and the link have room.
+    /// Sends what is durable and not yet sent while the window and the link have room. Who pulls is told that there is
+    /// more.
     pub(super) fn pump(&mut self, context: &mut Context, reference: SessionRef) {
-        let (events_max, bytes_max) = (context.config.push_window_events, context.config.push_window_bytes);
+        let now = context.now.monotonic;
         let Some(session) = self.sessions.get_mut(&reference) else { return };
-        while session.pushed < self.durable_head && !session.is_reading && session.has_room(events_max, bytes_max) {
+        if session.takes_news(self.durable_head) {
+            return tell_pull_mode(context, reference, self.durable_head);
+        }
+        while session.pushed < self.durable_head && !session.is_reading && session.has_room(&context.config) {
             let user_seq = session.pushed.next();
             let recent = self
                 .recent
@@ -37,7 +46,7 @@ impl User {
                 let request = Request::ReadUserLog {
                     user: self.id,
                     after: session.pushed,
-                    count_max: events_max,
+                    count_max: context.config.push_window_events,
                     bytes_max: limits::PAGE_SIZE_MAX,
                 };
                 return context.ask(request, Purpose::Push(reference));
@@ -52,7 +61,7 @@ impl User {
                     return;
                 }
                 context.links.push_shared(reference, user_seq, push);
-                session.sent(user_seq, &recent.event, push.frame.len(), self.id);
+                session.sent(now, user_seq, &recent.event, push.frame.len(), self.id);
             } else {
                 let event = render(self.id, session.device, &recent.event, recent.entry.as_deref());
                 let size = event_size_max(&event);
@@ -61,7 +70,7 @@ impl User {
                 }
                 let frame = context.builder.push(user_seq, &[event]);
                 context.links.push(reference, user_seq, frame);
-                session.sent(user_seq, &recent.event, size, self.id);
+                session.sent(now, user_seq, &recent.event, size, self.id);
             }
         }
     }
@@ -81,11 +90,35 @@ impl User {
             return;
         }
         for (logged, event) in in_order(page, first).zip(&rendered) {
-            session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
+            session.sent(context.now.monotonic, logged.user_seq, &logged.event, event_size_max(event), self.id);
         }
         let frame = context.builder.push(first, &rendered);
         context.links.push(reference, session.pushed, frame);
         self.pump(context, reference);
+    }
+
+    /// When the next session will have lagged for too long.
+    pub(super) fn next_laggard(&self, config: &RouterConfig) -> Option<Instant> {
+        let due = |session: &UserSession| session.lags_at(config, self.durable_head).or(session.pull_is_due_at(config));
+        self.sessions.values().filter_map(due).min()
+    }
+
+    /// Lets those ask for their events that have left a full window unacked for too long. A client of an earlier version
+    /// does not know how: it comes again and resumes.
+    pub(super) fn switch_laggards(&mut self, context: &mut Context) {
+        let (now, head) = (context.now.monotonic, self.durable_head);
+        self.sessions.retain(|reference, session| {
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if is_due(session.lags_at(&context.config, head)) {
+                session.begin_pull(now);
+                context.counters.pulls_begun += 1;
+                tell_pull_mode(context, *reference, head);
+            } else if is_due(session.pull_is_due_at(&context.config)) && !session.may_still_pull(now) {
+                refuse(context, *reference, Code::SlowReader);
+                return false;
+            }
+            true
+        });
     }
 
     /// The device asks for everything after `after` again.
@@ -124,19 +157,17 @@ impl User {
         // The question is answered as it was asked, whatever a push that was under way has sent, or an ack passed, since.
         let first = page.first().map_or(session.pushed.next(), |logged| logged.user_seq);
         let (rendered, _) = fill_page(self.id, session.device, first, durable_head, page);
-        for (logged, event) in page.iter().zip(&rendered) {
-            if logged.user_seq == session.pushed.next() {
-                session.sent(logged.user_seq, &logged.event, event_size_max(event), self.id);
-            }
-        }
-        let has_more = first.0 + rendered.len() as u64 <= durable_head.0;
+        let last = UserSeq(first.0 + rendered.len() as u64 - 1);
+        let was_pulling = session.is_pulling();
+        session.paged(first, last, durable_head);
+        context.counters.pulls_ended += u64::from(was_pulling && !session.is_pulling());
         let frame = context.builder.server(|fbb| {
             let events = events(fbb, &rendered);
             let args = wire::SyncPageArgs {
                 request_id,
                 first_user_seq: first.0,
                 events: Some(events),
-                has_more,
+                has_more: last < durable_head,
                 user_head: durable_head.0,
             };
             (ServerBody::SyncPage, wire::SyncPage::create(fbb, &args).as_union_value())
@@ -144,6 +175,15 @@ impl User {
         context.links.push(reference, session.pushed, frame);
         self.pump(context, reference);
     }
+}
+
+/// Costs a few bytes for each page that a device asks for, so it does not wait for credits of its own.
+fn tell_pull_mode(context: &mut Context, session: SessionRef, user_head: UserSeq) {
+    let frame = context.builder.server(|fbb| {
+        let args = wire::PullModeArgs { user_head: user_head.0 };
+        (ServerBody::PullMode, wire::PullMode::create(fbb, &args).as_union_value())
+    });
+    context.links.push(session, UserSeq(0), frame);
 }
 
 /// The events of a page from `first` on: an answer that was asked for before a rewind has none.

@@ -144,6 +144,6 @@ impl User {
     }
 }
 
-fn refuse(context: &mut Context, session: SessionRef, code: Code) {
+pub(super) fn refuse(context: &mut Context, session: SessionRef, code: Code) {
     context.links.control(session.link, &RouterMessage::SessionRefused { connection: session.connection, code });
 }

@@ -1,15 +1,16 @@
-//! A gateway whose clients ask faster than it takes the answers.
+//! A gateway that does not take what its clients ask for, or what others say to them.
 
-use protocol::client::{HistoryRange, RequestId};
+use protocol::client::{Draft, HistoryRange, RequestId};
 use protocol::encode::FrameBuilder;
 use protocol::ids::{ClientMsgId, ConversationId, Seq, UserSeq};
-use protocol::limits::PAGE_SIZE_MAX;
+use protocol::limits::{BODY_SIZE_MAX, PAGE_SIZE_MAX};
+use protocol::link::LINK_WINDOW_BYTES;
 use protocol::wire::ServerBody;
 use router_core::RouterConfig;
 use storage_api::Request;
 
 use crate::world::{Got, WALL, World};
-use crate::{ALICE, BOB};
+use crate::{ALICE, BOB, direct, id, three_people};
 
 /// More than any window of the link has room for.
 const FLOOD: usize = 100_000;
@@ -64,4 +65,32 @@ fn questions_wait_while_answers_are_not_taken_and_the_link_stays() {
     assert!(sent < FLOOD, "the gateway never had to wait");
     assert_eq!(take_all(&mut world, &Got::Other(ServerBody::MembersPage)), sent);
     assert!(world.try_request(1, &question), "all credits are back");
+}
+
+#[test]
+fn a_gateway_that_takes_nothing_is_sent_one_window_of_its_link_and_the_rest_when_it_does() {
+    const MESSAGES: u128 = 260;
+    let config = RouterConfig { push_window_events: 1 << 20, push_window_bytes: 1 << 30, ..RouterConfig::default() };
+    let mut world = three_people(true, config);
+    world.pay_back();
+    let (conversation, peer) = direct();
+    let draft = Draft::text(conversation, peer, &"x".repeat(BODY_SIZE_MAX));
+    for number in 1..=MESSAGES {
+        world.request(1, FrameBuilder::default().message_send(id(number), 0, &draft));
+        world.settle();
+    }
+    let sent_bytes = MESSAGES as u64 * BODY_SIZE_MAX as u64;
+    assert!(sent_bytes > LINK_WINDOW_BYTES * 3 / 2);
+    assert!(world.taken_bytes <= LINK_WINDOW_BYTES, "{} bytes are under way", world.taken_bytes);
+    assert!(world.taken_bytes > LINK_WINDOW_BYTES - 2 * BODY_SIZE_MAX as u64, "it stops before the window is full");
+    let mut got = world.got(2);
+    assert!(got.len() < MESSAGES as usize);
+    while world.taken_bytes > 0 {
+        world.pay_back();
+        world.settle();
+        assert!(world.taken_bytes <= LINK_WINDOW_BYTES);
+        got.extend(world.got(2));
+    }
+    let wanted: Vec<Got> = (1..=MESSAGES as u64).map(|seq| Got::Message(UserSeq(seq), Seq(seq))).collect();
+    assert_eq!(got, wanted);
 }

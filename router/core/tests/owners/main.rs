@@ -4,6 +4,7 @@
 
 mod floods;
 mod links;
+mod pulls;
 mod receipts;
 mod store;
 mod world;
@@ -174,7 +175,7 @@ fn a_cursor_older_than_what_is_kept_of_the_log_gets_a_snapshot() {
     world.store.log_start = UserSeq(10);
     world.got(2);
     world.open(2, BOB, UserSeq(3));
-    assert_eq!(world.got(2), []);
+    assert_eq!(world.got(2), [Got::Closed(Code::InternalError)]);
     world.open(2, BOB, UserSeq(3));
     assert_eq!(world.got(2), [Got::Other(ServerBody::Snapshot)]);
     // Whoever lacks nothing of it goes on.

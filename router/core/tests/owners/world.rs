@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::event::Event;
 use protocol::frame;
@@ -34,6 +35,7 @@ pub(crate) enum Got {
     History(usize),
     /// A page of the user's log: its first place, and how many events.
     Page(UserSeq, usize),
+    Closed(Code),
     Other(ServerBody),
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct World {
     gateway: LinkEnd,
     got: Vec<(ConnectionKey, Got)>,
     /// What the gateway was sent and has not paid back.
-    taken_bytes: u64,
+    pub(crate) taken_bytes: u64,
     now: Now,
     devices: std::collections::BTreeMap<UserId, protocol::ids::DeviceId>,
 }
@@ -209,6 +211,7 @@ impl World {
                             read(got, connection, frame);
                         }
                         RouterMessage::Fanout(fanout) => {
+                            *taken_bytes += LinkEnd::fanout_cost(fanout.targets.iter().count(), fanout.frame.len());
                             for (connection, user_seq) in fanout.targets.iter() {
                                 let mut frame = fanout.frame.to_vec();
                                 let at = fanout.user_seq_offset;
@@ -216,7 +219,10 @@ impl World {
                                 read(got, connection, &frame);
                             }
                         }
-                        RouterMessage::Hello(_) | RouterMessage::SessionRefused { .. } => {}
+                        RouterMessage::SessionRefused { connection, code } => {
+                            got.push((connection, Got::Closed(code)));
+                        }
+                        RouterMessage::Hello(_) => {}
                     });
                     handled.expect("the router's end is true");
                 }
