@@ -1,10 +1,10 @@
 //! The handle of a running client, and its events.
 
 use protocol::client::{
-    Answer, ClientSession, CommandError, Draft, HistoryPage, HistoryRange, Me, MemberDraft, MembersPage, User,
+    Answer, ClientSession, CommandError, Device, Draft, HistoryPage, HistoryRange, Me, MemberDraft, MembersPage, User,
 };
 use protocol::codes::Code;
-use protocol::ids::{ClientMsgId, ConversationId, MessageId, Seq, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq, UserId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::TrustError;
@@ -46,6 +46,11 @@ impl Client {
         let (session, state_dir) = match config.identity {
             Identity::Device { state_dir, name } => {
                 (ClientSession::new(state_dir.state().clone(), &name, seed::draw()), Some(state_dir))
+            }
+            Identity::LinkedAnew { state_dir, name } => {
+                let mut session = ClientSession::new(state_dir.state().clone(), &name, seed::draw());
+                session.link_anew();
+                (session, Some(state_dir))
             }
             Identity::Transient => (ClientSession::transient(seed::draw()), None),
         };
@@ -124,6 +129,20 @@ impl Client {
         }
     }
 
+    /// One's devices: those that are not revoked first, and of each kind the newest.
+    pub async fn devices(&self) -> Result<Vec<Device>, RequestError> {
+        match self.ask(Wish::Devices).await? {
+            Granted::Answered(Answer::Devices(devices)) => Ok(devices),
+            _ => Err(not_an_answer()),
+        }
+    }
+
+    /// A device of one's own is not served any more under this generation: its connection is closed, and it is refused
+    /// until it is linked anew. When this is answered it is durable.
+    pub async fn revoke_device(&self, device: DeviceId, generation: DeviceGeneration) -> Result<(), RequestError> {
+        self.ask(Wish::RevokeDevice(device, generation)).await.map(drop)
+    }
+
     /// The application is done with this event: it is shown and flushed, or stored.
     pub fn applied(&self, ticket: Ticket) {
         // A client that has ended has no use for it.
@@ -151,7 +170,7 @@ impl Client {
 
     async fn operate(&self, wish: Wish) -> Result<MessageId, RequestError> {
         match self.ask(wish).await? {
-            Granted::Placed(place) => Ok(place),
+            Granted::Operated(Some(place)) => Ok(place),
             _ => Err(not_an_answer()),
         }
     }

@@ -1,7 +1,7 @@
 //! What an application wishes, on its way to the driver, and how it was granted.
 
 use protocol::client::{Answer, Draft, HistoryRange, MemberDraft};
-use protocol::ids::{ClientMsgId, ConversationId, MessageId, Seq, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq, UserId};
 use tokio::sync::oneshot;
 
 use crate::event::Ticket;
@@ -24,13 +24,15 @@ pub(crate) enum Wish {
     History { conversation: ConversationId, range: HistoryRange, limit: u16 },
     Members(ConversationId),
     LookUp { handles: Vec<String>, ids: Vec<UserId> },
+    Devices,
+    RevokeDevice(DeviceId, DeviceGeneration),
 }
 
 pub(crate) enum Granted {
     /// In the outbox under this id.
     Queued(ClientMsgId),
-    /// The operation is done.
-    Placed(MessageId),
+    /// The operation is done; `None` for one that is not done in a conversation.
+    Operated(Option<MessageId>),
     Answered(Answer),
     Done,
 }

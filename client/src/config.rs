@@ -26,6 +26,14 @@ pub enum Identity {
         /// For people, when it is registered. At most 64 bytes.
         name: String,
     },
+    /// A device that its user links, for the first time or after it was revoked: then under a new generation. Takes an
+    /// access token that is not bound to a device.
+    LinkedAnew {
+        /// As above.
+        state_dir: StateDir,
+        /// As above.
+        name: String,
+    },
     /// Nothing that lasts: it can send and ask, and gets no events of others.
     Transient,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::client::{
     Action, Answer, ChangeNumber, ClientEvent, ClientSession, CommandError, ConnectionState, EventNumber, Me, RequestId,
 };
-use protocol::ids::{ClientMsgId, MessageId, UserId};
+use protocol::ids::{ClientMsgId, UserId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -281,6 +281,10 @@ impl Driver {
             }
             Wish::Members(conversation) => session.members(now, *conversation).map(Pending::Question),
             Wish::LookUp { handles, ids } => session.user_lookup(now, handles, ids).map(Pending::Question),
+            Wish::Devices => session.devices(now).map(Pending::Question),
+            Wish::RevokeDevice(device, generation) => {
+                session.device_revoke(now, *device, *generation).map(Pending::Operation)
+            }
         }
     }
 
@@ -291,9 +295,8 @@ impl Driver {
                 self.tell(number, Event::Queued { client_msg_id, draft, replaces });
             }
             ClientEvent::Acked(acked) => self.tell(number, Event::Acked(acked)),
-            ClientEvent::OpDone { client_op_id, conversation, seq } => {
-                let placed = Granted::Placed(MessageId { conversation, seq });
-                self.answer_operation(client_op_id, Ok(placed));
+            ClientEvent::OpDone { client_op_id, place } => {
+                self.answer_operation(client_op_id, Ok(Granted::Operated(place)));
                 self.session.handle_applied(self.clock.now(), number);
             }
             ClientEvent::OpRenamed { from, to } => {

@@ -24,8 +24,8 @@ pub use config::{Config, Identity};
 pub use event::{Event, State, Ticket, Told};
 pub use gateway_transport::{TlsError, TrustError};
 pub use protocol::client::{
-    Acked, CommandError, ConversationSummary, Draft, HistoryPage, HistoryRange, Me, Member, MemberDraft, MembersPage,
-    Reason, Snapshot, User,
+    Acked, CommandError, ConversationSummary, Device, Draft, HistoryPage, HistoryRange, Me, Member, MemberDraft,
+    MembersPage, Reason, Snapshot, User,
 };
 pub use state_dir::{StateDir, StateError};
 pub use trouble::{RequestError, Trouble};

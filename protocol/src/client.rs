@@ -29,8 +29,8 @@ mod state;
 mod stream;
 
 pub use action::{
-    Acked, Action, Answer, ChangeNumber, ClientEvent, CommandError, ConnectionState, ConversationSummary, EventNumber,
-    HistoryPage, HistoryRange, Me, Member, MembersPage, Reason, RequestId, Snapshot, User,
+    Acked, Action, Answer, ChangeNumber, ClientEvent, CommandError, ConnectionState, ConversationSummary, Device,
+    EventNumber, HistoryPage, HistoryRange, Me, Member, MembersPage, Reason, RequestId, Snapshot, User,
 };
 pub use backoff::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_WINDOW_MAX};
 pub use connection::{HEARTBEAT_INTERVAL_MAX, HEARTBEAT_INTERVAL_MIN};
@@ -70,6 +70,8 @@ const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 /// See the file's head.
 pub struct ClientSession {
     hello: Hello,
+    /// Until the next Welcome: a device that was revoked asks for a new generation.
+    links_anew: bool,
     connection: Connection,
     /// The log of the connection, at its beginning.
     log: Position,
@@ -118,11 +120,18 @@ impl ClientSession {
         ClientSession::begin(hello, Outbox::load(&mut ClientState::new(ClientMsgId([0; 16]))), None, seed)
     }
 
+    /// Links the device anew where it was revoked. Before the first connection, and only when the user has asked for it:
+    /// a device that did it by itself could not be revoked.
+    pub fn link_anew(&mut self) {
+        self.links_anew = true;
+    }
+
     fn begin(hello: Hello, mut outbox: Outbox, stream: Option<Stream>, seed: u64) -> ClientSession {
         let mut output = Output::new(hello.is_transient);
         outbox.announce(&mut output);
         ClientSession {
             hello,
+            links_anew: false,
             connection: Connection::new(),
             log: Position::default(),
             server_clock: ServerClock::default(),
@@ -146,7 +155,7 @@ impl ClientSession {
             return;
         }
         let hello = Hello {
-            install_id: self.hello.install_id.filter(|_| self.hello.device == DeviceId(0)),
+            install_id: self.hello.install_id.filter(|_| self.links_anew || self.hello.device == DeviceId(0)),
             store_incarnation: claimed.store_incarnation,
             user_epoch: claimed.user_epoch,
             user_cursor: claimed.user_seq,
@@ -256,6 +265,17 @@ impl ClientSession {
         self.put(now, None, |id, builder| builder.member_change(id, draft))
     }
 
+    /// A device of one's own, this one too, is not to be served any more, under this generation or an earlier one.
+    /// Answered as [`ClientSession::conversation_create`] is.
+    pub fn device_revoke(
+        &mut self,
+        now: Now,
+        device: DeviceId,
+        generation: DeviceGeneration,
+    ) -> Result<ClientMsgId, CommandError> {
+        self.put(now, None, |id, builder| builder.device_revoke(id, device, generation))
+    }
+
     /// The conversation has been opened up to here. Told to the server until it confirms it, also after a restart.
     pub fn mark_read(&mut self, now: Now, conversation: ConversationId, up_to: Seq) -> Result<(), CommandError> {
         self.check_open()?;
@@ -294,6 +314,11 @@ impl ClientSession {
         fits(handles.len() + ids.len() <= USER_LOOKUP_MAX)?;
         fits(handles.iter().all(|handle| handle.len() <= HANDLE_SIZE_MAX))?;
         self.ask(now, |request_id, builder| builder.user_lookup(request_id, handles, ids))
+    }
+
+    /// Asks which devices one has.
+    pub fn devices(&mut self, now: Now) -> Result<RequestId, CommandError> {
+        self.ask(now, |request_id, builder| builder.devices_get(request_id))
     }
 
     /// Ends the session once what was called done is on disk and the server is told. What is in the outbox stays there.

@@ -64,6 +64,7 @@ codes! {
     4507 GroupFull "the group has as many members as it may have",
     4508 Unsupported "this server does not know this frame",
     4509 NotForTransient "a transient session cannot do this; connect as a device",
+    4510 NoSuchDevice "no such device of this user, or not under this generation; look at the list again",
 }
 
 impl Code {

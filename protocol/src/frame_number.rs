@@ -32,6 +32,8 @@ pub const CLIENT: &[(u8, &str, Status)] = &[
     (17, "MemberChange", Landed),
     (18, "MembersGet", Landed),
     (19, "UserLookup", Landed),
+    (20, "DevicesGet", Landed),
+    (21, "DeviceRevoke", Landed),
 ];
 
 /// Members of `ServerBody`.
@@ -53,6 +55,7 @@ pub const SERVER: &[(u8, &str, Status)] = &[
     (15, "MembersPage", Landed),
     (16, "UserPage", Landed),
     (17, "Resend", Landed),
+    (18, "DevicesPage", Landed),
 ];
 
 /// Members of `EventBody`.

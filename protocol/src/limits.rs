@@ -38,6 +38,8 @@ pub const HANDLE_SIZE_MAX: usize = 64;
 pub const TITLE_SIZE_MAX: usize = 256;
 /// Bytes of a device's name.
 pub const DEVICE_NAME_SIZE_MAX: usize = 64;
+/// Devices in one DevicesPage.
+pub const DEVICES_PAGE_MAX: usize = 256;
 /// Members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 32;
 

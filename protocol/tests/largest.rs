@@ -11,9 +11,9 @@ use protocol::ids::{
     UserId, UserSeq,
 };
 use protocol::limits::{
-    BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, FRAME_SIZE_MAX, FRAME_SIZE_UNAUTHENTICATED_MAX,
-    GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX, MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX,
-    PAGE_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
+    BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX, FRAME_SIZE_MAX,
+    FRAME_SIZE_UNAUTHENTICATED_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX,
+    MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
 };
 use protocol::link::{
     BATCH_MESSAGES_MAX, BATCH_SIZE_MAX, BATCH_SIZE_TARGET, ConnectionKey, FANOUT_TARGETS_MAX, GatewayMessage, LinkEnd,
@@ -293,6 +293,11 @@ fn the_largest_requests_are_taken_and_one_more_of_anything_is_not() {
     assert_eq!(verdict(builder.user_lookup(question, &handles, &[USER])), Some(Code::TooLarge));
     let over = vec!["h".repeat(HANDLE_SIZE_MAX + 1)];
     assert_eq!(verdict(builder.user_lookup(question, &over, &[])), Some(Code::TooLarge));
+    assert_eq!(verdict(builder.devices_get(question)), None);
+    let (device, generation) = (DeviceId(u64::MAX), DeviceGeneration(u32::MAX));
+    assert_eq!(verdict(builder.device_revoke(id(1), device, generation)), None);
+    assert_eq!(verdict(builder.device_revoke(id(1), DeviceId(0), generation)), Some(Code::Malformed));
+    assert_eq!(verdict(builder.device_revoke(id(1), device, DeviceGeneration(0))), Some(Code::Malformed));
     let range = HistoryRange::After(Seq(u64::MAX));
     assert_eq!(verdict(builder.history_get(question, CONVERSATION, range, HISTORY_LIMIT_MAX)), None);
     let over = builder.history_get(question, CONVERSATION, range, HISTORY_LIMIT_MAX + 1);
@@ -382,6 +387,30 @@ fn the_largest_pages_of_people_and_conversations_fit() {
         user_head: UserSeq(u64::MAX),
         server_time: WallTime(u64::MAX),
         durability: Durability::QuorumSync,
+    }));
+}
+
+#[test]
+fn the_largest_page_of_devices_fits() {
+    fits(FrameBuilder::default().server(|fbb| {
+        let devices: Vec<_> = (0..DEVICES_PAGE_MAX)
+            .map(|_| {
+                let name = Some(fbb.create_string(&"d".repeat(DEVICE_NAME_SIZE_MAX)));
+                let args = wire::DeviceArgs {
+                    id: u64::MAX,
+                    generation: u32::MAX,
+                    revoked: true,
+                    name,
+                    registered_at_ms: u64::MAX,
+                    last_seen_ms: u64::MAX,
+                    online: true,
+                };
+                wire::Device::create(fbb, &args)
+            })
+            .collect();
+        let devices = Some(fbb.create_vector(&devices));
+        let args = wire::DevicesPageArgs { request_id: u32::MAX, devices };
+        (ServerBody::DevicesPage, wire::DevicesPage::create(fbb, &args).as_union_value())
     }));
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::{AccessToken, Config, Identity};
 use gateway_server::{Identity as Claims, TokenSigner};
-use protocol::ids::UserId;
+use protocol::ids::{DeviceGeneration, DeviceId, UserId};
 use protocol::time::WallTime;
 
 use crate::command_line::AccessArguments;
@@ -67,6 +67,13 @@ impl Access {
         self.name.as_deref()
     }
 
+    /// What a device of this user is called where it was not said, for people, in the list of the user's devices.
+    pub(crate) fn device_name(&self) -> String {
+        self.name
+            .as_ref()
+            .map_or_else(|| "chat".to_owned(), |name| format!("chat of {name}").chars().take(16).collect())
+    }
+
     pub(crate) fn data_dir(&self) -> &DataDir {
         &self.data_dir
     }
@@ -77,11 +84,16 @@ impl Access {
     }
 }
 
-/// A token for a user of the server on this data folder.
-pub(crate) fn sign(signer: &TokenSigner, user: UserId, lifetime: Duration) -> String {
+/// A token for a user of the server on this data folder, or for one device of the user alone.
+pub(crate) fn sign(
+    signer: &TokenSigner,
+    user: UserId,
+    device: Option<(DeviceId, DeviceGeneration)>,
+    lifetime: Duration,
+) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expires_at = WallTime(u64::try_from((now + lifetime).as_millis()).unwrap_or(u64::MAX));
-    signer.sign(&Claims { user, device: None, expires_at })
+    signer.sign(&Claims { user, device, expires_at })
 }
 
 /// The id of a user for whom tokens may be made by name.
@@ -101,7 +113,7 @@ pub(crate) fn demo_user(data_dir: &DataDir, name: &str) -> Result<UserId, Mistak
 fn token_for(data_dir: &DataDir, name: &str) -> Result<AccessToken, Mistake> {
     let user = demo_user(data_dir, name)?;
     let signer = Arc::new(data_dir.signer()?);
-    Ok(AccessToken::from_fn(move || std::future::ready(Ok(sign(&signer, user, TOKEN_LIFETIME)))))
+    Ok(AccessToken::from_fn(move || std::future::ready(Ok(sign(&signer, user, None, TOKEN_LIFETIME)))))
 }
 
 fn token_of(file: &Path) -> Result<AccessToken, Mistake> {

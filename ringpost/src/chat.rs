@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &ChatArguments) -> Result<(), Mistake> {
     let local_time = LocalTime::here();
     let access = Access::of(&arguments.access)?;
     let state_dir = StateDir::open(&state_path(arguments, &access)?)?;
-    let identity = Identity::Device { state_dir, name: device_name(&access) };
+    let identity = Identity::Device { state_dir, name: access.device_name() };
     let name = RoomName::from(&arguments.room);
     visit::runtime()?.block_on(async {
         let (client, events) = visit::connect(&access, identity)?;
@@ -53,11 +53,6 @@ fn state_path(arguments: &ChatArguments, access: &Access) -> Result<PathBuf, Mis
             Err(Mistake::new(Exit::Usage, text))
         }
     }
-}
-
-/// For people, in the list of a user's devices.
-fn device_name(access: &Access) -> String {
-    access.name().map_or_else(|| "chat".to_owned(), |name| format!("chat of {name}").chars().take(16).collect())
 }
 
 /// The conversation by its name: from what lies beside the server, or else by asking, which takes a connection. What

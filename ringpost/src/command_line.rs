@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::ids::{ClientMsgId, ConversationId};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId};
 
 use crate::binary;
 use crate::mistake::Exit;
@@ -37,6 +37,8 @@ pub(crate) enum Verb {
     History(HistoryArguments),
     /// Make a group, change who is in it, or show it.
     Group(GroupArguments),
+    /// Show one's devices, link one, or revoke one.
+    Device(DeviceArguments),
     /// Print an access token for a user of the server on the data folder.
     Token(TokenArguments),
     /// Measure a server on this machine.
@@ -129,10 +131,10 @@ pub(crate) struct FolderArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AccessArguments {
     /// A user of the server on the data folder.
-    #[arg(long = "as", value_name = "NAME", required_unless_present = "token_file")]
+    #[arg(id = "as", long, value_name = "NAME", required_unless_present = "token_file")]
     pub(crate) name: Option<String>,
     /// An access token, instead of --as: its text is in this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    #[arg(long, value_name = "FILE", conflicts_with = "as")]
     pub(crate) token_file: Option<PathBuf>,
     /// HOST:PORT of the server; without it the one that runs, or last ran, on the data folder.
     #[arg(long, value_name = "ADDR")]
@@ -290,6 +292,55 @@ pub(crate) struct OneGroupArguments {
     /// The id that `group create` printed.
     #[arg(long, value_name = "ID")]
     pub(crate) group: ConversationId,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeviceArguments {
+    #[command(subcommand)]
+    pub(crate) verb: DeviceVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceVerb {
+    /// Print one's devices: those that are served first, and of each kind the newest.
+    List {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// One JSON object for each device.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a device in a folder, or link the one that is there anew after a revoke.
+    Link(LinkArguments),
+    /// End the session of a device at once, and refuse it from now on, until it is linked anew.
+    Revoke {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// Which, by the id that `device list` printed.
+        #[arg(value_name = "ID")]
+        device: DeviceId,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LinkArguments {
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+    /// What the device keeps: its id, its cursor, its outbox. It is named to `chat` and `send` then.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+    /// What it is called in the list, at most 64 bytes; it keeps the name of its first time.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Also print an access token that is good for this device alone, and for so long.
+    #[arg(long, value_name = "S", requires = "as", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub(crate) token_lifetime_s: Option<u64>,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,6 +7,7 @@ mod chat;
 mod command_line;
 mod data_dir;
 mod dev;
+mod device;
 mod entry;
 mod group;
 mod history;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Send(arguments) => send::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Group(arguments) => group::run(&arguments.verb),
+        Verb::Device(arguments) => device::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
         Verb::Store(arguments) => store::run(&arguments),

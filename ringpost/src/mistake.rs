@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Data = 65,
     /// A file that was named is not there.
     NoInput = 66,
-    /// No such user, group or member.
+    /// No such user, group, member or device.
     NoUser = 67,
     /// The server is not reachable, or a port cannot be had.
     Unavailable = 69,
@@ -132,7 +132,7 @@ impl From<&Trouble> for Mistake {
 /// The number may be of a later version: then its range says what to do.
 fn exit_of(number: u16) -> Exit {
     match Code::from_number(number) {
-        Some(Code::UserUnknown | Code::ConversationUnknown | Code::NoSuchUser) => Exit::NoUser,
+        Some(Code::UserUnknown | Code::ConversationUnknown | Code::NoSuchUser | Code::NoSuchDevice) => Exit::NoUser,
         Some(Code::ClientIdTooOld | Code::ClientIdInFuture | Code::TooLarge | Code::Malformed) => Exit::Data,
         Some(Code::Replaced) => Exit::TryAgain,
         _ if number_is_temporary(number) => Exit::TryAgain,

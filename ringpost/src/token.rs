@@ -11,6 +11,6 @@ use crate::output;
 pub(crate) fn run(arguments: &TokenArguments) -> Result<(), Mistake> {
     let data_dir = DataDir::new(arguments.folder.data_dir.clone());
     let user = access::demo_user(&data_dir, &arguments.name)?;
-    let token = access::sign(&data_dir.signer()?, user, Duration::from_secs(arguments.lifetime_s));
+    let token = access::sign(&data_dir.signer()?, user, None, Duration::from_secs(arguments.lifetime_s));
     output::print_line(token.as_bytes())
 }

@@ -3,7 +3,7 @@
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use client::{Client, CommandError, Event, Events, Identity, RequestError, State, Trouble, User};
+use client::{Client, CommandError, Event, Events, Identity, Me, RequestError, State, Trouble, User};
 use protocol::client::OUTBOX_BYTES_MAX;
 use protocol::ids::UserId;
 use protocol::limits::{FRAME_SIZE_MAX, USER_LOOKUP_MAX};
@@ -35,8 +35,17 @@ pub(crate) fn ask<T>(
     access: &Access,
     questions: impl AsyncFnOnce(&Client) -> Result<T, Mistake>,
 ) -> Result<T, Mistake> {
+    ask_as(access, Identity::Transient, questions)
+}
+
+/// The same as somebody else. What a device is told meanwhile it is told again the next time.
+pub(crate) fn ask_as<T>(
+    access: &Access,
+    identity: Identity,
+    questions: impl AsyncFnOnce(&Client) -> Result<T, Mistake>,
+) -> Result<T, Mistake> {
     runtime()?.block_on(async {
-        let (client, mut events) = connect(access, Identity::Transient)?;
+        let (client, mut events) = connect(access, identity)?;
         let mut reach = Reach::default();
         let watching = async {
             while let Some(told) = events.next().await {
@@ -109,6 +118,18 @@ pub(crate) async fn answer<T>(question: impl Future<Output = Result<T, RequestEr
             Err(Mistake::new(Exit::TryAgain, format!("the server did not answer within {seconds} s: try again")))
         }
     }
+}
+
+/// As whom the server knows the client.
+pub(crate) async fn me(client: &Client) -> Result<Me, Mistake> {
+    let known = async {
+        match client.me().await {
+            Some(me) => Ok::<_, RequestError>(me),
+            // Why it has closed is known to whoever listens to its events.
+            None => pending().await,
+        }
+    };
+    answer(known).await
 }
 
 /// The ids of these names, in their order.

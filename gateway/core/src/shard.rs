@@ -70,7 +70,10 @@ impl Identity {
         if self.expires_at <= now {
             return Err(Code::TokenExpired);
         }
-        let is_bound_to_another = self.device.is_some_and(|bound| bound != (hello.device, hello.device_generation));
+        // Nor may what was issued to one device make another one of it, or link it anew after a revoke.
+        let is_bound_to_another = self
+            .device
+            .is_some_and(|bound| bound != (hello.device, hello.device_generation) || hello.install_id.is_some());
         if is_bound_to_another { Err(Code::TokenInvalid) } else { Ok(self) }
     }
 }

@@ -9,7 +9,7 @@ use wire::{ConversationKind, Durability, Role};
 use super::outgoing::Draft;
 use super::state::{Change, Position};
 use crate::event::Event;
-use crate::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
+use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Ordinal, Seq, UserId, UserSeq};
 use crate::time::WallTime;
 
 /// Names an event of one session, so that the application can say that it is done with it. Rises from 1.
@@ -70,14 +70,13 @@ pub enum ClientEvent {
     },
     /// A message is durable and has its place. It leaves the outbox when the application is done with this event.
     Acked(Acked),
-    /// An operation is done, with the place of its entry. It leaves the outbox as a message does.
+    /// An operation is done. It leaves the outbox as a message does.
     OpDone {
         /// Of the operation.
         client_op_id: ClientMsgId,
-        /// Where; for a new conversation, its id.
-        conversation: ConversationId,
-        /// The entry it made, or the end of the conversation where everything was as wished.
-        seq: Seq,
+        /// The entry it made, or the end of the conversation where everything was as wished; for a new conversation this
+        /// is how its id is learnt. `None` for what is not done in a conversation.
+        place: Option<MessageId>,
     },
     /// An operation that was never sent has another id now, for the same reasons as a message.
     OpRenamed {
@@ -142,6 +141,8 @@ pub struct Me {
     pub handle: String,
     /// 0 for a transient session.
     pub device: DeviceId,
+    /// Of the device.
+    pub device_generation: DeviceGeneration,
 }
 
 /// A code with its text. The number may be of a later version.
@@ -209,6 +210,8 @@ pub enum Answer {
     Members(MembersPage),
     /// To `user_lookup`: those that exist.
     Users(Vec<User>),
+    /// To `devices`.
+    Devices(Vec<Device>),
     /// It was refused for good.
     Refused(Reason),
 }
@@ -272,6 +275,25 @@ pub struct User {
     pub id: UserId,
     /// Unique in the realm.
     pub handle: String,
+}
+
+/// A device of one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Which.
+    pub id: DeviceId,
+    /// Of what was issued to it last.
+    pub generation: DeviceGeneration,
+    /// Not served any more, until it is linked anew.
+    pub is_revoked: bool,
+    /// For people.
+    pub name: String,
+    /// By the server's clock, where it is known.
+    pub registered_at: Option<WallTime>,
+    /// When its last session ended, where that is known.
+    pub last_seen: Option<WallTime>,
+    /// It has a session.
+    pub is_online: bool,
 }
 
 /// Why a command was not taken.

@@ -14,7 +14,7 @@ use super::request::MemberDraft;
 use crate::encode::FrameBuilder;
 use crate::event::nonzero;
 use crate::frame::{self, FrameError};
-use crate::ids::{ClientMsgId, ConversationId, Seq, UserId};
+use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId};
 use crate::limits::{BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, MENTIONS_MAX};
 
 /// A message that is to be sent.
@@ -114,7 +114,9 @@ impl Outgoing {
         let view = frame::client_frame(frame)?;
         let id = match view.body_type() {
             ClientBody::MessageSend => view.body_as_message_send().map(|send| send.client_msg_id().into()),
-            ClientBody::ConversationCreate | ClientBody::MemberChange => view.client_op_id().map(ClientMsgId::from),
+            ClientBody::ConversationCreate | ClientBody::MemberChange | ClientBody::DeviceRevoke => {
+                view.client_op_id().map(ClientMsgId::from)
+            }
             _ => None,
         };
         let id = id.ok_or(FrameError::Invalid)?;
@@ -146,8 +148,10 @@ impl Outgoing {
         } else if let Some(create) = view.body_as_conversation_create() {
             let members: Vec<UserId> = create.members().iter().flatten().map(UserId).collect();
             builder.conversation_create(id, create.title().unwrap_or_default(), &members)
+        } else if let Some(revoke) = view.body_as_device_revoke() {
+            builder.device_revoke(id, DeviceId(revoke.device_id()), DeviceGeneration(revoke.device_generation()))
         } else {
-            let change = view.body_as_member_change().expect("there is no third kind of outgoing frame");
+            let change = view.body_as_member_change().expect("there is no other kind of outgoing frame");
             let draft = MemberDraft {
                 conversation: change.conversation().into(),
                 action: change.action(),

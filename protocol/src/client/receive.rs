@@ -8,8 +8,8 @@ use wire::{OpStatus, ServerBody};
 
 use super::ClientSession;
 use super::action::{
-    Acked, Answer, ClientEvent, ConversationSummary, HistoryPage, Me, Member, MembersPage, Reason, RequestId, Snapshot,
-    User,
+    Acked, Answer, ClientEvent, ConversationSummary, Device, HistoryPage, Me, Member, MembersPage, Reason, RequestId,
+    Snapshot, User,
 };
 use super::connection::Phase;
 use super::outbox::Refusal;
@@ -18,7 +18,8 @@ use crate::codes::{Code, number_is_temporary};
 use crate::event::{Event, nonzero};
 use crate::frame::FrameError;
 use crate::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Ordinal, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Ordinal, Seq, StoreIncarnation, UserEpoch,
+    UserId, UserSeq,
 };
 use crate::limits::{VERSION_MAX, VERSION_MIN};
 use crate::time::{Now, WallTime};
@@ -89,6 +90,11 @@ impl ClientSession {
                 let users = users.map(|user| User { id: UserId(user.id()), handle: text(user.handle()) }).collect();
                 self.questions.answered(RequestId(page.request_id()), Answer::Users(users), &mut self.output);
             }
+            ServerBody::DevicesPage => {
+                let page = frame.body_as_devices_page().ok_or(Invalid)?;
+                let devices = page.devices().into_iter().flatten().map(device).collect();
+                self.questions.answered(RequestId(page.request_id()), Answer::Devices(devices), &mut self.output);
+            }
             ServerBody::Ephemeral => {
                 if let Some(typing) = frame.body_as_ephemeral().ok_or(Invalid)?.body_as_typing() {
                     let (conversation, by) = (typing.conversation().into(), UserId(typing.user()));
@@ -112,12 +118,14 @@ impl ClientSession {
             user: UserId(welcome.user_id()),
             handle: text(welcome.user_handle()),
             device: DeviceId(welcome.device_id()),
+            device_generation: DeviceGeneration(welcome.device_generation()),
         };
-        let generation = DeviceGeneration(welcome.device_generation());
-        if !self.hello.is_transient && (self.hello.device, self.hello.device_generation) != (me.device, generation) {
-            (self.hello.device, self.hello.device_generation) = (me.device, generation);
-            self.output.persist(Change::Registered(me.device, generation));
+        let registered = (me.device, me.device_generation);
+        if !self.hello.is_transient && (self.hello.device, self.hello.device_generation) != registered {
+            (self.hello.device, self.hello.device_generation) = registered;
+            self.output.persist(Change::Registered(me.device, me.device_generation));
         }
+        self.links_anew = false;
         self.log = Position {
             store_incarnation: StoreIncarnation(welcome.store_incarnation()),
             user_epoch: UserEpoch(welcome.user_epoch()),
@@ -147,8 +155,9 @@ impl ClientSession {
     fn op_ack(&mut self, now: Now, ack: wire::OpAck<'_>) {
         let client_op_id = ClientMsgId::from(ack.client_op_id());
         if ack.status() == OpStatus::Done {
-            let conversation = ack.conversation().map_or(ConversationId([0; 16]), ConversationId::from);
-            let done = ClientEvent::OpDone { client_op_id, conversation, seq: Seq(ack.seq()) };
+            let conversation = ack.conversation().map(ConversationId::from);
+            let place = conversation.map(|conversation| MessageId { conversation, seq: Seq(ack.seq()) });
+            let done = ClientEvent::OpDone { client_op_id, place };
             return self.outbox.answered(client_op_id, done, &mut self.output);
         }
         let code = if ack.status() == OpStatus::Unsupported { Code::Unsupported.number() } else { ack.code() };
@@ -229,6 +238,18 @@ fn summary(summary: wire::ConversationSummary<'_>) -> ConversationSummary {
         head_ordinal: Ordinal(summary.head_ordinal()),
         read: Seq(summary.read_seq()),
         read_ordinal: Ordinal(summary.read_ordinal()),
+    }
+}
+
+fn device(device: wire::Device<'_>) -> Device {
+    Device {
+        id: DeviceId(device.id()),
+        generation: DeviceGeneration(device.generation()),
+        is_revoked: device.revoked(),
+        name: text(device.name()),
+        registered_at: nonzero(device.registered_at_ms()).map(WallTime),
+        last_seen: nonzero(device.last_seen_ms()).map(WallTime),
+        is_online: device.online(),
     }
 }
 

@@ -9,7 +9,7 @@ use wire::{Capability, ClientBody, ConversationKind, MembershipAction, Role};
 use super::action::{HistoryRange, RequestId};
 use super::outgoing::Draft;
 use crate::encode::{FrameBuilder, user_ids};
-use crate::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
+use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
 use crate::limits::{PAGE_SIZE_MAX, VERSION_MAX, VERSION_MIN};
 use crate::server::Hello;
 
@@ -185,6 +185,27 @@ impl FrameBuilder {
             let ids = user_ids(fbb, ids);
             let args = wire::UserLookupArgs { request_id: request_id.0, handles: Some(handles), ids: Some(ids) };
             (ClientBody::UserLookup, wire::UserLookup::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// Which devices there are.
+    pub fn devices_get(&mut self, request_id: RequestId) -> &[u8] {
+        self.client(None, |fbb| {
+            let args = wire::DevicesGetArgs { request_id: request_id.0 };
+            (ClientBody::DevicesGet, wire::DevicesGet::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// A device is not to be served any more.
+    pub fn device_revoke(
+        &mut self,
+        client_op_id: ClientMsgId,
+        device: DeviceId,
+        generation: DeviceGeneration,
+    ) -> &[u8] {
+        self.client(Some(client_op_id), |fbb| {
+            let args = wire::DeviceRevokeArgs { device_id: device.0, device_generation: generation.0 };
+            (ClientBody::DeviceRevoke, wire::DeviceRevoke::create(fbb, &args).as_union_value())
         })
     }
 

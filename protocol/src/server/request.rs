@@ -95,11 +95,14 @@ fn name_of(frame: ClientFrame<'_>, client_op_id: Option<ClientMsgId>) -> Name {
         ClientBody::MessageSend => {
             Name { client_msg_id: frame.body_as_message_send().map(|send| send.client_msg_id().into()), ..none }
         }
-        ClientBody::ConversationCreate | ClientBody::MemberChange => Name { client_op_id, ..none },
+        ClientBody::ConversationCreate | ClientBody::MemberChange | ClientBody::DeviceRevoke => {
+            Name { client_op_id, ..none }
+        }
         ClientBody::SyncGet => request(frame.body_as_sync_get().map(|get| get.request_id())),
         ClientBody::HistoryGet => request(frame.body_as_history_get().map(|get| get.request_id())),
         ClientBody::MembersGet => request(frame.body_as_members_get().map(|get| get.request_id())),
         ClientBody::UserLookup => request(frame.body_as_user_lookup().map(|lookup| lookup.request_id())),
+        ClientBody::DevicesGet => request(frame.body_as_devices_get().map(|get| get.request_id())),
         _ => none,
     }
 }
@@ -123,6 +126,11 @@ fn check(
         ClientBody::MemberChange => {
             check_client_id(client_op_id.ok_or(Code::Malformed)?, wall)?;
             check_change(frame.body_as_member_change().ok_or(Code::Malformed)?)
+        }
+        ClientBody::DeviceRevoke => {
+            check_client_id(client_op_id.ok_or(Code::Malformed)?, wall)?;
+            let revoke = frame.body_as_device_revoke().ok_or(Code::Malformed)?;
+            only_if(revoke.device_id() != 0 && revoke.device_generation() != 0)
         }
         ClientBody::Ack | ClientBody::MessageRead | ClientBody::SyncGet if is_transient => Err(Code::NotForTransient),
         ClientBody::HistoryGet => check_history(frame.body_as_history_get().ok_or(Code::Malformed)?),

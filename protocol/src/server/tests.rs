@@ -202,6 +202,13 @@ fn read() -> Vec<u8> {
     })
 }
 
+fn revoke(client_op_id: Option<ClientMsgId>, device_id: u64, device_generation: u32) -> Vec<u8> {
+    frame(client_op_id, |fbb| {
+        let args = wire::DeviceRevokeArgs { device_id, device_generation };
+        (ClientBody::DeviceRevoke, wire::DeviceRevoke::create(fbb, &args).as_union_value())
+    })
+}
+
 /// A frame of a later version: a table of an unknown number.
 fn unknown(client_op_id: Option<ClientMsgId>) -> Vec<u8> {
     frame(client_op_id, |fbb| (ClientBody(200), wire::Ping::create(fbb, &wire::PingArgs {}).as_union_value()))
@@ -343,6 +350,17 @@ fn an_operation_has_an_id_by_which_it_is_refused() {
     expect(&too_many, &refuse_op(Code::TooLarge));
     expect(&change(Some(id()), MembershipAction::Created, Role::Member, 1), &refuse_op(Code::Malformed));
     expect(&change(Some(id()), MembershipAction::Added, Role(99), 1), &refuse_op(Code::Malformed));
+}
+
+#[test]
+fn a_revoke_is_an_operation_that_names_a_device_and_its_generation() {
+    expect(&revoke(Some(id()), 7, 1), &Step::Forward);
+    assert_eq!(live(Capability::Transient).handle_frame(NOW, &revoke(Some(id()), 7, 1), true), Step::Forward);
+    for (device, generation) in [(0, 1), (7, 0)] {
+        let malformed = Step::RefuseOp { client_op_id: id(), code: Code::Malformed };
+        expect(&revoke(Some(id()), device, generation), &malformed);
+    }
+    expect(&revoke(None, 7, 1), &Step::Refuse(refusal(Code::Malformed, ClientBody::DeviceRevoke)));
 }
 
 #[test]

@@ -44,6 +44,34 @@ fn a_new_device_registers_by_its_install_id_and_then_names_itself() {
 }
 
 #[test]
+fn a_revoked_device_is_linked_anew_only_when_its_user_asks_for_it() {
+    let mut device = Device::online();
+    device.receive(&go_away(Code::DeviceRevoked, (0, 0)));
+    device.events.clear();
+    let mut device = Device::with_state(device.disk);
+    let hello = device.say_hello();
+    assert!(view(&hello).body_as_hello().is_some_and(|hello| hello.install_id().is_none()));
+
+    let mut device = Device::with_state(device.disk);
+    device.session.link_anew();
+    for _ in ["it asks", "it has not heard of it and asks again"] {
+        let hello = device.say_hello();
+        let hello = view(&hello).body_as_hello().expect("a Hello");
+        assert_eq!((hello.device_id(), hello.device_generation()), (DEVICE.0, 1));
+        assert_eq!(hello.install_id().map(ClientMsgId::from), Some(device.disk.install_id));
+        device.lose_connection();
+    }
+    device.say_hello();
+    let welcome = Welcome { device_generation: DeviceGeneration(2), ..usual_welcome(START.wall) };
+    device.receive(FrameBuilder::default().welcome(&welcome));
+    assert_eq!((device.disk.device, device.disk.device_generation), (DEVICE, DeviceGeneration(2)));
+    device.lose_connection();
+    let hello = device.say_hello();
+    let hello = view(&hello).body_as_hello().expect("a Hello");
+    assert_eq!((hello.device_generation(), hello.install_id().is_none()), (2, true));
+}
+
+#[test]
 fn a_transient_session_has_no_device_and_writes_nothing() {
     let mut device = Device::transient();
     let hello = device.say_hello();
@@ -67,7 +95,7 @@ fn the_states_of_a_connection_are_told() {
     device.say_hello();
     assert_eq!(device.next_state(), Some(ConnectionState::Connecting));
     device.receive(FrameBuilder::default().welcome(&usual_welcome(START.wall)));
-    let me = Me { user: ALICE, handle: "alice".into(), device: DEVICE };
+    let me = Me { user: ALICE, handle: "alice".into(), device: DEVICE, device_generation: DeviceGeneration(1) };
     assert_eq!(device.next_state(), Some(ConnectionState::Online(me)));
     assert!(device.session.is_online());
     device.lose_connection();

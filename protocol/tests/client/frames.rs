@@ -4,8 +4,8 @@ use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use protocol::encode::{FrameBuilder, events};
 use protocol::event::{Event, Message, MessageBytes};
 use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Ordinal, Seq, SessionId, StoreIncarnation, UserEpoch,
-    UserId, UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Ordinal, Seq, SessionId, StoreIncarnation,
+    UserEpoch, UserId, UserSeq,
 };
 use protocol::server::Welcome;
 use protocol::time::WallTime;
@@ -50,13 +50,14 @@ pub(crate) fn message_ack(id: ClientMsgId, seq: Seq) -> Vec<u8> {
     server(|fbb| (ServerBody::MessageAck, wire::MessageAck::create(fbb, &args).as_union_value()))
 }
 
-pub(crate) fn op_done(id: ClientMsgId, conversation: ConversationId, seq: Seq) -> Vec<u8> {
+pub(crate) fn op_done(id: ClientMsgId, place: Option<MessageId>) -> Vec<u8> {
+    let conversation = place.map(|place| place.conversation.into());
     let args = wire::OpAckArgs {
         client_op_id: Some(&id.into()),
         status: OpStatus::Done,
         code: 0,
-        conversation: Some(&conversation.into()),
-        seq: seq.0,
+        conversation: conversation.as_ref(),
+        seq: place.map_or(0, |place| place.seq.0),
         text: None,
     };
     server(|fbb| (ServerBody::OpAck, wire::OpAck::create(fbb, &args).as_union_value()))

@@ -8,7 +8,7 @@ use protocol::client::{
 };
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
-use protocol::ids::{ClientMsgId, ConversationId, Seq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq};
 use protocol::limits::{BODY_SIZE_MAX, CLIENT_MSG_ID_AGE_MAX};
 use protocol::time::WallTime;
 use protocol::wire::{ClientBody, MembershipAction, Role};
@@ -333,8 +333,9 @@ fn operations_survive_a_reconnect_and_a_restart() {
     device.events.clear();
 
     let group = ConversationId([9; 16]);
-    device.receive(&op_done(create, group, Seq(1)));
-    let done = ClientEvent::OpDone { client_op_id: create, conversation: group, seq: Seq(1) };
+    let place = Some(MessageId { conversation: group, seq: Seq(1) });
+    device.receive(&op_done(create, place));
+    let done = ClientEvent::OpDone { client_op_id: create, place };
     assert_eq!(device.expect_event(), done);
     device.receive(FrameBuilder::default().op_refused(change, Code::TryAgain));
     assert!(device.events.is_empty());
@@ -356,4 +357,23 @@ fn typing_goes_out_now_or_never() {
     device.settle();
     device.expect_frame(ClientBody::TypingStart);
     device.expect_frame(ClientBody::TypingStop);
+}
+
+#[test]
+fn a_revoke_outlives_its_process_and_may_get_another_id_before_it_is_sent() {
+    let mut device = Device::new();
+    let first = device.session.device_revoke(device.now, DeviceId(8), DeviceGeneration(3)).expect("taken");
+    device.settle();
+    let mut device = Device::with_state(device.disk);
+    // Days later the server would not take the first id.
+    device.say_hello();
+    device.receive(FrameBuilder::default().welcome(&usual_welcome(START.wall.plus(4 * DAY))));
+    let frame = device.expect_frame(ClientBody::DeviceRevoke);
+    let id = view(&frame).client_op_id().map(ClientMsgId::from).expect("an operation");
+    assert_ne!(id, first);
+    let revoke = view(&frame).body_as_device_revoke().expect("a revoke");
+    assert_eq!((revoke.device_id(), revoke.device_generation()), (8, 3));
+    device.events.clear();
+    device.receive(&op_done(id, None));
+    assert_eq!(device.expect_event(), ClientEvent::OpDone { client_op_id: id, place: None });
 }

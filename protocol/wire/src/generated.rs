@@ -553,10 +553,10 @@ pub mod ringpost {
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     pub const ENUM_MIN_CLIENT_BODY: u8 = 0;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-    pub const ENUM_MAX_CLIENT_BODY: u8 = 19;
+    pub const ENUM_MAX_CLIENT_BODY: u8 = 21;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
-    pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 14] = [
+    pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 16] = [
         ClientBody::NONE,
         ClientBody::Hello,
         ClientBody::MessageSend,
@@ -571,6 +571,8 @@ pub mod ringpost {
         ClientBody::MemberChange,
         ClientBody::MembersGet,
         ClientBody::UserLookup,
+        ClientBody::DevicesGet,
+        ClientBody::DeviceRevoke,
     ];
 
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -592,9 +594,11 @@ pub mod ringpost {
         pub const MemberChange: Self = Self(17);
         pub const MembersGet: Self = Self(18);
         pub const UserLookup: Self = Self(19);
+        pub const DevicesGet: Self = Self(20);
+        pub const DeviceRevoke: Self = Self(21);
 
         pub const ENUM_MIN: u8 = 0;
-        pub const ENUM_MAX: u8 = 19;
+        pub const ENUM_MAX: u8 = 21;
         pub const ENUM_VALUES: &'static [Self] = &[
             Self::NONE,
             Self::Hello,
@@ -610,6 +614,8 @@ pub mod ringpost {
             Self::MemberChange,
             Self::MembersGet,
             Self::UserLookup,
+            Self::DevicesGet,
+            Self::DeviceRevoke,
         ];
         /// Returns the variant's name or "" if unknown.
         pub fn variant_name(self) -> Option<&'static str> {
@@ -628,6 +634,8 @@ pub mod ringpost {
                 Self::MemberChange => Some("MemberChange"),
                 Self::MembersGet => Some("MembersGet"),
                 Self::UserLookup => Some("UserLookup"),
+                Self::DevicesGet => Some("DevicesGet"),
+                Self::DeviceRevoke => Some("DeviceRevoke"),
                 _ => None,
             }
         }
@@ -871,7 +879,7 @@ pub mod ringpost {
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     pub const ENUM_MIN_SERVER_BODY: u8 = 0;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-    pub const ENUM_MAX_SERVER_BODY: u8 = 17;
+    pub const ENUM_MAX_SERVER_BODY: u8 = 18;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
     pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 16] = [
@@ -891,6 +899,7 @@ pub mod ringpost {
         ServerBody::MembersPage,
         ServerBody::UserPage,
         ServerBody::Resend,
+        ServerBody::DevicesPage,
     ];
 
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -914,9 +923,10 @@ pub mod ringpost {
         pub const MembersPage: Self = Self(15);
         pub const UserPage: Self = Self(16);
         pub const Resend: Self = Self(17);
+        pub const DevicesPage: Self = Self(18);
 
         pub const ENUM_MIN: u8 = 0;
-        pub const ENUM_MAX: u8 = 17;
+        pub const ENUM_MAX: u8 = 18;
         pub const ENUM_VALUES: &'static [Self] = &[
             Self::NONE,
             Self::Welcome,
@@ -934,6 +944,7 @@ pub mod ringpost {
             Self::MembersPage,
             Self::UserPage,
             Self::Resend,
+            Self::DevicesPage,
         ];
         /// Returns the variant's name or "" if unknown.
         pub fn variant_name(self) -> Option<&'static str> {
@@ -954,6 +965,7 @@ pub mod ringpost {
                 Self::MembersPage => Some("MembersPage"),
                 Self::UserPage => Some("UserPage"),
                 Self::Resend => Some("Resend"),
+                Self::DevicesPage => Some("DevicesPage"),
                 _ => None,
             }
         }
@@ -2923,6 +2935,196 @@ pub mod ringpost {
             ds.finish()
         }
     }
+    pub enum DevicesGetOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct DevicesGet<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for DevicesGet<'a> {
+        type Inner = DevicesGet<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> DevicesGet<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            DevicesGet { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args DevicesGetArgs,
+        ) -> ::flatbuffers::WIPOffset<DevicesGet<'bldr>> {
+            let mut builder = DevicesGetBuilder::new(_fbb);
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(DevicesGet::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for DevicesGet<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?.finish();
+            Ok(())
+        }
+    }
+    pub struct DevicesGetArgs {
+        pub request_id: u32,
+    }
+    impl<'a> Default for DevicesGetArgs {
+        #[inline]
+        fn default() -> Self {
+            DevicesGetArgs { request_id: 0 }
+        }
+    }
+
+    pub struct DevicesGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DevicesGetBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(DevicesGet::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DevicesGetBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            DevicesGetBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<DevicesGet<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for DevicesGet<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("DevicesGet");
+            ds.field("request_id", &self.request_id());
+            ds.finish()
+        }
+    }
+    pub enum DeviceRevokeOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct DeviceRevoke<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for DeviceRevoke<'a> {
+        type Inner = DeviceRevoke<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> DeviceRevoke<'a> {
+        pub const VT_DEVICE_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_DEVICE_GENERATION: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            DeviceRevoke { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args DeviceRevokeArgs,
+        ) -> ::flatbuffers::WIPOffset<DeviceRevoke<'bldr>> {
+            let mut builder = DeviceRevokeBuilder::new(_fbb);
+            builder.add_device_id(args.device_id);
+            builder.add_device_generation(args.device_generation);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn device_id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(DeviceRevoke::VT_DEVICE_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn device_generation(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(DeviceRevoke::VT_DEVICE_GENERATION, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for DeviceRevoke<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("device_id", Self::VT_DEVICE_ID, false)?
+                .visit_field::<u32>("device_generation", Self::VT_DEVICE_GENERATION, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct DeviceRevokeArgs {
+        pub device_id: u64,
+        pub device_generation: u32,
+    }
+    impl<'a> Default for DeviceRevokeArgs {
+        #[inline]
+        fn default() -> Self {
+            DeviceRevokeArgs { device_id: 0, device_generation: 0 }
+        }
+    }
+
+    pub struct DeviceRevokeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceRevokeBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_device_id(&mut self, device_id: u64) {
+            self.fbb_.push_slot::<u64>(DeviceRevoke::VT_DEVICE_ID, device_id, 0);
+        }
+        #[inline]
+        pub fn add_device_generation(&mut self, device_generation: u32) {
+            self.fbb_.push_slot::<u32>(DeviceRevoke::VT_DEVICE_GENERATION, device_generation, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceRevokeBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            DeviceRevokeBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<DeviceRevoke<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for DeviceRevoke<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("DeviceRevoke");
+            ds.field("device_id", &self.device_id());
+            ds.field("device_generation", &self.device_generation());
+            ds.finish()
+        }
+    }
     pub enum PingOffset {}
     #[derive(Copy, Clone, PartialEq)]
 
@@ -3248,6 +3450,36 @@ pub mod ringpost {
                 None
             }
         }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_devices_get(&self) -> Option<DevicesGet<'a>> {
+            if self.body_type() == ClientBody::DevicesGet {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { DevicesGet::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_device_revoke(&self) -> Option<DeviceRevoke<'a>> {
+            if self.body_type() == ClientBody::DeviceRevoke {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { DeviceRevoke::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
     }
 
     impl ::flatbuffers::Verifiable for ClientFrame<'_> {
@@ -3316,6 +3548,15 @@ pub mod ringpost {
                             "ClientBody::UserLookup",
                             pos,
                         ),
+                        ClientBody::DevicesGet => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DevicesGet>>(
+                            "ClientBody::DevicesGet",
+                            pos,
+                        ),
+                        ClientBody::DeviceRevoke => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<DeviceRevoke>>(
+                                "ClientBody::DeviceRevoke",
+                                pos,
+                            ),
                         _ => Ok(()),
                     },
                 )?
@@ -3456,6 +3697,20 @@ pub mod ringpost {
                 }
                 ClientBody::UserLookup => {
                     if let Some(x) = self.body_as_user_lookup() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::DevicesGet => {
+                    if let Some(x) = self.body_as_devices_get() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::DeviceRevoke => {
+                    if let Some(x) = self.body_as_device_revoke() {
                         ds.field("body", &x)
                     } else {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -7249,6 +7504,314 @@ pub mod ringpost {
             ds.finish()
         }
     }
+    pub enum DeviceOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct Device<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for Device<'a> {
+        type Inner = Device<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> Device<'a> {
+        pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_GENERATION: ::flatbuffers::VOffsetT = 6;
+        pub const VT_REVOKED: ::flatbuffers::VOffsetT = 8;
+        pub const VT_NAME: ::flatbuffers::VOffsetT = 10;
+        pub const VT_REGISTERED_AT_MS: ::flatbuffers::VOffsetT = 12;
+        pub const VT_LAST_SEEN_MS: ::flatbuffers::VOffsetT = 14;
+        pub const VT_ONLINE: ::flatbuffers::VOffsetT = 16;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            Device { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args DeviceArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<Device<'bldr>> {
+            let mut builder = DeviceBuilder::new(_fbb);
+            builder.add_last_seen_ms(args.last_seen_ms);
+            builder.add_registered_at_ms(args.registered_at_ms);
+            builder.add_id(args.id);
+            if let Some(x) = args.name {
+                builder.add_name(x);
+            }
+            builder.add_generation(args.generation);
+            builder.add_online(args.online);
+            builder.add_revoked(args.revoked);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn id(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Device::VT_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn generation(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(Device::VT_GENERATION, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn revoked(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Device::VT_REVOKED, Some(false)).unwrap() }
+        }
+        #[inline]
+        pub fn name(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Device::VT_NAME, None) }
+        }
+        #[inline]
+        pub fn registered_at_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Device::VT_REGISTERED_AT_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn last_seen_ms(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(Device::VT_LAST_SEEN_MS, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn online(&self) -> bool {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<bool>(Device::VT_ONLINE, Some(false)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for Device<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u64>("id", Self::VT_ID, false)?
+                .visit_field::<u32>("generation", Self::VT_GENERATION, false)?
+                .visit_field::<bool>("revoked", Self::VT_REVOKED, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                .visit_field::<u64>("registered_at_ms", Self::VT_REGISTERED_AT_MS, false)?
+                .visit_field::<u64>("last_seen_ms", Self::VT_LAST_SEEN_MS, false)?
+                .visit_field::<bool>("online", Self::VT_ONLINE, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct DeviceArgs<'a> {
+        pub id: u64,
+        pub generation: u32,
+        pub revoked: bool,
+        pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub registered_at_ms: u64,
+        pub last_seen_ms: u64,
+        pub online: bool,
+    }
+    impl<'a> Default for DeviceArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            DeviceArgs {
+                id: 0,
+                generation: 0,
+                revoked: false,
+                name: None,
+                registered_at_ms: 0,
+                last_seen_ms: 0,
+                online: false,
+            }
+        }
+    }
+
+    pub struct DeviceBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeviceBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_id(&mut self, id: u64) {
+            self.fbb_.push_slot::<u64>(Device::VT_ID, id, 0);
+        }
+        #[inline]
+        pub fn add_generation(&mut self, generation: u32) {
+            self.fbb_.push_slot::<u32>(Device::VT_GENERATION, generation, 0);
+        }
+        #[inline]
+        pub fn add_revoked(&mut self, revoked: bool) {
+            self.fbb_.push_slot::<bool>(Device::VT_REVOKED, revoked, false);
+        }
+        #[inline]
+        pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Device::VT_NAME, name);
+        }
+        #[inline]
+        pub fn add_registered_at_ms(&mut self, registered_at_ms: u64) {
+            self.fbb_.push_slot::<u64>(Device::VT_REGISTERED_AT_MS, registered_at_ms, 0);
+        }
+        #[inline]
+        pub fn add_last_seen_ms(&mut self, last_seen_ms: u64) {
+            self.fbb_.push_slot::<u64>(Device::VT_LAST_SEEN_MS, last_seen_ms, 0);
+        }
+        #[inline]
+        pub fn add_online(&mut self, online: bool) {
+            self.fbb_.push_slot::<bool>(Device::VT_ONLINE, online, false);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeviceBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            DeviceBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<Device<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for Device<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("Device");
+            ds.field("id", &self.id());
+            ds.field("generation", &self.generation());
+            ds.field("revoked", &self.revoked());
+            ds.field("name", &self.name());
+            ds.field("registered_at_ms", &self.registered_at_ms());
+            ds.field("last_seen_ms", &self.last_seen_ms());
+            ds.field("online", &self.online());
+            ds.finish()
+        }
+    }
+    pub enum DevicesPageOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct DevicesPage<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for DevicesPage<'a> {
+        type Inner = DevicesPage<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> DevicesPage<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_DEVICES: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            DevicesPage { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args DevicesPageArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<DevicesPage<'bldr>> {
+            let mut builder = DevicesPageBuilder::new(_fbb);
+            if let Some(x) = args.devices {
+                builder.add_devices(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(DevicesPage::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn devices(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Device<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Device>>,
+                >>(DevicesPage::VT_DEVICES, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for DevicesPage<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+     .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Device>>>>("devices", Self::VT_DEVICES, false)?
+     .finish();
+            Ok(())
+        }
+    }
+    pub struct DevicesPageArgs<'a> {
+        pub request_id: u32,
+        pub devices:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Device<'a>>>>>,
+    }
+    impl<'a> Default for DevicesPageArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            DevicesPageArgs { request_id: 0, devices: None }
+        }
+    }
+
+    pub struct DevicesPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DevicesPageBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(DevicesPage::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_devices(
+            &mut self,
+            devices: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Device<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DevicesPage::VT_DEVICES, devices);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DevicesPageBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            DevicesPageBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<DevicesPage<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for DevicesPage<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("DevicesPage");
+            ds.field("request_id", &self.request_id());
+            ds.field("devices", &self.devices());
+            ds.finish()
+        }
+    }
     pub enum TypingOffset {}
     #[derive(Copy, Clone, PartialEq)]
 
@@ -8304,6 +8867,21 @@ pub mod ringpost {
                 None
             }
         }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_devices_page(&self) -> Option<DevicesPage<'a>> {
+            if self.body_type() == ServerBody::DevicesPage {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { DevicesPage::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
     }
 
     impl ::flatbuffers::Verifiable for ServerFrame<'_> {
@@ -8373,6 +8951,11 @@ pub mod ringpost {
                         ServerBody::Resend => {
                             v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Resend>>("ServerBody::Resend", pos)
                         }
+                        ServerBody::DevicesPage => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<DevicesPage>>(
+                                "ServerBody::DevicesPage",
+                                pos,
+                            ),
                         _ => Ok(()),
                     },
                 )?
@@ -8521,6 +9104,13 @@ pub mod ringpost {
                 }
                 ServerBody::Resend => {
                     if let Some(x) = self.body_as_resend() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ServerBody::DevicesPage => {
+                    if let Some(x) = self.body_as_devices_page() {
                         ds.field("body", &x)
                     } else {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -3,6 +3,8 @@
 //! An event is written and flushed before it is called done, so that a script which is killed is told again, and misses
 //! nothing. A message counts as read when its event is written.
 
+use std::future::pending;
+
 use client::{Client, Draft, Events, State};
 use protocol::event::Receipt;
 use serde::Serialize;
@@ -81,9 +83,17 @@ pub(super) async fn run(access: &Access, name: &RoomName, client: Client, mut ev
                 Ok(None) => ending = Some(Ok(())),
                 Err(mistake) => ending = Some(Err(mistake)),
             },
-            () = client.outbox_empty(), if ending.is_some() => return ending.unwrap_or(Ok(())),
+            () = everything_answered(&client), if ending.is_some() => return ending.unwrap_or(Ok(())),
             () = &mut signal => return Ok(()),
         }
+    }
+}
+
+/// Never where the client has closed before: its last event says why.
+async fn everything_answered(client: &Client) {
+    client.outbox_empty().await;
+    if client.outbox_len() > 0 {
+        pending().await
     }
 }
 

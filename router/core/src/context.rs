@@ -122,22 +122,24 @@ impl Context {
         self.refuse_frame(session, frame.body_type(), client_msg_id, 0, code);
     }
 
+    /// `done`: the entry it made, or `None` for what is not done in a conversation.
     pub(crate) fn op_ack(
         &mut self,
         session: SessionRef,
         client_op_id: ClientMsgId,
-        done: Result<(ConversationId, Seq), Code>,
+        done: Result<Option<(ConversationId, Seq)>, Code>,
     ) {
+        let place = done.ok().flatten();
         let frame = self.builder.server(|fbb| {
             let text = done.err().map(|code| fbb.create_string(code.text()));
             let id = client_op_id.into();
-            let conversation = done.ok().map(|(conversation, _)| conversation.into());
+            let conversation = place.map(|(conversation, _)| conversation.into());
             let args = wire::OpAckArgs {
                 client_op_id: Some(&id),
                 status: if done.is_ok() { OpStatus::Done } else { OpStatus::Refused },
                 code: done.err().map_or(0, Code::number),
                 conversation: conversation.as_ref(),
-                seq: done.map_or(0, |(_, seq)| seq.0),
+                seq: place.map_or(0, |(_, seq)| seq.0),
                 text,
             };
             (ServerBody::OpAck, wire::OpAck::create(fbb, &args).as_union_value())

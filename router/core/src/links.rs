@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use protocol::codes::Code;
 use protocol::ids::{UserId, UserSeq};
 use protocol::limits::PAGE_SIZE_MAX;
 use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
@@ -125,6 +126,13 @@ impl Links {
         let Some(link) = self.links.get_mut(&link) else { return };
         link.close_fanout();
         link.end.send_to_gateway(message).expect("control messages cost no credits");
+    }
+
+    /// The gateway closes the connection with this code, and what it has still asked is not served.
+    pub(crate) fn refuse(&mut self, session: SessionRef, code: Code) {
+        let Some(link) = self.links.get_mut(&session.link) else { return };
+        link.sessions.remove(&session.connection);
+        self.control(session.link, &RouterMessage::SessionRefused { connection: session.connection, code });
     }
 
     /// Whether a push may go; if not, its user is pumped again when credits come.

@@ -4,9 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::event::Receipt;
-use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
 use protocol::link::ConnectionKey;
-use storage_api::Entry;
+use storage_api::{Entry, Standing};
 
 use crate::links::{LinkId, PageSlot, PushTemplate};
 use crate::request::{ConversationRequest, OpenRequest};
@@ -110,6 +110,31 @@ pub(crate) enum ToUser {
         by: UserId,
         active: bool,
     },
+    ListDevices {
+        session: SessionRef,
+        request_id: u32,
+    },
+    Revoke {
+        session: SessionRef,
+        client_op_id: ClientMsgId,
+        device: DeviceId,
+        generation: DeviceGeneration,
+    },
+    /// A new standing of a device is durable.
+    StandingChanged {
+        device: DeviceId,
+        standing: Standing,
+        waiter: StandingWaiter,
+    },
+}
+
+/// Who waits until a new standing of a device is durable.
+#[derive(Clone, Debug)]
+pub(crate) enum StandingWaiter {
+    /// The operation that revokes it.
+    Revoke { session: SessionRef, client_op_id: ClientMsgId },
+    /// A session of the device, which is linked anew.
+    Open { session: SessionRef, open: OpenRequest },
 }
 
 /// What an answer of the store is for.
@@ -162,4 +187,10 @@ pub(crate) enum Effect {
     Entry(ConversationId, Seq),
     /// The tickets are given back with it.
     UserLog(UserId, UserSeq, #[expect(dead_code, reason = "dropping them is their use")] Vec<Ticket>),
+    DeviceStanding {
+        user: UserId,
+        device: DeviceId,
+        standing: Standing,
+        waiter: StandingWaiter,
+    },
 }

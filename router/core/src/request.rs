@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use protocol::codes::Code;
 use protocol::event::{Message, nonzero};
 use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, Ordinal, Realm, Seq, SessionId, StoreIncarnation, UserEpoch, UserId,
-    UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Ordinal, Realm, Seq, SessionId, StoreIncarnation,
+    UserEpoch, UserId, UserSeq,
 };
 use protocol::limits;
 use protocol::link::SessionOpen;
@@ -123,6 +123,14 @@ pub(crate) enum ClientRequest {
         handles: Vec<String>,
         ids: Vec<UserId>,
     },
+    ListDevices {
+        request_id: u32,
+    },
+    Revoke {
+        client_op_id: ClientMsgId,
+        device: DeviceId,
+        generation: DeviceGeneration,
+    },
     /// Of a later version, or not for the router.
     Nothing,
 }
@@ -215,6 +223,17 @@ fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef, page: Page
                 return Err(Code::TooLarge);
             }
             ClientRequest::Lookup { request_id: lookup.request_id(), realm: session.user.realm(), handles, ids }
+        }
+        ClientBody::DevicesGet => {
+            ClientRequest::ListDevices { request_id: frame.body_as_devices_get().ok_or(Malformed)?.request_id() }
+        }
+        ClientBody::DeviceRevoke => {
+            let revoke = frame.body_as_device_revoke().ok_or(Malformed)?;
+            ClientRequest::Revoke {
+                client_op_id: frame.client_op_id().ok_or(Malformed)?.into(),
+                device: DeviceId(revoke.device_id()),
+                generation: DeviceGeneration(revoke.device_generation()),
+            }
         }
         _ => ClientRequest::Nothing,
     })

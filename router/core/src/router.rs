@@ -260,6 +260,12 @@ impl Router {
                 let request = Request::LookupUsers { realm, handles, ids };
                 context.ask(request, Purpose::Lookup { session, request_id });
             }
+            Ok(ClientRequest::ListDevices { request_id }) => {
+                context.tell_user(session.user, ToUser::ListDevices { session, request_id });
+            }
+            Ok(ClientRequest::Revoke { client_op_id, device, generation }) => {
+                context.tell_user(session.user, ToUser::Revoke { session, client_op_id, device, generation });
+            }
             Ok(ClientRequest::Nothing) => {}
         }
     }
@@ -355,8 +361,7 @@ impl Router {
                 );
             }
             Purpose::Push(session) | Purpose::SyncPage { session, .. } | Purpose::Device { session, .. } => {
-                let refused = RouterMessage::SessionRefused { connection: session.connection, code: InternalError };
-                self.context.links.control(session.link, &refused);
+                self.context.links.refuse(session, InternalError);
             }
             Purpose::AckedLog(user) => self.with_user(user, |owner, _| owner.acked_log_failed()),
             _ => {}
@@ -370,6 +375,9 @@ impl Router {
             }
             Effect::UserLog(user, user_seq, _) => {
                 self.with_user(user, |owner, context| owner.log_durable(context, user_seq));
+            }
+            Effect::DeviceStanding { user, device, standing, waiter } => {
+                self.context.tell_user(user, ToUser::StandingChanged { device, standing, waiter });
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The owner of one user: appends to the user's log, knows the sessions of its devices, and pushes to them what is
 //! durable, in order.
 
+mod devices;
 mod log;
 mod push;
 mod session_open;
@@ -12,8 +13,7 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserEpoch, UserId, UserSeq};
-use protocol::link::RouterMessage;
-use protocol::time::Instant;
+use protocol::time::{Instant, WallTime};
 use protocol::wire::{self, ServerBody};
 use storage_api::{DeviceRow, Entry, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState};
 
@@ -64,6 +64,8 @@ struct User {
     /// Everything up to here may be pushed.
     durable_head: UserSeq,
     devices: BTreeMap<DeviceId, DeviceRow>,
+    /// When the last session of a device ended, since the user was loaded.
+    last_seen: BTreeMap<DeviceId, WallTime>,
     conversations: BTreeMap<ConversationId, UserConversationRow>,
     sessions: BTreeMap<SessionRef, UserSession>,
     recent: VecDeque<Recent>,
@@ -219,8 +221,7 @@ impl UserOwner {
 /// A token for a user that the store does not have.
 fn refuse_unknown(context: &mut Context, mail: &ToUser) {
     if let ToUser::Open { session, .. } = mail {
-        let refused = RouterMessage::SessionRefused { connection: session.connection, code: Code::UserUnknown };
-        context.links.control(session.link, &refused);
+        context.links.refuse(*session, Code::UserUnknown);
     }
 }
 
@@ -235,6 +236,7 @@ impl User {
             log_start: state.log_start,
             durable_head: state.head,
             devices: state.devices.into_iter().map(|device| (device.id, device)).collect(),
+            last_seen: BTreeMap::new(),
             conversations: state.conversations.into_iter().map(|row| (row.conversation, row)).collect(),
             sessions: BTreeMap::new(),
             recent: VecDeque::new(),
@@ -252,9 +254,7 @@ impl User {
     fn handle(&mut self, context: &mut Context, mail: ToUser) {
         match mail {
             ToUser::Open { session, open } => self.open(context, session, &open),
-            ToUser::Close(session) => {
-                self.sessions.remove(&session);
-            }
+            ToUser::Close(session) => self.end_session(context, session),
             ToUser::Ack { session, user_seq } => self.ack(context, session, user_seq),
             ToUser::Read { session, conversation, up_to } => self.read(context, session, conversation, up_to),
             ToUser::Sync { session, request_id, after, bytes_max, page } => {
@@ -271,6 +271,13 @@ impl User {
                 }
             }
             ToUser::Typing { conversation, by, active } => self.typing(context, conversation, by, active),
+            ToUser::ListDevices { session, request_id } => self.list_devices(context, session, request_id),
+            ToUser::Revoke { session, client_op_id, device, generation } => {
+                self.revoke(context, session, client_op_id, device, generation);
+            }
+            ToUser::StandingChanged { device, standing, waiter } => {
+                self.standing_changed(context, device, standing, waiter);
+            }
         }
     }
 

@@ -15,8 +15,8 @@ pub use entry::{Entry, EntryBody, EntryKey, Identity, UserEvent};
 pub use error::StoreError;
 pub use request::{Mutation, Request, Response, StoreToken};
 pub use rows::{
-    ConversationRow, DeviceRow, LoggedEvent, MemberRow, ReceiptRow, Span, StoreTraits, UserConversationRow, UserRow,
-    UserState,
+    ConversationRow, DeviceRow, LoggedEvent, MemberRow, ReceiptRow, Span, Standing, StoreTraits, UserConversationRow,
+    UserRow, UserState,
 };
 
 /// Entries in flight per conversation. A reader of a possibly unfinished tail looks at twice as many.

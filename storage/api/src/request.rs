@@ -4,12 +4,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Realm, Seq, UserId, UserSeq,
-};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Epoch, Ordinal, Realm, Seq, UserId, UserSeq};
+use protocol::time::WallTime;
 
 use crate::entry::{Entry, EntryKey, Identity, UserEvent};
-use crate::rows::{ConversationRow, DeviceRow, LoggedEvent, UserRow, UserState};
+use crate::rows::{ConversationRow, DeviceRow, LoggedEvent, Standing, UserRow, UserState};
 
 /// Joins an answer to its request. Never reused within one life of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +38,15 @@ pub enum Mutation {
         device: DeviceId,
         /// Cumulative.
         user_seq: UserSeq,
+    },
+    /// A device is revoked, or linked anew. Never falls.
+    DeviceStanding {
+        /// Whose.
+        user: UserId,
+        /// Which device.
+        device: DeviceId,
+        /// From now on.
+        standing: Standing,
     },
     /// The user has read up to here. Never falls.
     ReadCursor {
@@ -121,7 +129,7 @@ pub enum Request {
         /// Unique in the realm.
         handle: String,
     },
-    /// The device of this user with this install id, created if need be. Answered by `Device`.
+    /// The device of this user with this install id, as it is, created if need be. Answered by `Device`.
     RegisterDevice {
         /// Whose.
         user: UserId,
@@ -129,6 +137,8 @@ pub enum Request {
         install_id: ClientMsgId,
         /// For people.
         name: String,
+        /// Of a device that is created.
+        registered_at: WallTime,
     },
     /// Takes the content of an entry away: from now on every read shows a void, and within 30 days its bytes are gone.
     /// Its place stays taken, and a retry under its client id still finds it while retries may come. Answered by
@@ -159,11 +169,4 @@ pub enum Response {
     Device(DeviceRow),
     /// In order of id.
     Conversations(Vec<ConversationId>),
-}
-
-impl DeviceRow {
-    /// A device as it begins.
-    pub fn new(id: DeviceId) -> DeviceRow {
-        DeviceRow { id, generation: DeviceGeneration(1), revoked: false, cursor: UserSeq(0) }
-    }
 }

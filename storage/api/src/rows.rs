@@ -1,5 +1,6 @@
 //! What an owner learns when it loads a conversation or a user.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,6 +8,7 @@ use alloc::vec::Vec;
 use protocol::ids::{
     ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
 };
+use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, Durability, Role};
 
 use crate::entry::{Entry, UserEvent};
@@ -103,17 +105,56 @@ pub struct UserRow {
     pub handle: String,
 }
 
+/// Whether a device is served. Of two the greater one counts: a generation is revoked for good, and a device that is
+/// linked anew goes on under the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// Of what was issued to it last.
+    pub generation: DeviceGeneration,
+    /// Nothing of this generation, or of an earlier one, is served.
+    pub revoked: bool,
+}
+
+impl Standing {
+    /// Of a device that has just been registered.
+    pub const FIRST: Standing = Standing { generation: DeviceGeneration(1), revoked: false };
+
+    /// Whether a session that shows this generation is served.
+    pub fn admits(self, generation: DeviceGeneration) -> bool {
+        self == Standing { generation, revoked: false }
+    }
+
+    /// After a revoke.
+    pub fn revoke(self) -> Standing {
+        Standing { revoked: true, ..self }
+    }
+
+    /// After it was linked anew.
+    pub fn link_anew(self) -> Standing {
+        Standing { generation: DeviceGeneration(self.generation.0.saturating_add(1)), revoked: false }
+    }
+}
+
 /// One installation of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRow {
     /// Never used again.
     pub id: DeviceId,
-    /// Of what was issued to it.
-    pub generation: DeviceGeneration,
-    /// Unlinked for good.
-    pub revoked: bool,
+    /// For people; as it called itself when it was registered.
+    pub name: Box<str>,
+    /// By the router's clock; 1970 where it is not known.
+    pub registered_at: WallTime,
+    /// Never falls.
+    pub standing: Standing,
     /// It holds everything up to here.
     pub cursor: UserSeq,
+}
+
+impl DeviceRow {
+    /// A device as it begins.
+    pub fn new(id: DeviceId, name: &str, registered_at: WallTime) -> DeviceRow {
+        DeviceRow { id, name: name.into(), registered_at, standing: Standing::FIRST, cursor: UserSeq(0) }
+    }
 }
 
 /// A user as its owner finds it.

@@ -2,7 +2,7 @@
 //!
 //! A key is a letter for the kind and the ids that name the thing, big-endian, so that keys sort as the things do. Of two
 //! records with one key the later one counts; of two entries at one seq the one with the higher epoch. This layout is
-//! version [`FORMAT_VERSION`]; a record of a later one is refused.
+//! version [`FORMAT_VERSION`]; a record of a later one is refused. In version 1 a device had no date and no standing.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use protocol::event::{MemberChanged, MessageBytes, Receipt};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Seq, UserId, UserSeq};
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
-use storage_api::{DeviceRow, Entry, EntryBody, EntryKey, UserEvent, UserRow};
+use storage_api::{DeviceRow, Entry, EntryBody, EntryKey, Standing, UserEvent, UserRow};
 use storage_log::{Class, Place, Position, RecordView, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
 use crate::error::RecordFault;
 
 /// The version of everything below.
-pub(crate) const FORMAT_VERSION: u16 = 1;
+pub(crate) const FORMAT_VERSION: u16 = 2;
 
 /// One thing that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +41,16 @@ pub(crate) enum Row {
         ordinal: Ordinal,
     },
     User(UserRow),
+    /// As it was registered; its cursor and its standing have records of their own.
     Device {
         user: UserId,
         install_id: ClientMsgId,
         row: DeviceRow,
-        name: String,
+    },
+    DeviceStanding {
+        user: UserId,
+        device: DeviceId,
+        standing: Standing,
     },
     /// A process has begun to serve under this epoch.
     Started(Epoch),
@@ -106,6 +111,7 @@ mod kind {
     pub(super) const READ_CURSOR: u8 = b'r';
     pub(super) const USER: u8 = b'u';
     pub(super) const DEVICE: u8 = b'd';
+    pub(super) const DEVICE_STANDING: u8 = b't';
     pub(super) const STARTED: u8 = b's';
     pub(super) const ERASED: u8 = b'x';
     pub(super) const GONE: u8 = b'g';
@@ -180,10 +186,14 @@ impl Row {
                 plain(key, Writer::default().u64(seq.0).u64(ordinal.0))
             }
             Row::User(row) => plain(Writer::kind(kind::USER).u64(row.id.0), Writer::default().text(&row.handle)),
-            Row::Device { user, install_id, row, name } => {
+            Row::Device { user, install_id, row } => {
                 let key = Writer::kind(kind::DEVICE).u64(user.0).u64(row.id.0);
-                let payload = Writer::default().bytes(&install_id.0).u32(row.generation.0).u8(row.revoked.into());
-                plain(key, payload.text(name))
+                let payload = Writer::default().bytes(&install_id.0).standing(row.standing).u64(row.registered_at.0);
+                plain(key, payload.text(&row.name))
+            }
+            Row::DeviceStanding { user, device, standing } => {
+                let key = Writer::kind(kind::DEVICE_STANDING).u64(user.0).u64(device.0);
+                plain(key, Writer::default().standing(*standing))
             }
             Row::Started(epoch) => plain(Writer::kind(kind::STARTED), Writer::default().u64(epoch.0)),
             Row::Erased { key, erased } => {
@@ -262,11 +272,16 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
         kind::USER => Row::User(UserRow { id: UserId(key.u64()?), handle: payload.rest_as_text()? }),
         kind::DEVICE => {
             let (user, id) = (UserId(key.u64()?), DeviceId(key.u64()?));
-            let install_id = ClientMsgId(payload.array()?);
-            let (generation, revoked) = (DeviceGeneration(payload.u32()?), payload.u8()? != 0);
-            let row = DeviceRow { generation, revoked, ..DeviceRow::new(id) };
-            Row::Device { user, install_id, row, name: payload.rest_as_text()? }
+            let (install_id, standing) = (ClientMsgId(payload.array()?), payload.standing()?);
+            let registered_at = if record.format_version == 1 { WallTime(0) } else { WallTime(payload.u64()?) };
+            let row = DeviceRow { standing, ..DeviceRow::new(id, &payload.rest_as_text()?, registered_at) };
+            Row::Device { user, install_id, row }
         }
+        kind::DEVICE_STANDING => Row::DeviceStanding {
+            user: UserId(key.u64()?),
+            device: DeviceId(key.u64()?),
+            standing: payload.standing()?,
+        },
         kind::STARTED => Row::Started(Epoch(payload.u64()?)),
         kind::ERASED => {
             let entry = EntryKey { conversation: key.id()?, seq: Seq(key.u64()?) };
@@ -307,6 +322,10 @@ impl Writer {
         Writer::default().u8(kind)
     }
 
+    pub(crate) fn standing(self, standing: Standing) -> Writer {
+        self.u32(standing.generation.0).u8(standing.revoked.into())
+    }
+
     fn receipt(self, tag: u8, receipt: &Receipt) -> Writer {
         self.u8(tag).id(receipt.conversation).u64(receipt.up_to.0).u64(receipt.by.0)
     }
@@ -329,6 +348,10 @@ impl Writer {
 }
 
 impl Reader<'_> {
+    pub(crate) fn standing(&mut self) -> Option<Standing> {
+        Some(Standing { generation: DeviceGeneration(self.u32()?), revoked: self.u8()? != 0 })
+    }
+
     fn events(&mut self) -> Option<Vec<UserEvent>> {
         let mut events = Vec::new();
         while !self.is_empty() {
@@ -370,5 +393,35 @@ impl Reader<'_> {
             client_op_id,
             server_time,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(format_version: u16, encoded: &Encoded) -> Result<Row, RecordFault> {
+        Row::decode(RecordView { class: encoded.class, format_version, key: &encoded.key, payload: &encoded.head })
+    }
+
+    #[test]
+    fn a_device_of_version_1_has_no_date() {
+        let key = Writer::kind(kind::DEVICE).u64(1).u64(2).0;
+        let head = Writer::default().bytes(&[7; 16]).u32(1).u8(0).text("pocket").0;
+        let encoded = Encoded { class: Class::State, key, head, body: None };
+        let row = DeviceRow::new(DeviceId(2), "pocket", WallTime(0));
+        let device = Row::Device { user: UserId(1), install_id: ClientMsgId([7; 16]), row };
+        assert_eq!(decoded(1, &encoded), Ok(device));
+    }
+
+    #[test]
+    fn a_device_and_its_standing_are_read_as_they_were_written() {
+        let row = DeviceRow::new(DeviceId(2), "pocket", WallTime(5));
+        let device = Row::Device { user: UserId(1), install_id: ClientMsgId([7; 16]), row };
+        let standing = Standing { generation: DeviceGeneration(3), revoked: true };
+        let stands = Row::DeviceStanding { user: UserId(1), device: DeviceId(2), standing };
+        for row in [device, stands] {
+            assert_eq!(decoded(FORMAT_VERSION, &row.encode()), Ok(row));
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Epoch, Ordinal, Seq, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Epoch, Ordinal, Seq, UserId, UserSeq};
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, Role};
 use storage_api::{DeviceRow, EntryKey, MemberRow, ReceiptRow, Span, UserRow};
@@ -23,7 +23,9 @@ use crate::user::{Holding, User};
 
 mod kind {
     pub(super) const COUNTERS: u8 = b'#';
-    pub(super) const USER: u8 = b'u';
+    pub(super) const USER: u8 = b'U';
+    /// As version 1 of the records wrote it: devices without name and date.
+    pub(super) const USER_V1: u8 = b'u';
     pub(super) const ERASED: u8 = b'x';
     pub(super) const HOLDINGS: u8 = b'h';
     pub(super) const CONVERSATION: u8 = b'c';
@@ -113,7 +115,8 @@ pub(crate) fn restore(state: &mut State, part: &[u8]) -> Option<()> {
     while !reader.is_empty() {
         match reader.u8()? {
             kind::COUNTERS => state.restore_counters(Epoch(reader.u64()?), reader.u64()?, reader.u64()?),
-            kind::USER => state.restore_user(reader.user()?),
+            kind::USER => state.restore_user(reader.user(Reader::device)?),
+            kind::USER_V1 => state.restore_user(reader.user(Reader::device_v1)?),
             kind::ERASED => {
                 let key = EntryKey { conversation: reader.id()?, seq: Seq(reader.u64()?) };
                 let erased = Erased { segment: SegmentNumber(reader.u32()?), at: WallTime(reader.u64()?) };
@@ -147,8 +150,9 @@ impl Writer {
         let User { row, devices, head, conversations: _ } = user;
         let writer = self.u8(kind::USER).u64(row.id.0).sized_text(&row.handle).u64(head.0).u32(devices.len() as u32);
         devices.iter().fold(writer, |writer, (install_id, device)| {
-            let DeviceRow { id, generation, revoked, cursor } = device;
-            writer.bytes(&install_id.0).u64(id.0).u32(generation.0).u8((*revoked).into()).u64(cursor.0)
+            let DeviceRow { id, name, registered_at, standing, cursor } = device;
+            let writer = writer.bytes(&install_id.0).u64(id.0).standing(*standing).u64(cursor.0);
+            writer.u64(registered_at.0).sized_text(name)
         })
     }
 
@@ -178,17 +182,26 @@ impl Writer {
 }
 
 impl Reader<'_> {
-    fn user(&mut self) -> Option<User> {
+    fn user(&mut self, device: impl Fn(&mut Self) -> Option<(ClientMsgId, DeviceRow)>) -> Option<User> {
         let row = UserRow { id: UserId(self.u64()?), handle: self.sized_text()? };
         let head = UserSeq(self.u64()?);
         let mut devices = Vec::new();
         for _ in 0..self.u32()? {
-            let install_id = ClientMsgId(self.array()?);
-            let (id, generation) = (DeviceId(self.u64()?), DeviceGeneration(self.u32()?));
-            let (revoked, cursor) = (self.u8()? != 0, UserSeq(self.u64()?));
-            devices.push((install_id, DeviceRow { id, generation, revoked, cursor }));
+            devices.push(device(self)?);
         }
         Some(User { row, devices, head, conversations: HashMap::default() })
+    }
+
+    fn device(&mut self) -> Option<(ClientMsgId, DeviceRow)> {
+        let (install_id, row) = self.device_v1()?;
+        let (registered_at, name) = (WallTime(self.u64()?), self.sized_text()?.into());
+        Some((install_id, DeviceRow { registered_at, name, ..row }))
+    }
+
+    fn device_v1(&mut self) -> Option<(ClientMsgId, DeviceRow)> {
+        let (install_id, id) = (ClientMsgId(self.array()?), DeviceId(self.u64()?));
+        let (standing, cursor) = (self.standing()?, UserSeq(self.u64()?));
+        Some((install_id, DeviceRow { standing, cursor, ..DeviceRow::new(id, "", WallTime(0)) }))
     }
 
     fn holdings(&mut self, holdings: &mut HashMap<ConversationId, Holding, IdHashes>) -> Option<()> {
@@ -222,5 +235,21 @@ impl Reader<'_> {
         members.shrink_to_fit();
         read.shrink_to_fit();
         Some(Conversation { kind, title, head, head_ordinal, head_epoch, members, read })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_of_version_1_has_devices_without_name_and_date() {
+        let head = Writer::default().u8(kind::USER_V1).u64(1).sized_text("alice").u64(9).u32(1);
+        let part = head.bytes(&[7; 16]).u64(2).u32(3).u8(1).u64(8).0;
+        let mut state = State::default();
+        assert_eq!(restore(&mut state, &part), Some(()));
+        let standing = storage_api::Standing { generation: protocol::ids::DeviceGeneration(3), revoked: true };
+        let row = DeviceRow { standing, cursor: UserSeq(8), ..DeviceRow::new(DeviceId(2), "", WallTime(0)) };
+        assert_eq!(state.device(UserId(1), ClientMsgId([7; 16])), Some(&row));
     }
 }

@@ -70,10 +70,11 @@ impl State {
                 self.insert_user(row.id, new).row = row.clone();
                 self.handles.insert((row.id.realm(), row.handle.clone()), row.id);
             }
-            Row::Device { user, install_id, row, .. } => {
+            Row::Device { user, install_id, row } => {
                 self.counters.device = self.counters.device.max(row.id.0);
-                self.user_mut(*user)?.register(*install_id, *row);
+                self.user_mut(*user)?.register(*install_id, row);
             }
+            Row::DeviceStanding { user, device, standing } => self.user_mut(*user)?.save_standing(*device, *standing),
             Row::Started(epoch) => self.counters.epoch = self.counters.epoch.max(*epoch),
             Row::Erased { key, erased } => {
                 self.erased.insert(*key, *erased);
@@ -135,7 +136,7 @@ impl State {
         rows
     }
 
-    pub(crate) fn device(&self, user: UserId, install_id: ClientMsgId) -> Option<DeviceRow> {
+    pub(crate) fn device(&self, user: UserId, install_id: ClientMsgId) -> Option<&DeviceRow> {
         self.users.find(user)?.device_installed_as(install_id)
     }
 
@@ -173,7 +174,7 @@ impl State {
             user_epoch: UserEpoch(1),
             head: user.head,
             log_start: UserSeq(1),
-            devices: user.devices().collect(),
+            devices: user.devices().cloned().collect(),
             conversations: rows.collect(),
         })
     }

@@ -199,7 +199,9 @@ impl EmbeddedStore {
                 self.answer(token, Ok(Response::Users(self.state.users(realm, &handles, &ids))));
             }
             Request::EnsureUser { realm, handle } => self.ensure_user(token, realm, handle),
-            Request::RegisterDevice { user, install_id, name } => self.register_device(token, user, install_id, name),
+            Request::RegisterDevice { user, install_id, name, registered_at } => {
+                self.register_device(token, user, install_id, &name, registered_at);
+            }
             Request::EraseEntry(key) => self.ask(token, Question::Erase(key)),
             Request::ListUnfanned => self.answer(token, Ok(Response::Conversations(self.state.unfanned()))),
         }
@@ -356,9 +358,9 @@ impl EmbeddedStore {
                         self.answer(token, Ok(Response::Users(vec![row.clone()])));
                     }
                 }
-                Row::Device { user, install_id, row, .. } => {
+                Row::Device { user, install_id, row } => {
                     for token in self.registrations.device_made(*user, *install_id) {
-                        self.answer(token, Ok(Response::Device(*row)));
+                        self.answer(token, Ok(Response::Device(row.clone())));
                     }
                 }
                 _ => {}
@@ -404,6 +406,7 @@ fn row_of(mutation: Mutation) -> Option<Row> {
             Row::UserEvents { user, first_user_seq, epoch, events }
         }
         Mutation::DeviceCursor { user, device, user_seq } => Row::DeviceCursor { user, device, user_seq },
+        Mutation::DeviceStanding { user, device, standing } => Row::DeviceStanding { user, device, standing },
         Mutation::ReadCursor { user, conversation, seq, ordinal } => {
             Row::ReadCursor { user, conversation, seq, ordinal }
         }

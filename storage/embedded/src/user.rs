@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserSeq};
-use storage_api::{DeviceRow, EntryKey, UserEvent, UserRow};
+use storage_api::{DeviceRow, EntryKey, Standing, UserEvent, UserRow};
 
 use crate::hash::IdHashes;
 
@@ -76,28 +76,34 @@ impl User {
         held
     }
 
-    pub(crate) fn register(&mut self, install_id: ClientMsgId, row: DeviceRow) {
-        match self.devices.iter_mut().find(|(_, device)| device.id == row.id) {
-            // A device that is linked anew keeps its cursor.
-            Some((known, device)) => {
-                *known = install_id;
-                *device = DeviceRow { cursor: device.cursor, ..row };
-            }
-            None => self.devices.push((install_id, row)),
+    /// A device that is known already is as it has become since.
+    pub(crate) fn register(&mut self, install_id: ClientMsgId, row: &DeviceRow) {
+        if self.device_mut(row.id).is_none() {
+            self.devices.push((install_id, row.clone()));
         }
     }
 
-    pub(crate) fn device_installed_as(&self, install_id: ClientMsgId) -> Option<DeviceRow> {
-        self.devices.iter().find(|(known, _)| *known == install_id).map(|(_, device)| *device)
+    pub(crate) fn device_installed_as(&self, install_id: ClientMsgId) -> Option<&DeviceRow> {
+        self.devices.iter().find(|(known, _)| *known == install_id).map(|(_, device)| device)
     }
 
-    pub(crate) fn devices(&self) -> impl Iterator<Item = DeviceRow> + '_ {
-        self.devices.iter().map(|(_, device)| *device)
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &DeviceRow> + '_ {
+        self.devices.iter().map(|(_, device)| device)
     }
 
     pub(crate) fn save_cursor(&mut self, device: DeviceId, cursor: UserSeq) {
-        if let Some((_, device)) = self.devices.iter_mut().find(|(_, row)| row.id == device) {
+        if let Some(device) = self.device_mut(device) {
             device.cursor = device.cursor.max(cursor);
         }
+    }
+
+    pub(crate) fn save_standing(&mut self, device: DeviceId, standing: Standing) {
+        if let Some(device) = self.device_mut(device) {
+            device.standing = device.standing.max(standing);
+        }
+    }
+
+    fn device_mut(&mut self, id: DeviceId) -> Option<&mut DeviceRow> {
+        self.devices.iter_mut().map(|(_, device)| device).find(|device| device.id == id)
     }
 }

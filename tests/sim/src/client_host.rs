@@ -313,10 +313,11 @@ impl ClientHost {
             }
             ClientEvent::Acked(acked) => drop(self.unacked_in_group.remove(&acked.client_msg_id)),
             ClientEvent::Failed { client_msg_id, .. } => drop(self.unacked_in_group.remove(&client_msg_id)),
-            ClientEvent::OpDone { conversation, .. } => {
+            ClientEvent::OpDone { place: Some(place), .. } => {
                 around.work.membership_changes += 1;
-                around.ledger.group.get_or_insert(conversation);
+                around.ledger.group.get_or_insert(place.conversation);
             }
+            ClientEvent::OpDone { place: None, .. } => {}
             ClientEvent::Stream { user_seq, event, is_repeat } => self.show(user_seq, &event, is_repeat, around),
             ClientEvent::Snapshot(snapshot) => self.begin_anew(&snapshot, around),
             ClientEvent::Answer(request_id, answer) => self.turn_page(request_id, answer, around),

@@ -2,10 +2,10 @@
 
 use protocol::encode::{FrameBuilder, events};
 use protocol::wire::{
-    self, ConversationKind, ConversationSummaryArgs, Durability, EphemeralArgs, EphemeralBody, ErrorArgs, GoAwayArgs,
-    HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs, OpAckArgs, OpStatus, PongArgs, PullModeArgs,
-    PushArgs, ResendArgs, Role, ServerBody, SnapshotArgs, SyncPageArgs, TypingArgs, UserArgs, UserPageArgs,
-    WelcomeArgs,
+    self, ConversationKind, ConversationSummaryArgs, DeviceArgs, DevicesPageArgs, Durability, EphemeralArgs,
+    EphemeralBody, ErrorArgs, GoAwayArgs, HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs, OpAckArgs,
+    OpStatus, PongArgs, PullModeArgs, PushArgs, ResendArgs, Role, ServerBody, SnapshotArgs, SyncPageArgs, TypingArgs,
+    UserArgs, UserPageArgs, WelcomeArgs,
 };
 
 use super::event::two_events;
@@ -132,7 +132,7 @@ fn pages_of_events() -> [Sample; 3] {
     ]
 }
 
-fn pages_of_people() -> [Sample; 2] {
+fn pages_of_people() -> [Sample; 3] {
     [
         server_frame!(MembersPage, fbb, {
             let title = fbb.create_string("hikers");
@@ -151,6 +151,20 @@ fn pages_of_people() -> [Sample; 2] {
             let handle = fbb.create_string("bob");
             let bob = wire::User::create(fbb, &UserArgs { id: user(2).0, handle: Some(handle) });
             UserPageArgs { request_id: 143, users: Some(fbb.create_vector(&[bob])) }
+        }),
+        server_frame!(DevicesPage, fbb, {
+            let name = fbb.create_string("pocket");
+            let device = DeviceArgs {
+                id: 144,
+                generation: 145,
+                revoked: true,
+                name: Some(name),
+                registered_at_ms: 146,
+                last_seen_ms: 147,
+                online: true,
+            };
+            let device = wire::Device::create(fbb, &device);
+            DevicesPageArgs { request_id: 148, devices: Some(fbb.create_vector(&[device])) }
         }),
     ]
 }

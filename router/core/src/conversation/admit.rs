@@ -199,7 +199,7 @@ impl Conversation {
                 users.retain(|user| (self.members.role(*user) == Role::None) == (action == MembershipAction::Added));
                 if users.is_empty() {
                     // It is as they wish already.
-                    return context.op_ack(session, client_id, Ok((self.id, self.durable_head)));
+                    return context.op_ack(session, client_id, Ok(Some((self.id, self.durable_head))));
                 }
                 (self.change(session, client_id, action, users, role), self.head_ordinal)
             }
@@ -252,7 +252,7 @@ impl Conversation {
 
     pub(super) fn ack(&self, context: &mut Context, waiter: Waiter, seq: Seq, time: WallTime) {
         if waiter.is_operation {
-            context.op_ack(waiter.session, waiter.client_id, Ok((self.id, seq)));
+            context.op_ack(waiter.session, waiter.client_id, Ok(Some((self.id, seq))));
         } else {
             super::answer::message_ack(context, waiter.session, waiter.client_id, self.id, seq, time);
         }

@@ -10,7 +10,7 @@ use storage_api::{DeviceRow, Request};
 
 use super::User;
 use crate::context::Context;
-use crate::mail::{Purpose, SessionRef};
+use crate::mail::{Purpose, SessionRef, StandingWaiter};
 use crate::request::OpenRequest;
 use crate::session::UserSession;
 
@@ -24,16 +24,28 @@ impl User {
             return self.opened(context, session, open, id, true);
         }
         if session.device == DeviceId(0) {
-            let Some(install_id) = open.install_id else { return refuse(context, session, Code::DeviceUnknown) };
-            let request = Request::RegisterDevice { user: self.id, install_id, name: open.device_name.clone() };
+            let Some(install_id) = open.install_id else {
+                return context.links.refuse(session, Code::DeviceUnknown);
+            };
+            let request = Request::RegisterDevice {
+                user: self.id,
+                install_id,
+                name: open.device_name.clone(),
+                registered_at: context.now.wall,
+            };
             return context.ask(request, Purpose::Device { session, open: open.clone() });
         }
-        match self.devices.get(&session.device) {
-            None => refuse(context, session, Code::DeviceUnknown),
-            Some(device) if device.revoked || device.generation != open.device_generation => {
-                refuse(context, session, Code::DeviceRevoked);
+        let links_anew = open.install_id.is_some();
+        match self.devices.get(&session.device).map(|row| row.standing) {
+            None => context.links.refuse(session, Code::DeviceUnknown),
+            Some(standing) if standing.admits(open.device_generation) => self.attach(context, session, open),
+            Some(standing) if links_anew && standing.revoked => {
+                let waiter = StandingWaiter::Open { session, open: open.clone() };
+                self.change_standing(context, session.device, standing.link_anew(), waiter);
             }
-            Some(_) => self.attach(context, session, open),
+            // It was linked anew: just now, or before and it did not hear of it.
+            Some(_) if links_anew => self.attach(context, session, open),
+            Some(_) => context.links.refuse(session, Code::DeviceRevoked),
         }
     }
 
@@ -48,9 +60,13 @@ impl User {
         if context.links.session(session.link, session.connection) != Some(session) {
             return;
         }
-        self.devices.entry(device.id).or_insert(device);
         let session = SessionRef { device: device.id, ..session };
+        let standing = self.devices.entry(device.id).or_insert(device).standing;
         context.links.rename(session);
+        // A name that has been used brings back the device as it has become since.
+        if standing.revoked {
+            return context.links.refuse(session, Code::DeviceRevoked);
+        }
         self.attach(context, session, open);
     }
 
@@ -59,14 +75,14 @@ impl User {
         let same_device = |other: &UserSession| other.device == session.device;
         // A session that is registered again after a break may be what a client has left behind.
         if self.sessions.values().any(|other| same_device(other) && other.id > id) {
-            return refuse(context, session, Code::Replaced);
+            return context.links.refuse(session, Code::Replaced);
         }
         let older: Vec<SessionRef> =
             self.sessions.iter().filter(|(_, other)| same_device(other)).map(|(older, _)| *older).collect();
         for other in older {
             self.sessions.remove(&other);
             if (other.link, other.connection) != (session.link, session.connection) {
-                refuse(context, other, Code::Replaced);
+                context.links.refuse(other, Code::Replaced);
             }
         }
         let is_resumable = open.store_incarnation == context.traits.incarnation
@@ -74,7 +90,7 @@ impl User {
             && open.user_cursor <= self.durable_head
             && open.user_cursor.next() >= self.log_start;
         if open.session.is_some() && !is_resumable {
-            return refuse(context, session, Code::RouterUnavailable);
+            return context.links.refuse(session, Code::RouterUnavailable);
         }
         let pushed = if is_resumable { open.user_cursor } else { self.durable_head };
         self.sessions.insert(session, UserSession::new(id, session.device, pushed));
@@ -93,7 +109,7 @@ impl User {
 
     fn opened(&self, context: &mut Context, session: SessionRef, open: &OpenRequest, id: SessionId, resumed: bool) {
         let device_generation =
-            self.devices.get(&session.device).map_or(open.device_generation, |device| device.generation);
+            self.devices.get(&session.device).map_or(open.device_generation, |row| row.standing.generation);
         let opened = SessionOpened {
             connection: session.connection,
             session: id,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::event::nonzero;
-use protocol::ids::{ConversationId, DeviceId, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{
     ConversationRow, DeviceRow, Entry, EntryBody, LoggedEvent, MemberRow, Mutation, Request, Response, Span,
@@ -20,7 +20,7 @@ pub(crate) struct Store {
     pub(crate) entries: BTreeMap<ConversationId, BTreeMap<Seq, Arc<Entry>>>,
     pub(crate) logs: BTreeMap<UserId, BTreeMap<UserSeq, UserEvent>>,
     fanned: BTreeMap<ConversationId, Seq>,
-    devices: BTreeMap<UserId, Vec<DeviceRow>>,
+    devices: BTreeMap<UserId, BTreeMap<ClientMsgId, DeviceRow>>,
     /// What stood before this in any log is gone.
     pub(crate) log_start: UserSeq,
 }
@@ -66,11 +66,10 @@ impl Store {
                 Response::Users(known.map(|id| UserRow { id: *id, handle: id.to_string() }).collect())
             }
             Request::EnsureUser { .. } => unreachable!("no owner creates users"),
-            Request::RegisterDevice { user, .. } => {
+            Request::RegisterDevice { user, install_id, name, registered_at } => {
                 let devices = self.devices.entry(*user).or_default();
-                let device = DeviceRow::new(DeviceId(user.0 << 8 | (devices.len() as u64 + 1)));
-                devices.push(device);
-                Response::Device(device)
+                let next = DeviceRow::new(DeviceId(user.0 << 8 | (devices.len() as u64 + 1)), name, *registered_at);
+                Response::Device(devices.entry(*install_id).or_insert(next).clone())
             }
             Request::EraseEntry(_) => unreachable!("a router erases nothing"),
             Request::ListUnfanned => Response::Conversations(self.entries.keys().copied().collect()),
@@ -90,14 +89,22 @@ impl Store {
                 }
             }
             Mutation::DeviceCursor { user, device, user_seq } => {
-                let row = self.devices.get_mut(user).expect("known").iter_mut().find(|row| row.id == *device);
-                row.expect("known").cursor = *user_seq;
+                self.device(*user, *device).cursor = *user_seq;
+            }
+            Mutation::DeviceStanding { user, device, standing } => {
+                let row = self.device(*user, *device);
+                row.standing = row.standing.max(*standing);
             }
             Mutation::ReadCursor { .. } => {}
             Mutation::Fanned { conversation, seq } => {
                 self.fanned.insert(*conversation, *seq);
             }
         }
+    }
+
+    pub(crate) fn device(&mut self, user: UserId, device: DeviceId) -> &mut DeviceRow {
+        let mut devices = self.devices.get_mut(&user).expect("known").values_mut();
+        devices.find(|row| row.id == device).expect("known")
     }
 
     fn conversation(&self, id: ConversationId) -> Option<ConversationRow> {
@@ -169,7 +176,7 @@ impl Store {
             user_epoch: UserEpoch(1),
             head: UserSeq(log.map_or(0, |log| log.len() as u64)),
             log_start: self.log_start.max(UserSeq(1)),
-            devices: self.devices.get(&id).cloned().unwrap_or_default(),
+            devices: self.devices.get(&id).into_iter().flat_map(|devices| devices.values().cloned()).collect(),
             conversations: conversations.into_values().collect(),
         })
     }

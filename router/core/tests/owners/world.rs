@@ -1,15 +1,18 @@
 //! A router, a store and one gateway's end of a link, joined in memory. The store answers when the test says so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::event::Event;
 use protocol::frame;
-use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::ids::{
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
+};
 use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterMessage, SessionOpen};
 use protocol::time::{Instant, Now, WallTime};
-use protocol::wire::{self, ClientBody, Durability, ServerBody};
+use protocol::wire::{self, ClientBody, Durability, OpStatus, ServerBody};
 use router_core::{Action, LinkId, Router, RouterConfig};
 use storage_api::{Request, StoreError, StoreToken, StoreTraits};
 
@@ -23,8 +26,12 @@ const LINK: LinkId = LinkId(1);
 pub(crate) enum Got {
     Acked(ClientMsgId, Seq),
     OpDone(ConversationId, Seq),
+    /// Of an operation that is not done in a conversation.
+    Done,
     OpRefused(u16),
     Refused(u16),
+    Closed(Code),
+    Devices(Vec<Listed>),
     Message(UserSeq, Seq),
     Echo(UserSeq, Seq),
     Member(UserSeq, Seq),
@@ -39,6 +46,16 @@ pub(crate) enum Got {
     Other(ServerBody),
 }
 
+/// A device in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) id: DeviceId,
+    pub(crate) generation: u32,
+    pub(crate) revoked: bool,
+    pub(crate) online: bool,
+    pub(crate) was_seen: bool,
+}
+
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) router: Router,
@@ -50,7 +67,8 @@ pub(crate) struct World {
     /// What the gateway was sent and has not paid back.
     pub(crate) taken_bytes: u64,
     now: Now,
-    devices: std::collections::BTreeMap<UserId, protocol::ids::DeviceId>,
+    /// The device of each user that was opened last.
+    devices: BTreeMap<UserId, (DeviceId, DeviceGeneration)>,
 }
 
 impl World {
@@ -96,12 +114,26 @@ impl World {
     /// What it makes the router ask is not answered.
     pub(crate) fn open_unsettled(&mut self, connection: u64, user: UserId, cursor: UserSeq) {
         let device = self.devices.get(&user).copied();
+        let install_id = Some(ClientMsgId([7; 16])).filter(|_| device.is_none());
+        self.open_device(connection, user, device, install_id, cursor);
+    }
+
+    /// `device`: with its generation; `None` registers one under the install id.
+    pub(crate) fn open_device(
+        &mut self,
+        connection: u64,
+        user: UserId,
+        device: Option<(DeviceId, DeviceGeneration)>,
+        install_id: Option<ClientMsgId>,
+        cursor: UserSeq,
+    ) {
+        let (id, generation) = device.unwrap_or_default();
         self.send(GatewayMessage::SessionOpen(SessionOpen {
             connection: ConnectionKey(connection),
             user,
-            device: device.unwrap_or_default(),
-            device_generation: DeviceGeneration(u32::from(device.is_some())),
-            install_id: Some(ClientMsgId([7; 16])),
+            device: id,
+            device_generation: generation,
+            install_id,
             device_name: "test",
             transient: false,
             store_incarnation: StoreIncarnation(u64::from(device.is_some())),
@@ -109,6 +141,15 @@ impl World {
             user_cursor: cursor,
             session: None,
         }));
+    }
+
+    /// The device of this user that was opened last, with its generation.
+    pub(crate) fn device(&self, user: UserId) -> (DeviceId, DeviceGeneration) {
+        self.devices[&user]
+    }
+
+    pub(crate) fn close(&mut self, connection: u64) {
+        self.send(GatewayMessage::SessionClose(ConnectionKey(connection)));
     }
 
     pub(crate) fn message(
@@ -204,7 +245,7 @@ impl World {
                     let taken_bytes = &mut self.taken_bytes;
                     let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
                         RouterMessage::SessionOpened(opened) => {
-                            devices.insert(opened.user, opened.device);
+                            devices.insert(opened.user, (opened.device, opened.device_generation));
                         }
                         RouterMessage::Deliver { connection, frame, .. } => {
                             *taken_bytes += LinkEnd::cost(frame.len());
@@ -256,6 +297,7 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
                 connection,
                 match ack.conversation() {
                     Some(conversation) => Got::OpDone(conversation.into(), Seq(ack.seq())),
+                    None if ack.status() == OpStatus::Done => Got::Done,
                     None => Got::OpRefused(ack.code()),
                 },
             ));
@@ -285,6 +327,18 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
             let page = frame.body_as_sync_page().expect("a page");
             let events_count = page.events().map_or(0, |events| events.len());
             got.push((connection, Got::Page(UserSeq(page.first_user_seq()), events_count)));
+        }
+        ServerBody::DevicesPage => {
+            let page = frame.body_as_devices_page().expect("a page");
+            let devices = page.devices().into_iter().flatten();
+            let listed = devices.map(|device| Listed {
+                id: DeviceId(device.id()),
+                generation: device.generation(),
+                revoked: device.revoked(),
+                online: device.online(),
+                was_seen: device.last_seen_ms() > 0,
+            });
+            got.push((connection, Got::Devices(listed.collect())));
         }
         other => got.push((connection, Got::Other(other))),
     }

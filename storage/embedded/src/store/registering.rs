@@ -1,6 +1,7 @@
 //! Users and devices that are made when they are asked for.
 
 use protocol::ids::{ClientMsgId, DeviceId, Realm, UserId};
+use protocol::time::WallTime;
 use storage_api::{DeviceRow, Request, Response, StoreToken, UserRow};
 
 use super::EmbeddedStore;
@@ -15,7 +16,7 @@ impl EmbeddedStore {
                 Some(Response::Users(vec![self.state.user_called(*realm, handle)?.clone()]))
             }
             Request::RegisterDevice { user, install_id, .. } => {
-                Some(Response::Device(self.state.device(*user, *install_id)?))
+                Some(Response::Device(self.state.device(*user, *install_id)?.clone()))
             }
             _ => None,
         }
@@ -33,14 +34,22 @@ impl EmbeddedStore {
         }
     }
 
-    pub(super) fn register_device(&mut self, token: StoreToken, user: UserId, install_id: ClientMsgId, name: String) {
+    pub(super) fn register_device(
+        &mut self,
+        token: StoreToken,
+        user: UserId,
+        install_id: ClientMsgId,
+        name: &str,
+        registered_at: WallTime,
+    ) {
         if let Some(row) = self.state.device(user, install_id) {
+            let row = row.clone();
             return self.answer(token, Ok(Response::Device(row)));
         }
         if self.registrations.wait_for_device(user, install_id, token) {
             self.device_counter += 1;
-            let row = DeviceRow::new(DeviceId(self.device_counter));
-            self.write(vec![Row::Device { user, install_id, row, name }], Ending::Registration);
+            let row = DeviceRow::new(DeviceId(self.device_counter), name, registered_at);
+            self.write(vec![Row::Device { user, install_id, row }], Ending::Registration);
         }
     }
 }

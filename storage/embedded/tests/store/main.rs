@@ -1,5 +1,6 @@
 //! The embedded store on a simulated disk, and its tools on a real one.
 
+mod devices;
 mod indexes;
 mod machine;
 mod model;

@@ -62,7 +62,7 @@ impl Content {
             Mutation::ReadCursor { user, conversation, seq, ordinal } => {
                 self.reads.insert((*user, *conversation), (*seq, *ordinal));
             }
-            Mutation::DeviceCursor { .. } | Mutation::Fanned { .. } => {}
+            Mutation::DeviceCursor { .. } | Mutation::DeviceStanding { .. } | Mutation::Fanned { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@ use crate::support::Site;
 fn every_mistake_has_its_code_and_its_advice() {
     let mut site = Site::start("mistakes");
     let unknown_group = "0123456789abcdef0123456789abcdef";
+    let long_name = &"n".repeat(65);
     let old_id = "0160eb4b-8800-7000-8000-000000000001";
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["send", "--as", "alice", "--to", "bob", "hi", "there"], 64, &["quote it", "'hi there'"]),
@@ -30,6 +31,14 @@ fn every_mistake_has_its_code_and_its_advice() {
         (&["token", "--as", "zed"], 67, &["--user zed"]),
         (&["chat", "--as", "alice", "--to", "bob"], 64, &["--json"]),
         (&["chat", "--as", "alice", "--to", "zed", "--json"], 67, &["zed"]),
+        (&["device", "list"], 64, &["--as <NAME>"]),
+        (&["device", "list", "--as", "zed"], 67, &["--user zed"]),
+        (&["device", "link", "--as", "alice"], 64, &["--state-dir <DIR>"]),
+        (&["device", "link", "--as", "alice", "--state-dir", "/dev/null/here"], 74, &["/dev/null/here"]),
+        (&["device", "link", "--as", "alice", "--state-dir", "unused", "--name", long_name], 65, &["64 bytes"]),
+        (&["device", "revoke", "--as", "alice"], 64, &["<ID>"]),
+        (&["device", "revoke", "pocket", "--as", "alice"], 64, &["pocket", "not a valid id"]),
+        (&["device", "revoke", "99", "--as", "alice"], 67, &["no device 99", "device list"]),
         (&["dance"], 64, &["dance"]),
     ];
     for (words, exit_code, said) in cases {

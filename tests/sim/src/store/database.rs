@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
+use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{
     ConversationRow, DeviceRow, Entry, EntryBody, Identity, LoggedEvent, MEMBER_SPANS_MAX, MemberRow, Mutation,
@@ -127,6 +128,10 @@ impl Database {
                 let device = self.user_rows(user).devices.get_mut(&device).expect("cursors are of known devices");
                 device.cursor = device.cursor.max(user_seq);
             }
+            Mutation::DeviceStanding { user, device, standing } => {
+                let device = self.user_rows(user).devices.get_mut(&device).expect("only known devices are revoked");
+                device.standing = device.standing.max(standing);
+            }
             Mutation::ReadCursor { user, conversation, seq, ordinal } => {
                 let read = self.user_rows(user).read.entry(conversation).or_default();
                 *read = (*read).max((seq, ordinal));
@@ -177,8 +182,8 @@ impl Database {
                 Response::Users(self.users.values().map(|rows| &rows.row).filter(is_meant).cloned().collect())
             }
             Request::EnsureUser { realm, handle } => Response::Users(vec![self.ensure_user(*realm, handle)]),
-            Request::RegisterDevice { user, install_id, .. } => {
-                Response::Device(self.register_device(*user, *install_id))
+            Request::RegisterDevice { user, install_id, name, registered_at } => {
+                Response::Device(self.register_device(*user, *install_id, name, *registered_at))
             }
             Request::EraseEntry(_) => unreachable!("a router erases nothing"),
             Request::ListUnfanned => {
@@ -212,11 +217,17 @@ impl Database {
         self.users.insert(rows.row.id, rows);
     }
 
-    fn register_device(&mut self, user: UserId, install_id: ClientMsgId) -> DeviceRow {
+    fn register_device(
+        &mut self,
+        user: UserId,
+        install_id: ClientMsgId,
+        name: &str,
+        registered_at: WallTime,
+    ) -> DeviceRow {
         let next = DeviceId(self.devices_count + 1);
         let rows = self.user_rows(user);
         let device = *rows.devices_by_install.entry(install_id).or_insert(next);
-        let row = *rows.devices.entry(device).or_insert(DeviceRow::new(device));
+        let row = rows.devices.entry(device).or_insert_with(|| DeviceRow::new(device, name, registered_at)).clone();
         self.devices_count = self.devices_count.max(device.0);
         row
     }
@@ -286,7 +297,7 @@ impl Database {
             user_epoch: UserEpoch(1),
             head: UserSeq(rows.log.dense.len() as u64),
             log_start: UserSeq(1),
-            devices: rows.devices.values().copied().collect(),
+            devices: rows.devices.values().cloned().collect(),
             conversations,
         })
     }

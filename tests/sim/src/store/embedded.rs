@@ -282,7 +282,10 @@ impl EmbeddedHost {
                     rows.extend(Row::of(mutation.clone()));
                 }
                 Mutation::UserEvents { .. } => rows.push(Row::Other(mutation.clone())),
-                Mutation::DeviceCursor { .. } | Mutation::ReadCursor { .. } | Mutation::Fanned { .. } => {}
+                Mutation::DeviceCursor { .. }
+                | Mutation::DeviceStanding { .. }
+                | Mutation::ReadCursor { .. }
+                | Mutation::Fanned { .. } => {}
             }
         }
         Write { rows, is_large: bytes > self.options.log.segment_bytes as usize / 8 }
