@@ -882,7 +882,7 @@ pub mod ringpost {
     pub const ENUM_MAX_SERVER_BODY: u8 = 18;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
-    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 16] = [
+    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 17] = [
         ServerBody::NONE,
         ServerBody::Welcome,
         ServerBody::MessageAck,

@@ -12,7 +12,6 @@ use protocol::wire::{self, ServerBody};
 use storage_api::{Entry, LoggedEvent, Request, UserEvent};
 
 use super::User;
-use super::session_open::refuse;
 use crate::config::RouterConfig;
 use crate::context::Context;
 use crate::links::PageSlot;
@@ -114,7 +113,7 @@ impl User {
                 context.counters.pulls_begun += 1;
                 tell_pull_mode(context, *reference, head);
             } else if is_due(session.pull_is_due_at(&context.config)) && !session.may_still_pull(now) {
-                refuse(context, *reference, Code::SlowReader);
+                context.links.refuse(*reference, Code::SlowReader);
                 return false;
             }
             true

@@ -159,7 +159,3 @@ impl User {
         context.links.push(session, user_seq, frame);
     }
 }
-
-pub(super) fn refuse(context: &mut Context, session: SessionRef, code: Code) {
-    context.links.control(session.link, &RouterMessage::SessionRefused { connection: session.connection, code });
-}

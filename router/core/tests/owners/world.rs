@@ -42,7 +42,6 @@ pub(crate) enum Got {
     History(usize),
     /// A page of the user's log: its first place, and how many events.
     Page(UserSeq, usize),
-    Closed(Code),
     Other(ServerBody),
 }
 
