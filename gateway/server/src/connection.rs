@@ -218,7 +218,7 @@ mod tests {
         while !client.is_established() || !connection.is_established() {
             let mut hello = Vec::new();
             client.take_outgoing(&mut hello);
-            turn(&mut connection, &hello, 0);
+            turn(&mut connection, &hello, Flow::Continue);
             let answer = connection.take_outgoing().map_or(Vec::new(), |outgoing| outgoing.bytes);
             client.receive(&answer, &mut Vec::new()).expect("valid TLS");
         }
@@ -226,14 +226,8 @@ mod tests {
         (connection, client)
     }
 
-    /// Receives, and takes at most so many frames.
-    fn turn(connection: &mut Connection, incoming: &[u8], frames: usize) {
-        let mut scratch = Vec::new();
-        connection.receive(NOW, incoming, &mut scratch).expect("valid TLS");
-        for _ in 0..frames {
-            connection.next_frame(NOW).expect("valid frames");
-        }
-        connection.end_turn(&mut scratch);
+    fn turn(connection: &mut Connection, incoming: &[u8], flow: Flow) {
+        connection.receive(NOW, &mut incoming.to_vec(), |_| flow).expect("valid frames");
     }
 
     fn sealed(client: &mut TlsStage, plaintext: &[u8]) -> Vec<u8> {
@@ -249,15 +243,16 @@ mod tests {
         let frame = [&20_000_u32.to_le_bytes()[..], &[7; 20_000]].concat();
 
         let record = sealed(&mut client, &frame[..10_000]);
-        turn(&mut connection, &record[..9_000], 1);
+        turn(&mut connection, &record[..9_000], Flow::Continue);
         assert!(connection.bytes_held() >= 9_000, "half a record");
-        turn(&mut connection, &record[9_000..], 1);
+        turn(&mut connection, &record[9_000..], Flow::Continue);
         assert!((10_000..18_000).contains(&connection.bytes_held()), "half a frame, and no record any more");
 
         let rest = [&frame[10_000..], &frame[..], &frame[..]].concat();
-        turn(&mut connection, &sealed(&mut client, &rest), 1);
+        turn(&mut connection, &sealed(&mut client, &rest), Flow::Hold);
         assert!(connection.bytes_held() >= 2 * frame.len(), "whole frames that may not be told yet");
-        turn(&mut connection, &[], 3);
+        connection.release(NOW, |_| Flow::Continue).expect("valid frames");
+        turn(&mut connection, &[], Flow::Continue);
         assert_eq!(connection.bytes_held(), 0);
     }
 }
