@@ -9,11 +9,13 @@ pub mod client;
 pub mod codes;
 pub mod encode;
 pub mod event;
+pub mod figures;
 pub mod frame;
 pub mod frame_number;
 pub mod ids;
 pub mod limits;
 pub mod link;
+pub mod peek;
 pub mod server;
 pub mod time;
 

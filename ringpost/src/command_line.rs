@@ -45,6 +45,8 @@ pub(crate) enum Verb {
     Bench(BenchArguments),
     /// Look after the store in a data folder.
     Store(StoreArguments),
+    /// Print what each metric of a server says and when to look at it, as Markdown.
+    Metrics,
 }
 
 #[derive(Args, Debug)]

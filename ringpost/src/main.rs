@@ -15,6 +15,7 @@ mod lines;
 mod link_key;
 mod local_time;
 mod logging;
+mod metrics;
 mod mistake;
 mod output;
 mod room;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Token(arguments) => token::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
         Verb::Store(arguments) => store::run(&arguments),
+        Verb::Metrics => metrics::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

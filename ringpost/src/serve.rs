@@ -1,6 +1,7 @@
 //! `serve`: one tier of a cluster, or both, as a process; and the parts of which `dev` is made too.
 
 pub(crate) mod admin;
+pub(crate) mod exposition;
 pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod link;

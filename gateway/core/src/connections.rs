@@ -15,9 +15,11 @@ use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::ids::{DeviceId, UserId, UserSeq};
 use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
+use protocol::peek;
 use protocol::server::{Hello, Phase, Welcome};
 use protocol::time::Now;
 
+use crate::ack_times::AckTimes;
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
 use crate::counters::ShardCounters;
@@ -37,6 +39,9 @@ pub(crate) struct Connections {
     pub(crate) opens_in_flight: u32,
     pub(crate) output: Output,
     pub(crate) counters: ShardCounters,
+    pub(crate) ack_times: AckTimes,
+    /// Of all connections together.
+    pub(crate) send_queue_bytes: u64,
     is_draining: bool,
 }
 
@@ -53,6 +58,8 @@ impl Connections {
             opens_in_flight: 0,
             output: Output::default(),
             counters: ShardCounters::default(),
+            ack_times: AckTimes::default(),
+            send_queue_bytes: 0,
             is_draining: false,
         }
     }
@@ -187,7 +194,10 @@ impl Connections {
     }
 
     /// A frame of the router for one connection.
-    pub(crate) fn deliver(&mut self, id: ConnectionId, user_seq_last: UserSeq, frame: &[u8]) {
+    pub(crate) fn deliver(&mut self, now: Now, id: ConnectionId, user_seq_last: UserSeq, frame: &[u8]) {
+        if let Some(since) = peek::acked(frame).and_then(|id| self.ack_times.answered(id)) {
+            self.counters.ack_seconds.observe(now.monotonic.since(since));
+        }
         if self.note_user_seq(id, user_seq_last) {
             let frame = self.output.store(frame);
             self.queue(id, frame);
@@ -236,8 +246,9 @@ impl Connections {
     fn give(&mut self, id: ConnectionId, frame: FrameRef) {
         let connection = self.slab.get_mut(id).expect("who sends has just looked");
         connection.send_queue_bytes += frame.queue_bytes();
-        self.counters.frames_sent += 1;
-        self.counters.bytes_sent += u64::from(frame.queue_bytes());
+        self.counters.frames_sent.increment(frame.number);
+        self.counters.sent_bytes += u64::from(frame.queue_bytes());
+        self.send_queue_bytes += u64::from(frame.queue_bytes());
         self.output.push(Action::Send { connection: id, frame });
     }
 
@@ -292,7 +303,8 @@ impl Connections {
         if !self.of_driver(id).is_closed() {
             self.depart(id);
         }
-        self.slab.remove(id).expect("it was there a line ago");
+        let connection = self.slab.remove(id).expect("it was there a line ago");
+        self.send_queue_bytes -= u64::from(connection.send_queue_bytes);
         self.counters.connections_ended += 1;
         match cause {
             CloseCause::ByShard => {}

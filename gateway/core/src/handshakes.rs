@@ -100,6 +100,10 @@ impl Handshakes {
         self.by_arrival.remove(&arrival)
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.by_arrival.len()
+    }
+
     /// The one that is due first.
     pub(crate) fn first(&self) -> Option<&Handshake> {
         self.by_arrival.values().next()

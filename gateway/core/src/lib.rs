@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+mod ack_times;
 mod config;
 mod connection;
 mod connections;
@@ -18,7 +19,7 @@ mod sweep;
 
 pub use config::ShardConfig;
 pub use connection::ConnectionId;
-pub use counters::{CodeCounts, ShardCounters};
+pub use counters::{ByFrame, FramesOfClients, FramesOfServers, ShardCounters, ShardGauges};
 pub use output::{Action, FrameRef};
 pub use router_link::OPENS_IN_FLIGHT_MAX;
 pub use shard::{AuthRefusal, CloseCause, Flow, Identity, LinkEvent, Peer, Refusal, Shard};

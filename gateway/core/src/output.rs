@@ -12,6 +12,7 @@ use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::ids::UserSeq;
 use protocol::limits::FRAME_PREFIX_SIZE;
+use protocol::peek;
 
 use crate::connection::ConnectionId;
 
@@ -72,6 +73,8 @@ pub struct FrameRef {
     /// Where the recipient's user_seq replaces the one of the frame. Not inside the frame: nowhere.
     user_seq_at: u32,
     user_seq: [u8; 8],
+    /// Its number, for counting.
+    pub(crate) number: u8,
 }
 
 impl FrameRef {
@@ -142,7 +145,8 @@ impl Output {
 
     fn stored(&self, range: Range<usize>) -> FrameRef {
         let end = u32::try_from(range.end).expect("the link's window bounds what a drain can gather");
-        FrameRef { drain: self.drain, start: range.start as u32, end, user_seq_at: end, user_seq: [0; 8] }
+        let number = peek::server_frame_number(self.frames.get(range.clone()).unwrap_or_default());
+        FrameRef { drain: self.drain, start: range.start as u32, end, user_seq_at: end, user_seq: [0; 8], number }
     }
 }
 

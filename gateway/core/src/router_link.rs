@@ -23,6 +23,7 @@ use protocol::time::{Instant, Now};
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
 use crate::connections::Connections;
+use crate::counters::ShardGauges;
 
 /// Sessions that the router is asked to open at a time: each may cost it a read of its store. What is not asked for yet
 /// costs nothing here, so a gateway that reconnects a million sessions does not flood anybody.
@@ -66,6 +67,13 @@ impl RouterLink {
 
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
+    }
+
+    /// Fills in what concerns the link.
+    pub(crate) fn gauge(&self, gauges: &mut ShardGauges) {
+        gauges.requests_waiting = self.waiting.len() as u64;
+        gauges.sessions_waiting = self.openings.len() as u64;
+        gauges.link_credits_bytes = if self.is_up() { self.end.credits_bytes() } else { 0 };
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -307,7 +315,7 @@ fn handle_message(
         RouterMessage::Deliver { connection, user_seq_last, frame } => {
             check_size(frame)?;
             end.release(LinkEnd::cost(frame.len()));
-            connections.deliver(connection.into(), user_seq_last, frame);
+            connections.deliver(now, connection.into(), user_seq_last, frame);
         }
         RouterMessage::Fanout(fanout) => {
             check_size(fanout.frame)?;

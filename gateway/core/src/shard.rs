@@ -16,13 +16,14 @@ use core::time::Duration;
 use protocol::codes::Code;
 use protocol::ids::{DeviceGeneration, DeviceId, UserId};
 use protocol::link::LinkError;
+use protocol::peek;
 use protocol::server::{Hello, Step};
 use protocol::time::{Instant, Now, WallTime};
 
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
-use crate::counters::ShardCounters;
+use crate::counters::{ShardCounters, ShardGauges};
 use crate::output::{Action, FrameRef};
 use crate::router_link::RouterLink;
 use crate::sweep::Sweep;
@@ -157,8 +158,8 @@ impl Shard {
             self.connections.counters.frames_held += 1;
             return Flow::Retry;
         }
-        self.connections.counters.frames_received += 1;
-        self.connections.counters.bytes_received += frame.len() as u64;
+        self.connections.counters.frames_received.increment(peek::client_frame_number(frame));
+        self.connections.counters.received_bytes += frame.len() as u64;
         self.take(now, connection, frame, step);
         let is_open = |entry: &Connection| !entry.is_held && !entry.is_closed();
         if self.connections.slab.get(connection).is_some_and(is_open) { Flow::Continue } else { Flow::Hold }
@@ -173,6 +174,9 @@ impl Shard {
             }
             Step::Forward => {
                 counters.frames_forwarded += 1;
+                if let Some(id) = peek::requested(frame) {
+                    self.connections.ack_times.requested(id, now.monotonic);
+                }
                 self.link.forward(connection, frame);
             }
             Step::Pong => {
@@ -210,6 +214,7 @@ impl Shard {
         let entry = self.connections.of_driver(connection);
         let rest = entry.send_queue_bytes.checked_sub(bytes_sent);
         entry.send_queue_bytes = rest.expect("the driver sends no more than it was given");
+        self.connections.send_queue_bytes -= u64::from(bytes_sent);
     }
 
     /// The connection is gone, for whatever reason: once for every one that was opened, and its id means nothing after.
@@ -293,5 +298,18 @@ impl Shard {
     /// What has been counted.
     pub fn counters(&self) -> &ShardCounters {
         &self.connections.counters
+    }
+
+    /// How full it is.
+    pub fn gauges(&self) -> ShardGauges {
+        let mut gauges = ShardGauges {
+            connections: self.connections.slab.count().into(),
+            handshakes: self.connections.handshakes.count() as u64,
+            send_queue_bytes: self.connections.send_queue_bytes,
+            sessions_asked: self.connections.opens_in_flight.into(),
+            ..ShardGauges::default()
+        };
+        self.link.gauge(&mut gauges);
+        gauges
     }
 }

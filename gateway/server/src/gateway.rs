@@ -9,8 +9,9 @@ use std::sync::mpsc::sync_channel;
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
-use gateway_core::{Shard, ShardCounters};
+use gateway_core::Shard;
 use gateway_transport::TlsServer;
+use protocol::figures::{Figures, Visitor};
 
 use crate::acceptor::{Acceptor, SOCKETS_QUEUED_MAX};
 use crate::access_token::TokenVerifier;
@@ -40,7 +41,7 @@ pub struct Gateway {
 }
 
 /// What a gateway lets others see. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct GatewayView {
     metrics: Arc<Metrics>,
     published: Arc<Published>,
@@ -52,14 +53,17 @@ impl GatewayView {
         self.published.is_ready()
     }
 
-    /// What the shard has counted, not older than a second.
-    pub fn shard_counters(&self) -> ShardCounters {
-        self.published.counters()
-    }
-
     /// What the shell counts.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+}
+
+/// What the shell counts as of now, what the shard does as of a moment ago.
+impl Figures for GatewayView {
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        self.metrics.visit(visitor);
+        self.published.visit(visitor);
     }
 }
 

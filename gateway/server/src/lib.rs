@@ -27,6 +27,6 @@ pub use config::{ConfigError, GatewayConfig};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
 pub use gateway::{Gateway, GatewayView, StartError};
-pub use gateway_core::{Identity, ShardConfig, ShardCounters};
-pub use metrics::{Counter, Metrics};
+pub use gateway_core::{Identity, ShardConfig};
+pub use metrics::Metrics;
 pub use shard_port::{ShardAction, ShardPort};

@@ -1,74 +1,62 @@
 //! What the shell of a gateway counts: sockets and TLS. What a shard counts (frames, sessions, codes) is in
 //! [`gateway_core::ShardCounters`].
 //!
-//! Counters only rise; a gauge is the difference of two. Written with relaxed order from the threads of the gateway,
-//! read by whoever exports them.
+//! Each is written by one thread: the first two by the one that accepts, all others by the shard's.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use protocol::figures;
+use protocol::figures::{Sizes, Times};
+use protocol_shell::Counter;
 
-/// A number that only rises.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Its value now.
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+figures! {
+    /// What is counted one by one, and seen at once.
+    #[derive(Debug, Default)]
+    pub struct Metrics of "gateway" {
+        counter sockets_accepted: Counter, "Sockets accepted.", "How fast clients connect.";
+        counter accept_failures: Counter, "Sockets that could not be accepted, most likely for want of descriptors.",
+            "Above 0: see `ulimit -n` and the memory of the machine.";
+        counter sockets_closed: Counter, "Sockets closed, by either side; refused ones not counted.",
+            "Accepted less closed and refused are open.";
+        counter sockets_refused: Counter, "Sockets closed at once: the shard takes no more, or the socket is broken.",
+            "Rises outside of a drain: the shard is full.";
+        counter handshakes_completed: Counter, "TLS handshakes completed.",
+            "Far below the sockets accepted: see the `closed_tls` counters.";
+        counter closed_not_tls: Counter, "Sockets closed because the peer does not speak TLS.",
+            "Rises: a probe or a proxy that speaks plain text to `--listen`.";
+        counter closed_tls_invalid: Counter, "Sockets closed for TLS bytes that are not valid.",
+            "A few are noise of the network; many are somebody who tries.";
+        counter closed_tls_misbehaved: Counter, "Sockets closed for breaking the rules of TLS.",
+            "Above 0: a broken client, or somebody who tries.";
+        counter closed_tls_incompatible: Counter, "Sockets closed for want of a common version, suite or protocol.",
+            "Rises: clients without TLS 1.3.";
+        counter closed_tls_alert: Counter, "Sockets closed because the peer sent a fatal TLS alert.",
+            "Rises after a change of certificates: clients do not trust the new one.";
+        counter closed_torn_memory: Counter, "Connections closed because the memory for torn frames was used up.",
+            "Above 0: `torn_bytes_max` is too small for the load, or somebody sends frames without their ends.";
+        counter closed_aborted: Counter, "Connections cut because they could not be flushed in time.",
+            "Rises: peers vanish without closing; their networks break.";
+        counter truncated: Counter, "Connections that the peer ended without a TLS close_notify.",
+            "Common with phones; a sudden rise is a network that breaks.";
+        counter sends: Counter, "Batches of frames given to the sockets.", "Frames sent per batch say how well they gather.";
+        counter received_bytes: Counter, "Bytes received from sockets.", "Traffic as the network counts it, TLS included.";
+        counter sent_bytes: Counter, "Bytes given to sockets.", "Likewise; beside the frames' own bytes it says what TLS adds.";
     }
 }
 
-macro_rules! counters {
-    ($($name:ident $text:literal,)+) => {
-        /// See the file's head.
-        #[derive(Debug, Default)]
-        pub struct Metrics { $(#[doc = $text] pub $name: Counter,)+ }
-
-        impl Metrics {
-            /// Name, description and value of each, in a fixed order.
-            pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $text, self.$name.value()),)+].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
-    sockets_accepted "Sockets accepted.",
-    sockets_closed "Sockets closed, by either side; refused ones not counted.",
-    accept_failures "Sockets that could not be accepted, most likely for want of descriptors.",
-    sockets_refused "Sockets closed at once: the shard takes no more, or the socket is broken.",
-    handshakes_completed "TLS handshakes completed.",
-    closed_not_tls "Sockets closed because the peer does not speak TLS.",
-    closed_tls_invalid "Sockets closed for TLS bytes that are not valid.",
-    closed_tls_misbehaved "Sockets closed for breaking the rules of TLS.",
-    closed_tls_incompatible "Sockets closed for want of a common version, suite or protocol.",
-    closed_tls_alert "Sockets closed because the peer sent a fatal TLS alert.",
-    closed_torn_bytes "Connections closed because the memory for torn frames was used up.",
-    closed_aborted "Connections cut because they could not be flushed in time.",
-    truncated "Connections that the peer ended without a TLS close_notify.",
-    sends "Batches of frames given to the sockets.",
-    bytes_received "Bytes received from sockets.",
-    bytes_sent "Bytes given to sockets.",
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_names_each_counter_once() {
-        let metrics = Metrics::default();
-        metrics.sends.add(2);
-        metrics.sends.increment();
-        let named: Vec<_> = metrics.snapshot().filter(|(name, ..)| *name == "sends").collect();
-        assert_eq!(named, [("sends", "Batches of frames given to the sockets.", 3)]);
+figures! {
+    /// What the loop of a shard thread measures, published now and then.
+    #[derive(Clone, Debug, Default)]
+    pub struct LoopFigures of "gateway" {
+        histogram handshake_seconds: Times, "From an accepted socket to the end of its TLS handshake.",
+            "Slow: the thread is busy (see its CPU), or the clients' networks are.";
+        histogram send_bytes: Sizes, "Sizes of the batches given to sockets.",
+            "Small ones under load: frames leave one by one and cost a system call each.";
+        gauge torn_bytes: u64, "Held for frames and TLS records that have not come whole, and while a connection is held.",
+            "Near `torn_bytes_max`: the largest of them are about to be closed.";
+        gauge torn_connections: u64, "Connections of which a frame has begun and not ended.",
+            "High for long: slow networks, or somebody who sends frames without their ends.";
+        gauge closing_connections: u64, "Connections that are being flushed and closed.",
+            "High for long: peers do not take their last bytes.";
+        gauge linked: bool, "1 while the gateway has a link to its router.",
+            "0: sessions stay, nothing is delivered. The same as `/readyz`.";
     }
 }

@@ -3,13 +3,24 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway_core::ShardCounters;
+use gateway_core::{ShardCounters, ShardGauges};
+use protocol::figures::{Figures, Visitor};
+
+use crate::metrics::LoopFigures;
 
 /// Written by the shard thread, read by whoever answers probes and exports metrics.
 #[derive(Default)]
 pub(crate) struct Published {
     is_ready: AtomicBool,
-    counters: Mutex<ShardCounters>,
+    figures: Mutex<ShardFigures>,
+}
+
+/// Not older than a tick of the loop.
+#[derive(Default)]
+pub(crate) struct ShardFigures {
+    pub(crate) counters: ShardCounters,
+    pub(crate) gauges: ShardGauges,
+    pub(crate) of_loop: LoopFigures,
 }
 
 impl Published {
@@ -17,15 +28,24 @@ impl Published {
         self.is_ready.store(is_ready, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_counters(&self, counters: &ShardCounters) {
-        self.counters.lock().expect("nothing panics while it holds this lock").clone_from(counters);
+    pub(crate) fn set_figures(&self, counters: &ShardCounters, gauges: ShardGauges, of_loop: &LoopFigures) {
+        let mut figures = self.figures.lock().expect("nothing panics while it holds this lock");
+        figures.counters.clone_from(counters);
+        figures.gauges = gauges;
+        figures.of_loop.clone_from(of_loop);
     }
 
     pub(crate) fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Relaxed)
     }
+}
 
-    pub(crate) fn counters(&self) -> ShardCounters {
-        self.counters.lock().expect("nothing panics while it holds this lock").clone()
+impl Figures for Published {
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        let figures = self.figures.lock().expect("nothing panics while it holds this lock");
+        let of_loop = LoopFigures { linked: self.is_ready(), ..figures.of_loop.clone() };
+        figures.counters.visit(visitor);
+        figures.gauges.visit(visitor);
+        of_loop.visit(visitor);
     }
 }

@@ -19,7 +19,7 @@ use crate::authenticator::Authenticator;
 use crate::config::GatewayConfig;
 use crate::connection::{Connection, ReceiveError};
 use crate::link_port::LinkPort;
-use crate::metrics::Metrics;
+use crate::metrics::{LoopFigures, Metrics};
 use crate::published::Published;
 use crate::shard_port::ShardPort;
 use crate::spare_buffers::SpareBuffers;
@@ -37,6 +37,7 @@ pub(crate) struct ShardLoop<S> {
     shard: S,
     config: GatewayConfig,
     metrics: Arc<Metrics>,
+    figures: LoopFigures,
     published: Arc<Published>,
     tls: TlsServer,
     authenticator: Authenticator,
@@ -119,6 +120,7 @@ impl<S: ShardPort> ShardLoop<S> {
             shard,
             config,
             metrics,
+            figures: LoopFigures::default(),
             published,
             tls,
             authenticator,
@@ -170,7 +172,7 @@ impl<S: ShardPort> ShardLoop<S> {
     /// Bytes came from the socket. They are decrypted where they are.
     pub(crate) fn received(&mut self, key: ConnectionId, incoming: &mut [u8]) {
         let now = clock::now();
-        self.metrics.bytes_received.add(incoming.len() as u64);
+        self.metrics.received_bytes.add(incoming.len() as u64);
         let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
         let was_established = entry.connection.is_established();
         let shard = &mut self.shard;
@@ -180,6 +182,7 @@ impl<S: ShardPort> ShardLoop<S> {
         });
         if !was_established && entry.connection.is_established() {
             self.metrics.handshakes_completed.increment();
+            self.figures.handshake_seconds.observe(now.monotonic.since(entry.read_since));
         }
         if entry.connection.has_outgoing() {
             entry.writer.take().inspect(Waker::wake_by_ref);
@@ -209,7 +212,8 @@ impl<S: ShardPort> ShardLoop<S> {
     pub(crate) fn sent(&mut self, key: ConnectionId, frame_bytes: u32, bytes: Vec<u8>) {
         let now = clock::now();
         self.metrics.sends.increment();
-        self.metrics.bytes_sent.add(bytes.len() as u64);
+        self.metrics.sent_bytes.add(bytes.len() as u64);
+        self.figures.send_bytes.add(bytes.len() as u64);
         self.spare_buffers.give_back(bytes);
         if frame_bytes > 0 && self.entries.get(&key).is_some_and(Entry::is_open) {
             self.shard.handle_sent(now, key, frame_bytes);
@@ -277,7 +281,7 @@ impl<S: ShardPort> ShardLoop<S> {
         self.link.connect(now, &mut self.shard);
         self.sweep_torn(now);
         self.sweep_closing(now);
-        self.published.set_counters(self.shard.counters());
+        self.publish();
         if self.drain_deadline.is_some_and(|deadline| deadline <= now.monotonic) {
             let left: Vec<_> = self.entries.keys().copied().collect();
             left.into_iter().for_each(|key| self.abort(key, CloseCause::ByShard));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_core::{
     Action, AuthRefusal, CloseCause, ConnectionId, Flow, FrameRef, Identity, LinkEvent, Peer, Refusal, Shard,
-    ShardCounters,
+    ShardCounters, ShardGauges,
 };
 use protocol::codes::Code;
 use protocol::link::LinkError;
@@ -68,6 +68,7 @@ pub trait ShardPort {
     fn has_link(&self) -> bool;
     fn is_ready(&self) -> bool;
     fn counters(&self) -> &ShardCounters;
+    fn gauges(&self) -> ShardGauges;
 }
 
 impl ShardPort for Shard {
@@ -144,5 +145,9 @@ impl ShardPort for Shard {
 
     fn counters(&self) -> &ShardCounters {
         self.counters()
+    }
+
+    fn gauges(&self) -> ShardGauges {
+        self.gauges()
     }
 }

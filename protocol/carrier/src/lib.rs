@@ -20,5 +20,5 @@ mod tls;
 pub use link_dialer::{DIAL_BACKOFF_FIRST, DIAL_BACKOFF_MAX, LinkDialer};
 pub use link_key::{LinkKey, LinkKeyInvalid};
 pub use link_listener::{HANDSHAKES_MAX, LINKS_MAX, LinkListener};
-pub use metrics::{LinkCounter, LinkMetrics};
+pub use metrics::LinkMetrics;
 pub use refusal::{HANDSHAKE_TIMEOUT, Refusal};

@@ -1,46 +1,28 @@
-//! What an end of links counts. Counters only rise.
+//! What an end of links counts. Written by the thread of the links.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use protocol::figures;
+use protocol_shell::Counter;
 
 use crate::refusal::Refusal;
 
-/// A number that only rises.
-#[derive(Debug, Default)]
-pub struct LinkCounter(AtomicU64);
-
-impl LinkCounter {
-    pub(crate) fn increment(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+figures! {
+    /// See the file's head.
+    #[derive(Debug, Default)]
+    pub struct LinkMetrics of "link" {
+        counter made: Counter, "Links that both ends have proven their key for.",
+            "Rises at a start and after a break; one that keeps rising is a link that does not hold.";
+        counter ended: Counter, "Links that have ended, for whatever reason.",
+            "Rises without a restart: see the log for which end gave up and why.";
+        counter refused_key: Counter, "Connections that became no link because the two ends have different link keys.",
+            "Above 0: a tier has another `--link-key-file`, or a stranger tries.";
+        counter refused_timeout: Counter, "Connections that became no link because the handshake took too long.",
+            "Rises: an overloaded machine, or something that is no tier connects to `--link`.";
+        counter refused_evicted: Counter,
+            "Connections that became no link because they were the oldest of too many handshakes.",
+            "Rises: somebody floods the port of the links; only gateways should reach it.";
+        counter refused_other: Counter, "Connections that became no link for another reason; the log says which.",
+            "Rises: see the log.";
     }
-
-    /// Its value now.
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-macro_rules! counters {
-    ($($name:ident $text:literal,)+) => {
-        /// See the file's head.
-        #[derive(Debug, Default)]
-        pub struct LinkMetrics { $(#[doc = $text] pub $name: LinkCounter,)+ }
-
-        impl LinkMetrics {
-            /// Name, description and value of each, in a fixed order.
-            pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $text, self.$name.value()),)+].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
-    made "Links that both ends have proven their key for.",
-    ended "Links that have ended, for whatever reason.",
-    refused_key "Connections that became no link because the two ends have different link keys.",
-    refused_timeout "Connections that became no link because the handshake took too long.",
-    refused_evicted "Connections that became no link because they were the oldest of too many handshakes.",
-    refused_other "Connections that became no link for another reason; the log says which.",
 }
 
 impl LinkMetrics {

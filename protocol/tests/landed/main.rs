@@ -3,6 +3,7 @@
 //! Under `protocol/schema/landed/VERSION/golden/UNION/` lie one frame of each member of each union (`.bin`) and what it
 //! meant when it landed (`.txt`). Both are written once, by `cargo xtask codegen --land VERSION`, and never edited.
 
+mod peek;
 mod samples;
 mod text;
 

@@ -1,4 +1,4 @@
-//! The bounds of a router, and what it counts.
+//! The bounds of a router.
 
 use core::time::Duration;
 
@@ -61,37 +61,4 @@ impl Default for RouterConfig {
             retry_after: Duration::from_secs(1),
         }
     }
-}
-
-macro_rules! counters {
-    ($($name:ident $text:literal,)+) => {
-        /// Counts since the start; they only rise. [`Self::rows`] lists them for an exporter.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct RouterCounters { $(#[doc = $text] pub $name: u64,)+ }
-
-        impl RouterCounters {
-            /// Name, description and value of each, in a fixed order.
-            pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $text, self.$name),)+].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
-    messages_acked "Messages acked for the first time.",
-    retries_seen "Sends that were not the first attempt.",
-    dedup_hits "Sends that turned out to be there already.",
-    dedup_lookups "Questions to the store whether a client id is known.",
-    resumes "Sessions that went on after their cursor.",
-    snapshots "Sessions that got a Snapshot.",
-    pulls_begun "Sessions that did not keep up and have to ask for their events.",
-    pulls_ended "Sessions that have asked for all of their events and are pushed new ones again.",
-    gap_pulls "Entries that a user's log lacked and pulled.",
-    pointers_repeated "Pointers sent again after a start.",
-    takeovers "Conversations whose tail was written anew after a former owner.",
-    holes_voided "Places that a takeover filled with voids.",
-    refused "Requests refused.",
-    links_silent "Links given up because the gateway was not heard of for 3 s.",
-    store_retries "Requests of the store that failed and were repeated.",
 }

@@ -10,7 +10,8 @@ use protocol::time::Now;
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
 use storage_api::{Mutation, Request, StoreToken, StoreTraits};
 
-use crate::config::{RouterConfig, RouterCounters};
+use crate::config::RouterConfig;
+use crate::counters::RouterCounters;
 use crate::links::{Links, PushTemplate};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::request::ConversationRequest;
@@ -107,7 +108,7 @@ impl Context {
         request_id: u32,
         code: Code,
     ) {
-        self.counters.refused += 1;
+        self.counters.refused.increment(code);
         let retry_after_ms = if code.is_temporary() { self.config.retry_after.as_millis() as u32 } else { 0 };
         let refusal = Refusal { code, retry_after_ms, client_frame, client_msg_id, request_id };
         self.links.answer(session, self.builder.error(refusal));
@@ -129,6 +130,9 @@ impl Context {
         client_op_id: ClientMsgId,
         done: Result<Option<(ConversationId, Seq)>, Code>,
     ) {
+        if let Err(code) = done {
+            self.counters.refused.increment(code);
+        }
         let place = done.ok().flatten();
         let frame = self.builder.server(|fbb| {
             let text = done.err().map(|code| fbb.create_string(code.text()));

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
-use protocol::time::WallTime;
+use protocol::time::{Instant, WallTime};
 use protocol::wire::ConversationKind;
 use storage_api::{ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, Identity, Mutation, Request, Response};
 
@@ -49,6 +49,8 @@ struct InFlight {
     identity: Identity,
     waiters: Vec<Waiter>,
     is_durable: bool,
+    /// When it got its place.
+    since: Instant,
 }
 
 /// The request at the head of the line, which waits for the store; everything behind it waits too, for order.
@@ -324,6 +326,7 @@ impl Conversation {
         self.in_flight[index].is_durable = true;
         while let Some(done) = self.in_flight.pop_front_if(|entry| entry.is_durable) {
             self.durable_head = done.entry.key.seq;
+            context.counters.durable_seconds.observe(context.now.monotonic.since(done.since));
             if matches!(done.entry.body, EntryBody::Message(_)) {
                 context.counters.messages_acked += 1;
             }

@@ -9,6 +9,7 @@ extern crate alloc;
 mod config;
 mod context;
 mod conversation;
+mod counters;
 mod dedup;
 mod links;
 mod mail;
@@ -20,6 +21,7 @@ mod session;
 mod store_queue;
 mod user;
 
-pub use config::{RouterConfig, RouterCounters};
+pub use config::RouterConfig;
+pub use counters::{RouterCounters, RouterGauges};
 pub use links::{DropCause, LinkId};
 pub use router::{Action, Router};

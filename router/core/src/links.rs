@@ -10,6 +10,7 @@ use protocol::limits::PAGE_SIZE_MAX;
 use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
 use protocol::time::Instant;
 
+use crate::counters::RouterGauges;
 use crate::mail::SessionRef;
 
 /// One gateway shard's link, named by the shell and never used again.
@@ -85,6 +86,18 @@ impl Links {
     /// When to call [`Links::beat`].
     pub(crate) fn next_beat(&self) -> Option<Instant> {
         self.links.values().map(|link| link.pulse.next_at()).min()
+    }
+
+    /// Fills in what concerns links.
+    pub(crate) fn gauge(&self, gauges: &mut RouterGauges) {
+        gauges.links = self.links.len() as u64;
+        gauges.link_credits_min_bytes =
+            self.links.values().map(|link| link.end.credits_bytes()).min().unwrap_or_default();
+        for link in self.links.values() {
+            gauges.sessions += link.sessions.len() as u64;
+            gauges.requests_held += link.held.len() as u64;
+            gauges.backlog_bytes += link.backlog_bytes as u64;
+        }
     }
 
     /// Lets every gateway hear of this router. Those that were not heard of for too long.

@@ -1,5 +1,7 @@
 //! The router as its shell sees it: what happened goes in, what to do comes out.
 
+mod gauges;
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -10,9 +12,10 @@ use protocol::time::{Instant, Now};
 use protocol::wire::{self, ServerBody};
 use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits, UserRow};
 
-use crate::config::{RouterConfig, RouterCounters};
+use crate::config::RouterConfig;
 use crate::context::Context;
 use crate::conversation::ConversationOwner;
+use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::request::{self, ClientRequest, OpenRequest};

@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use protocol::ids::{DeviceId, SessionId, UserSeq};
+use protocol::ids::{DeviceId, SessionId, UserId, UserSeq};
 use protocol::time::Instant;
 use storage_api::{EntryKey, UserEvent};
 
@@ -43,12 +43,13 @@ enum Pace {
     },
 }
 
-struct Sent {
-    user_seq: UserSeq,
-    sent_at: Instant,
+/// An event that a device was sent.
+pub(crate) struct Sent {
+    pub(crate) user_seq: UserSeq,
+    pub(crate) sent_at: Instant,
     size: usize,
     /// An entry of somebody else, whose sender wants to know.
-    entry: Option<EntryKey>,
+    pub(crate) entry: Option<EntryKey>,
 }
 
 impl UserSession {
@@ -114,7 +115,7 @@ impl UserSession {
         user_seq: UserSeq,
         event: &UserEvent,
         size: usize,
-        own: protocol::ids::UserId,
+        own: UserId,
     ) {
         assert_eq!(user_seq, self.pushed.next(), "pushes go out in order");
         let entry = match event {
@@ -127,14 +128,14 @@ impl UserSession {
         self.window.push_back(Sent { user_seq, sent_at: now, size, entry });
     }
 
-    /// Takes what is acked out of the window; calls back with each place that was in it. Answers up to where that is: a
+    /// Takes what is acked out of the window; calls back with each event that was in it. Answers up to where that is: a
     /// device cannot have what it was never sent. What it has is not sent again.
-    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_sent: impl FnMut(UserSeq, Option<EntryKey>)) -> UserSeq {
+    pub(crate) fn acked(&mut self, up_to: UserSeq, mut with_sent: impl FnMut(&Sent)) -> UserSeq {
         let up_to = up_to.min(self.reached);
         self.pushed = self.pushed.max(up_to);
         while let Some(sent) = self.window.pop_front_if(|sent| sent.user_seq <= up_to) {
             self.window_bytes -= sent.size;
-            with_sent(sent.user_seq, sent.entry);
+            with_sent(&sent);
         }
         up_to
     }

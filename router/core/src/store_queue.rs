@@ -30,6 +30,10 @@ impl StoreQueue {
         token
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Answered for good.
     pub(crate) fn take(&mut self, token: StoreToken) -> Option<Pending> {
         self.pending.remove(&token)

@@ -46,6 +46,8 @@ struct Recent {
     event: UserEvent,
     entry: Option<Arc<Entry>>,
     push: Option<PushTemplate>,
+    /// When it got its place.
+    since: Instant,
 }
 
 /// What is saved of a device once nobody can miss what follows from it.

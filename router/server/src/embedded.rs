@@ -1,5 +1,6 @@
 //! The embedded store on a real disk: its state machine, and the threads of the disk that perform what it wants.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use storage_embedded::{EmbeddedOptions, EmbeddedStore, Opening, OpeningProgress,
 use storage_log::{Completion, Disk, LogId, LogIdentity, Monotonic, RealDisk, StoreIncarnation};
 
 use crate::bell::Bell;
+use crate::disk_watch::DiskWatch;
+use crate::figures::{LogFigures, RouterFigures, StoreFigures, StoreTime};
 use crate::server::StartError;
 
 /// Where the store is and what it may take.
@@ -45,11 +48,23 @@ impl StoreConfig {
 pub(crate) struct EmbeddedExecutor {
     store: EmbeddedStore,
     disk: RealDisk,
-    /// Spent with rows on their way into the log.
-    append_time: Duration,
-    /// Spent with what has become durable.
-    apply_time: Duration,
+    watch: DiskWatch,
+    waiting: HashMap<StoreToken, Waiting>,
+    time: StoreTime,
+    figures: StoreFigures,
+    log_figures: LogFigures,
+    /// When the sizes of the store were taken; they take a look at each segment.
+    measured: Option<Instant>,
 }
+
+/// A request that has not been answered.
+struct Waiting {
+    is_write: bool,
+    since: Instant,
+}
+
+/// Between two looks at the sizes of the store.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn monotonic(now: Now) -> Monotonic {
     Monotonic(Duration::from_nanos(now.monotonic.0))
@@ -76,7 +91,16 @@ impl EmbeddedExecutor {
             on_progress(opening.progress());
         }
         let store = opening.finish(monotonic(protocol_shell::clock::now()));
-        Ok(EmbeddedExecutor { store, disk, append_time: Duration::ZERO, apply_time: Duration::ZERO })
+        Ok(EmbeddedExecutor {
+            store,
+            disk,
+            watch: DiskWatch::default(),
+            waiting: HashMap::new(),
+            time: StoreTime::default(),
+            figures: StoreFigures::default(),
+            log_figures: LogFigures::default(),
+            measured: None,
+        })
     }
 
     pub(crate) fn store(&mut self) -> &mut EmbeddedStore {
@@ -91,33 +115,64 @@ impl EmbeddedExecutor {
     pub(crate) fn handle(&mut self, now: Now, completions: Vec<Completion>) {
         let began = Instant::now();
         for completion in completions {
+            self.watch.completed(&mut self.log_figures, &completion);
             self.store.handle_completion(now, completion);
         }
         self.store.handle_timeout(now);
-        self.apply_time += began.elapsed();
+        self.time.apply += began.elapsed();
     }
 
     pub(crate) fn request(&mut self, now: Now, token: StoreToken, request: Request) {
         let began = Instant::now();
+        self.figures.requests.increment(&request);
+        let is_write = matches!(request, Request::Write(_));
+        self.waiting.insert(token, Waiting { is_write, since: began });
         self.store.handle_request(now, token, request);
-        self.append_time += began.elapsed();
+        self.time.append += began.elapsed();
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<StoreEvent> {
-        self.store.poll_event()
+        let event = self.store.poll_event();
+        if let Some(StoreEvent::Answer { token, result }) = &event {
+            self.figures.failures += u64::from(result.is_err());
+            if let Some(Waiting { is_write, since }) = self.waiting.remove(token) {
+                let times = if is_write { &mut self.figures.write_seconds } else { &mut self.figures.read_seconds };
+                times.observe(since.elapsed());
+            }
+        }
+        event
     }
 
     /// Everything that was gathered in this turn departs together.
     pub(crate) fn depart(&mut self) {
         let began = Instant::now();
         while let Some((id, operation)) = self.store.poll_operation() {
+            self.watch.submitted(&mut self.log_figures, id, &operation);
             self.disk.submit(id, operation);
         }
-        self.append_time += began.elapsed();
+        self.time.append += began.elapsed();
     }
 
-    /// What the store has cost this thread so far: rows on their way into the log, and what has become durable.
-    pub(crate) fn spent(&self) -> (Duration, Duration) {
-        (self.append_time, self.apply_time)
+    /// What the store has cost this thread so far, and what it and its disk have done.
+    pub(crate) fn report(&mut self, figures: &mut RouterFigures) {
+        if self.measured.is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL) {
+            self.measured = Some(Instant::now());
+            self.measure();
+        }
+        figures.thread.store_seconds = self.time;
+        figures.store.clone_from(&self.figures);
+        figures.log.clone_from(&self.log_figures);
+    }
+
+    fn measure(&mut self) {
+        let sizes = self.store.figures();
+        self.figures.conversations = sizes.conversations;
+        self.figures.users = sizes.users;
+        self.figures.entries = sizes.entries;
+        self.figures.user_events = sizes.user_events;
+        self.figures.identities = sizes.identities;
+        self.figures.index_bytes = sizes.index_bytes;
+        self.figures.unindexed_bytes = sizes.unsealed_bytes;
+        self.log_figures.segments = sizes.segments;
     }
 }

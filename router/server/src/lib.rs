@@ -5,7 +5,9 @@
 //! of a [`protocol_shell::LinkTransport`].
 
 mod bell;
+mod disk_watch;
 mod embedded;
+mod figures;
 mod link_port;
 mod published;
 mod router_loop;
@@ -14,6 +16,6 @@ mod wiretap;
 
 pub use embedded::StoreConfig;
 pub use published::Published;
-pub use router_core::{RouterConfig, RouterCounters};
+pub use router_core::RouterConfig;
 pub use server::{Ended, LinkGate, NotLetIn, RouterServer, StartError, UserError};
 pub use storage_embedded::OpeningProgress;

@@ -1,41 +1,24 @@
 //! What the router's thread lets others see of it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use router_core::RouterCounters;
+use protocol::figures::{Figures, Visitor};
+
+use crate::figures::RouterFigures;
 
 /// Written by the router's thread each turn, read by whoever answers probes and exports metrics.
 #[derive(Default)]
 pub struct Published {
-    counters: Mutex<RouterCounters>,
-    links: AtomicU64,
-    append_nanos: AtomicU64,
-    apply_nanos: AtomicU64,
+    figures: Mutex<RouterFigures>,
     pressed: AtomicBool,
     read_only: AtomicBool,
 }
 
 impl Published {
-    /// What `router/core` has counted.
-    pub fn counters(&self) -> RouterCounters {
-        *self.counters.lock().expect("nothing panics while it holds this lock")
-    }
-
     /// Links to gateway shards.
     pub fn links(&self) -> u64 {
-        self.links.load(Ordering::Relaxed)
-    }
-
-    /// Time of the router's thread in which rows were encoded and handed to the log.
-    pub fn append_time(&self) -> Duration {
-        Duration::from_nanos(self.append_nanos.load(Ordering::Relaxed))
-    }
-
-    /// Time of the router's thread in which the index took what had become durable, and reads were answered.
-    pub fn apply_time(&self) -> Duration {
-        Duration::from_nanos(self.apply_nanos.load(Ordering::Relaxed))
+        self.figures.lock().expect("nothing panics while it holds this lock").gauges.links
     }
 
     /// New messages are refused because the disk is almost full or does not keep up.
@@ -48,17 +31,8 @@ impl Published {
         self.read_only.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_counters(&self, counters: &RouterCounters) {
-        *self.counters.lock().expect("nothing panics while it holds this lock") = *counters;
-    }
-
-    pub(crate) fn set_store_time(&self, append: Duration, apply: Duration) {
-        self.append_nanos.store(nanos(append), Ordering::Relaxed);
-        self.apply_nanos.store(nanos(apply), Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_links(&self, count: usize) {
-        self.links.store(count as u64, Ordering::Relaxed);
+    pub(crate) fn update(&self, update: impl FnOnce(&mut RouterFigures)) {
+        update(&mut self.figures.lock().expect("nothing panics while it holds this lock"));
     }
 
     pub(crate) fn set_pressed(&self, is_pressed: bool) {
@@ -70,6 +44,11 @@ impl Published {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+impl Figures for Published {
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        let mut figures = self.figures.lock().expect("nothing panics while it holds this lock").clone();
+        figures.store.pressed = self.is_pressed();
+        figures.store.read_only = self.is_read_only();
+        figures.visit(visitor);
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use protocol::figures::Times;
 use protocol::ids::Realm;
 use protocol::time::{Instant, Now};
 use protocol_shell::{LinkTransport, clock};
@@ -48,6 +49,7 @@ pub(crate) struct RouterLoop {
     replies: HashMap<StoreToken, UserReply>,
     requests_of_shell: u64,
     turn_began: Instant,
+    turn_times: Times,
     failure: Option<Ended>,
 }
 
@@ -72,6 +74,7 @@ impl RouterLoop {
             replies: HashMap::new(),
             requests_of_shell: 0,
             turn_began: Instant::default(),
+            turn_times: Times::default(),
             failure: None,
         }
     }
@@ -120,6 +123,7 @@ impl RouterLoop {
     }
 
     fn turn(&mut self) {
+        let began = std::time::Instant::now();
         let completions = self.store.reap();
         let received = self.receive();
         // After everything was collected: what a pause in between has aged must not look fresh.
@@ -133,6 +137,7 @@ impl RouterLoop {
         }
         self.router.handle_timeout(now);
         self.act(now);
+        self.turn_times.observe(began.elapsed());
     }
 
     /// Batches by link; `None`: that link has ended.
@@ -153,7 +158,6 @@ impl RouterLoop {
     fn drop_link(&mut self, now: Now, link: LinkId) {
         if self.links.remove(&link).is_some() {
             self.router.handle_link_down(now, link);
-            self.published.set_links(self.links.len());
             tracing::info!(link = link.0, "the link to a gateway has ended");
         }
     }
@@ -168,9 +172,17 @@ impl RouterLoop {
         for link in closed {
             self.drop_link(now, link);
         }
-        self.published.set_counters(self.router.counters());
-        let (append, apply) = self.store.spent();
-        self.published.set_store_time(append, apply);
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let (router, store, turn_times) = (&self.router, &mut self.store, &self.turn_times);
+        self.published.update(|figures| {
+            figures.counters.clone_from(router.counters());
+            figures.gauges = router.gauges();
+            figures.thread.turn_seconds.clone_from(turn_times);
+            store.report(figures);
+        });
     }
 
     fn act_on_router(&mut self, now: Now) -> bool {
@@ -244,7 +256,6 @@ impl RouterLoop {
         let link = LinkId(self.links_named);
         self.links.insert(link, LinkPort::new(transport));
         self.router.handle_link_up(clock::now(), link);
-        self.published.set_links(self.links.len());
         tracing::info!(link = link.0, "a gateway has a link");
     }
 

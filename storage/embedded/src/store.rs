@@ -66,6 +66,8 @@ pub enum StoreEvent {
 /// Sizes, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
+    /// Segments of the log, the open one included.
+    pub segments: u64,
     /// Conversations with at least one entry.
     pub conversations: u64,
     /// Users.
@@ -266,6 +268,7 @@ impl EmbeddedStore {
     /// Sizes, for metrics.
     pub fn figures(&self) -> Figures {
         Figures {
+            segments: self.side.segments.iter().count() as u64,
             conversations: self.state.conversations.len() as u64,
             users: self.state.users.len() as u64,
             entries: self.state.counters.entries,

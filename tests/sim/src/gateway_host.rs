@@ -125,13 +125,13 @@ impl GatewayHost {
     }
 
     fn take_batch(&mut self, now: Now, batch: &[u8], around: &mut Surroundings<'_>) {
-        let sent_before = self.shard.counters().frames_sent;
+        let sent_before = self.shard.counters().frames_sent.total();
         match self.shard.handle_link_batch(now, batch) {
             Ok(()) => self.heard_at = around.at,
             Err(LinkError::Silent) => self.drop_link(around),
             Err(error) => panic!("the router broke a rule of the link: {error}"),
         }
-        if self.silence >= SILENCE_MAX && self.shard.counters().frames_sent > sent_before {
+        if self.silence >= SILENCE_MAX && self.shard.counters().frames_sent.total() > sent_before {
             let silence = self.silence;
             let what = format!("a gateway delivered something of a router that it had not heard of for {silence:?}");
             around.judge(Err(Broken::new(Promise::P7, what)));

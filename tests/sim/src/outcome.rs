@@ -58,7 +58,7 @@ impl Work {
     /// What one life of a router has counted.
     pub fn add_router(&mut self, counters: &RouterCounters) {
         self.messages_acked += counters.messages_acked;
-        self.messages_refused += counters.refused;
+        self.messages_refused += counters.refused.total();
         self.retries += counters.retries_seen;
         self.dedup_hits += counters.dedup_hits;
         self.resumes += counters.resumes;

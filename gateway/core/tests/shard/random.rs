@@ -438,7 +438,7 @@ impl Life {
         let open = counters.connections_opened - counters.connections_ended;
         assert_eq!(open, driver.guests.len() as u64);
         assert_eq!(self.world.shard.connections_count(), driver.guests.len() as u32);
-        let shard = [counters.closes.total(), counters.frames_sent, counters.bytes_sent];
+        let shard = [counters.closes.total(), counters.frames_sent.total(), counters.sent_bytes];
         let seen = [driver.closes, driver.sends, driver.send_bytes];
         if self.is_hasty {
             assert!(shard.iter().zip(seen).all(|(shard, seen)| *shard >= seen), "{shard:?} {seen:?}");

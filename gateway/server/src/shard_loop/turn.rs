@@ -53,9 +53,16 @@ impl<S: ShardPort> ShardLoop<S> {
         }
         if self.is_drained() {
             self.send_batches(now);
-            self.published.set_counters(self.shard.counters());
+            self.publish();
             self.waiting_for_end.take().inspect(Waker::wake_by_ref);
         }
+    }
+
+    pub(super) fn publish(&mut self) {
+        self.figures.torn_bytes = self.torn_bytes as u64;
+        self.figures.torn_connections = self.torn.len() as u64;
+        self.figures.closing_connections = self.closing.len() as u64;
+        self.published.set_figures(self.shard.counters(), self.shard.gauges(), &self.figures);
     }
 
     pub(super) fn has_earlier_deadline(&self) -> bool {
@@ -133,7 +140,7 @@ impl<S: ShardPort> ShardLoop<S> {
         let largest =
             open.max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
         let Some(key) = largest.map(|(key, _)| *key) else { return };
-        self.metrics.closed_torn_bytes.increment();
+        self.metrics.closed_torn_memory.increment();
         self.violated(now, key, Code::Overloaded);
     }
 

@@ -247,7 +247,8 @@ impl Conversation {
         if context.traits.one_log {
             self.fan_out(context, &entry);
         }
-        self.in_flight.push_back(InFlight { entry, identity, waiters: alloc::vec![waiter], is_durable: false });
+        let (waiters, since) = (alloc::vec![waiter], context.now.monotonic);
+        self.in_flight.push_back(InFlight { entry, identity, waiters, is_durable: false, since });
     }
 
     pub(super) fn ack(&self, context: &mut Context, waiter: Waiter, seq: Seq, time: WallTime) {

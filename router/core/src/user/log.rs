@@ -132,7 +132,8 @@ impl User {
         tickets: Vec<Ticket>,
     ) {
         self.head = self.head.next();
-        self.recent.push_back(Recent { user_seq: self.head, event, entry, push });
+        let since = context.now.monotonic;
+        self.recent.push_back(Recent { user_seq: self.head, event, entry, push, since });
         while self.recent.len() > RECENT_EVENTS_MAX
             && self.recent.front().is_some_and(|recent| recent.user_seq <= self.durable_head)
         {
@@ -204,10 +205,11 @@ impl User {
         let Some(session) = self.sessions.get_mut(&reference) else { return };
         let delivered = self.delivered;
         let (mut entries, mut seen_count) = (BTreeMap::new(), 0);
-        let user_seq = session.acked(user_seq, |at, entry| {
-            if at > delivered {
+        let user_seq = session.acked(user_seq, |sent| {
+            context.counters.device_ack_seconds.observe(context.now.monotonic.since(sent.sent_at));
+            if sent.user_seq > delivered {
                 seen_count += 1;
-                entries.extend(entry.map(|key| (key.conversation, key.seq)));
+                entries.extend(sent.entry.map(|key| (key.conversation, key.seq)));
             }
         });
         // What was sent before a rewind, or before this session, is in no window.

@@ -71,6 +71,7 @@ impl User {
                 context.links.push(reference, user_seq, frame);
                 session.sent(now, user_seq, &recent.event, size, self.id);
             }
+            context.counters.push_seconds.observe(now.since(recent.since));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod chat;
 mod devices;
+mod metrics;
 mod mistakes;
 mod one_shot;
 mod signals;

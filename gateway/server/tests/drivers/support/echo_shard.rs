@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use gateway_core::{AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardCounters};
+use gateway_core::{
+    AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardCounters, ShardGauges,
+};
 use gateway_server::{ShardAction, ShardPort};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
@@ -170,5 +172,9 @@ impl ShardPort for EchoShard {
 
     fn counters(&self) -> &ShardCounters {
         &self.counters
+    }
+
+    fn gauges(&self) -> ShardGauges {
+        ShardGauges::default()
     }
 }
