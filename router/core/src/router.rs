@@ -1,13 +1,14 @@
 //! The router as its shell sees it: what happened goes in, what to do comes out.
 
 mod gauges;
+mod input;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use protocol::frame;
 use protocol::ids::{ConversationId, UserId};
-use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage, SessionOpen};
+use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage};
 use protocol::time::{Instant, Now};
 use protocol::wire::{self, ServerBody};
 use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits, UserRow};
@@ -18,8 +19,9 @@ use crate::conversation::ConversationOwner;
 use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
-use crate::request::{self, ClientRequest, OpenRequest};
+use crate::request::{self, ClientRequest};
 use crate::user::UserOwner;
+use input::Input;
 
 /// What the shell does next.
 #[derive(Debug)]
@@ -452,21 +454,6 @@ impl Router {
                 self.actions.push_back(Action::DropLink { link: id, cause: DropCause::Backlog });
             }
         }
-    }
-}
-
-/// A message of a batch, owned until the batch has been read.
-enum Input {
-    Hello(u16),
-    Open(SessionRef, OpenRequest),
-    Close(protocol::link::ConnectionKey),
-    Request(protocol::link::ConnectionKey, Vec<u8>),
-}
-
-impl Input {
-    fn open(open: &SessionOpen<'_>) -> Input {
-        let session = SessionRef { link: LinkId(0), connection: open.connection, user: open.user, device: open.device };
-        Input::Open(session, OpenRequest::from(open))
     }
 }
 

@@ -109,14 +109,7 @@ impl UserSession {
         is_news
     }
 
-    pub(crate) fn sent(
-        &mut self,
-        now: Instant,
-        user_seq: UserSeq,
-        event: &UserEvent,
-        size: usize,
-        own: UserId,
-    ) {
+    pub(crate) fn sent(&mut self, now: Instant, user_seq: UserSeq, event: &UserEvent, size: usize, own: UserId) {
         assert_eq!(user_seq, self.pushed.next(), "pushes go out in order");
         let entry = match event {
             UserEvent::Entry { key, sender } if *sender != own => Some(*key),
