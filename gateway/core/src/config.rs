@@ -49,6 +49,19 @@ impl Default for ShardConfig {
 }
 
 impl ShardConfig {
+    /// The same place in the cluster with the limits of `other`. Clients were told the heartbeat, and handshakes are due in
+    /// the order in which they began, so these two stay too.
+    pub(crate) fn with_limits_of(&self, other: ShardConfig) -> ShardConfig {
+        ShardConfig {
+            gateway_id: self.gateway_id,
+            gateway_incarnation: self.gateway_incarnation,
+            shard_index: self.shard_index,
+            handshake_timeout: self.handshake_timeout,
+            heartbeat_interval: self.heartbeat_interval,
+            ..other
+        }
+    }
+
     /// Whoever reads configuration from outside checks it before.
     pub(crate) fn assert_in_range(&self) {
         assert!(self.connections_max > 0, "a shard without connections");

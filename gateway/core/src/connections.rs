@@ -64,6 +64,14 @@ impl Connections {
         }
     }
 
+    /// Nobody goes for it: who is there already counts, and newcomers meet the new limits.
+    pub(crate) fn set_limits(&mut self, config: ShardConfig) {
+        self.config = self.config.with_limits_of(config);
+        self.config.assert_in_range();
+        let (max, per_address_max) = (self.config.handshakes_max, self.config.handshakes_per_address_max);
+        self.handshakes.set_limits(max as usize, per_address_max as usize);
+    }
+
     pub(crate) fn open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {
         let refusal = if self.is_draining {
             Some(Refusal::Draining)

@@ -46,6 +46,12 @@ impl Handshakes {
         }
     }
 
+    /// For newcomers from now on.
+    pub(crate) fn set_limits(&mut self, strangers_max: usize, strangers_per_network_max: usize) {
+        self.strangers_max = strangers_max;
+        self.strangers_per_network_max = strangers_per_network_max;
+    }
+
     /// The place of the next newcomer.
     pub(crate) fn next_arrival(&mut self) -> Arrival {
         self.arrivals_count += 1;

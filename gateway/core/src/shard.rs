@@ -136,6 +136,12 @@ impl Shard {
         Shard { connections: Connections::new(config), link: RouterLink::new(), sweep: Sweep::default() }
     }
 
+    /// Other limits from now on: how many connections and handshakes, the send queue, the reconnect window. All else of a
+    /// configuration is for good, and not looked at.
+    pub fn handle_limits(&mut self, config: ShardConfig) {
+        self.connections.set_limits(config);
+    }
+
     /// A socket was accepted; its TLS handshake may still be to come. The connection is the shard's until
     /// [`Self::handle_closed`]. May close another one that has not authenticated.
     pub fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {

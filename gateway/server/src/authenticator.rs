@@ -3,8 +3,8 @@
 //! Bounded both ways: a shard that asks too much is told so at once, and a verdict waits only for the shard to listen.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use gateway_core::{ConnectionId, Identity};
@@ -40,13 +40,18 @@ struct Request {
 }
 
 impl Authenticator {
-    /// Starts the thread; it rings `bell` for every verdict.
-    pub(crate) fn spawn(verifier: TokenVerifier, bell: Arc<Doorbell>) -> io::Result<(Authenticator, JoinHandle<()>)> {
+    /// Starts the thread; it rings `bell` for every verdict. Who exchanges the verifier waits for one check at most.
+    pub(crate) fn spawn(
+        verifier: Arc<Mutex<TokenVerifier>>,
+        bell: Arc<Doorbell>,
+    ) -> io::Result<(Authenticator, JoinHandle<()>)> {
         let (requests, queue) = sync_channel::<Request>(TOKENS_QUEUED_MAX);
         let (verdict_sender, verdicts) = sync_channel(TOKENS_QUEUED_MAX);
         let thread = thread::Builder::new().name("authenticate".to_owned()).spawn(move || {
             for Request { connection, token } in queue {
+                let verifier = verifier.lock().expect("nothing panics while it holds this lock");
                 let result = verifier.verify(&token, clock::now().wall);
+                drop(verifier);
                 if verdict_sender.send(Verdict { connection, result }).is_err() {
                     return;
                 }

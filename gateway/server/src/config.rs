@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gateway_core::ShardConfig;
-use protocol::limits::{FRAME_PREFIX_SIZE, FRAME_SIZE_MAX, FRAME_TIMEOUT};
+use protocol::limits::FRAME_TIMEOUT;
 
 use crate::driver::DriverChoice;
 
@@ -41,7 +41,39 @@ pub struct ConfigError {
     pub range: String,
 }
 
-const TOO_LITTLE: Duration = Duration::from_millis(100);
+/// What is accepted of each value.
+pub mod range {
+    use std::ops::RangeInclusive;
+    use std::time::Duration;
+
+    use protocol::limits::{FRAME_PREFIX_SIZE, FRAME_SIZE_MAX};
+
+    const TOO_LITTLE: Duration = Duration::from_millis(100);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Of [`super::ShardConfig::connections_max`].
+    pub const CONNECTIONS_MAX: RangeInclusive<u32> = 1..=1 << 24;
+    /// Of [`super::ShardConfig::handshakes_max`].
+    pub const HANDSHAKES_MAX: RangeInclusive<u32> = 1..=1 << 20;
+    /// Of [`super::ShardConfig::handshakes_per_address_max`].
+    pub const HANDSHAKES_PER_ADDRESS_MAX: RangeInclusive<u32> = 1..=1 << 16;
+    /// Of [`super::ShardConfig::handshake_timeout`].
+    pub const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> = TOO_LITTLE..=HOUR;
+    /// Of [`super::ShardConfig::heartbeat_interval`].
+    pub const HEARTBEAT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
+    /// Of [`super::ShardConfig::reconnect_window`].
+    pub const RECONNECT_WINDOW: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+    /// Of [`super::ShardConfig::send_queue_bytes_max`].
+    pub const SEND_QUEUE_BYTES_MAX: RangeInclusive<u32> = (FRAME_PREFIX_SIZE + FRAME_SIZE_MAX) as u32..=1 << 30;
+    /// Of [`super::GatewayConfig::torn_bytes_max`].
+    pub const TORN_BYTES_MAX: RangeInclusive<usize> = 1 << 20..=16 << 30;
+    /// Of [`super::GatewayConfig::frame_timeout`].
+    pub const FRAME_TIMEOUT: RangeInclusive<Duration> = TOO_LITTLE..=Duration::from_secs(60);
+    /// Of [`super::GatewayConfig::close_timeout`].
+    pub const CLOSE_TIMEOUT: RangeInclusive<Duration> = TOO_LITTLE..=Duration::from_secs(60);
+    /// Of [`super::GatewayConfig::drain_timeout`].
+    pub const DRAIN_TIMEOUT: RangeInclusive<Duration> = TOO_LITTLE..=Duration::from_secs(600);
+}
 
 impl Default for GatewayConfig {
     fn default() -> Self {
@@ -60,19 +92,19 @@ impl Default for GatewayConfig {
 impl GatewayConfig {
     /// Names the first field that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        in_range("shard.connections_max", self.shard.connections_max, 1..=1 << 24)?;
-        in_range("shard.handshakes_max", self.shard.handshakes_max, 1..=1 << 20)?;
-        in_range("shard.handshakes_per_address_max", self.shard.handshakes_per_address_max, 1..=1 << 16)?;
-        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-        in_range("shard.handshake_timeout", self.shard.handshake_timeout, TOO_LITTLE..=hour)?;
-        in_range("shard.heartbeat_interval", self.shard.heartbeat_interval, second..=hour)?;
-        in_range("shard.reconnect_window", self.shard.reconnect_window, Duration::ZERO..=hour)?;
-        let frame_size = (FRAME_PREFIX_SIZE + FRAME_SIZE_MAX) as u32;
-        in_range("shard.send_queue_bytes_max", self.shard.send_queue_bytes_max, frame_size..=1 << 30)?;
-        in_range("torn_bytes_max", self.torn_bytes_max, 1 << 20..=16 << 30)?;
-        in_range("frame_timeout", self.frame_timeout, TOO_LITTLE..=Duration::from_secs(60))?;
-        in_range("close_timeout", self.close_timeout, TOO_LITTLE..=Duration::from_secs(60))?;
-        in_range("drain_timeout", self.drain_timeout, TOO_LITTLE..=Duration::from_secs(600))
+        let shard = &self.shard;
+        in_range("shard.connections_max", shard.connections_max, range::CONNECTIONS_MAX)?;
+        in_range("shard.handshakes_max", shard.handshakes_max, range::HANDSHAKES_MAX)?;
+        let per_address = range::HANDSHAKES_PER_ADDRESS_MAX;
+        in_range("shard.handshakes_per_address_max", shard.handshakes_per_address_max, per_address)?;
+        in_range("shard.handshake_timeout", shard.handshake_timeout, range::HANDSHAKE_TIMEOUT)?;
+        in_range("shard.heartbeat_interval", shard.heartbeat_interval, range::HEARTBEAT_INTERVAL)?;
+        in_range("shard.reconnect_window", shard.reconnect_window, range::RECONNECT_WINDOW)?;
+        in_range("shard.send_queue_bytes_max", shard.send_queue_bytes_max, range::SEND_QUEUE_BYTES_MAX)?;
+        in_range("torn_bytes_max", self.torn_bytes_max, range::TORN_BYTES_MAX)?;
+        in_range("frame_timeout", self.frame_timeout, range::FRAME_TIMEOUT)?;
+        in_range("close_timeout", self.close_timeout, range::CLOSE_TIMEOUT)?;
+        in_range("drain_timeout", self.drain_timeout, range::DRAIN_TIMEOUT)
     }
 }
 

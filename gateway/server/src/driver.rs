@@ -51,6 +51,18 @@ impl Driver {
 }
 
 impl DriverChoice {
+    /// Every one there is.
+    pub const ALL: [DriverChoice; 3] =
+        [DriverChoice::Auto, DriverChoice::Only(Driver::MonoioUring), DriverChoice::Only(Driver::MonoioReadiness)];
+
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            DriverChoice::Auto => "auto",
+            DriverChoice::Only(driver) => driver.name(),
+        }
+    }
+
     /// Tries io_uring, with a ring that is closed again.
     pub fn pick(self) -> Result<DriverPick, DriverUnavailable> {
         self.pick_given(probe_io_uring())
@@ -111,11 +123,7 @@ impl FromStr for DriverChoice {
     type Err = DriverUnknown;
 
     fn from_str(text: &str) -> Result<Self, DriverUnknown> {
-        if text == "auto" {
-            return Ok(DriverChoice::Auto);
-        }
-        let known = [Driver::MonoioUring, Driver::MonoioReadiness];
-        known.into_iter().find(|driver| driver.name() == text).map(DriverChoice::Only).ok_or(DriverUnknown)
+        DriverChoice::ALL.into_iter().find(|choice| choice.name() == text).ok_or(DriverUnknown)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
@@ -23,6 +23,7 @@ use crate::link_port::LinkPort;
 use crate::metrics::Metrics;
 use crate::monoio_driver::ShardThread;
 use crate::published::Published;
+use crate::renewal::{Renewal, RenewalSlot};
 use crate::shard_loop::ShardLoop;
 use crate::shard_port::ShardPort;
 use protocol_shell::LinkSource;
@@ -35,6 +36,8 @@ pub struct Gateway {
     published: Arc<Published>,
     bell: Arc<Doorbell>,
     drain: Arc<AtomicBool>,
+    renewals: Arc<RenewalSlot>,
+    verifier: Arc<Mutex<TokenVerifier>>,
     acceptor: Acceptor,
     shard: JoinHandle<io::Result<()>>,
     authenticator: JoinHandle<()>,
@@ -109,10 +112,12 @@ impl Gateway {
         let (bell, post) = Doorbell::pair().map_err(StartError::Resources)?;
         let (sender, sockets) = sync_channel(SOCKETS_QUEUED_MAX);
         let drain = Arc::new(AtomicBool::new(false));
+        let (renewals, verifier) = (Arc::new(RenewalSlot::default()), Arc::new(Mutex::new(verifier)));
         let (authenticator, authenticator_thread) =
-            Authenticator::spawn(verifier, bell.clone()).map_err(StartError::Resources)?;
+            Authenticator::spawn(verifier.clone(), bell.clone()).map_err(StartError::Resources)?;
 
-        let thread = ShardThread { driver: driver.driver, sockets, post, drain: drain.clone() };
+        let thread =
+            ShardThread { driver: driver.driver, sockets, post, drain: drain.clone(), renewals: renewals.clone() };
         let link = LinkPort::new(links, Waker::from(bell.clone()));
         let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::default()));
         let shard_published = published.clone();
@@ -140,6 +145,8 @@ impl Gateway {
             published,
             bell,
             drain,
+            renewals,
+            verifier,
             acceptor,
             shard,
             authenticator: authenticator_thread,
@@ -159,6 +166,17 @@ impl Gateway {
     /// What it lets others see, also after it has ended.
     pub fn view(&self) -> GatewayView {
         GatewayView { metrics: self.metrics.clone(), published: self.published.clone() }
+    }
+
+    /// From now on: the certificate for handshakes that begin, the keys for tokens that are checked, the limits for all.
+    /// No connection is dropped. Of `config` the listener, the driver, the timeout of handshakes and the heartbeat are
+    /// for good, and not looked at.
+    pub fn renew(&self, config: GatewayConfig, tls: TlsServer, verifier: TokenVerifier) -> Result<(), ConfigError> {
+        config.check()?;
+        *self.verifier.lock().expect("nothing panics while it holds this lock") = verifier;
+        self.renewals.put(Renewal { config, tls });
+        self.bell.ring();
+        Ok(())
     }
 
     /// Whether the shard thread has ended by itself: a fault of ours. [`Self::drain`] then says which.

@@ -15,6 +15,7 @@ mod link_port;
 mod metrics;
 mod monoio_driver;
 mod published;
+mod renewal;
 mod shard_loop;
 mod shard_port;
 mod spare_buffers;
@@ -23,7 +24,7 @@ mod wiretap;
 pub use access_token::{
     ACCESS_TOKEN_SIZE_MAX, KeyInvalid, TRUSTED_KEYS_MAX, TokenPublicKey, TokenRefusal, TokenSigner, TokenVerifier,
 };
-pub use config::{ConfigError, GatewayConfig};
+pub use config::{ConfigError, GatewayConfig, range};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
 pub use gateway::{Gateway, GatewayView, StartError};

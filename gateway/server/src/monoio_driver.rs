@@ -23,6 +23,7 @@ use monoio::{LegacyDriver, RuntimeBuilder};
 use crate::acceptor::AcceptedSocket;
 use crate::doorbell::{DoorbellListener, DoorbellPost};
 use crate::driver::Driver;
+use crate::renewal::RenewalSlot;
 use crate::shard_loop::{ReadTurn, ShardLoop, Task};
 use crate::shard_port::ShardPort;
 
@@ -39,6 +40,7 @@ pub(crate) struct ShardThread {
     pub(crate) sockets: Receiver<AcceptedSocket>,
     pub(crate) post: DoorbellPost,
     pub(crate) drain: Arc<AtomicBool>,
+    pub(crate) renewals: Arc<RenewalSlot>,
 }
 
 impl ShardThread {
@@ -63,7 +65,7 @@ impl ShardThread {
         let bell = self.post.listen(is_nonblocking)?;
         shared.borrow_mut().start();
         monoio::select! {
-            result = answer_bell(&shared, bell, self.sockets, &self.drain, is_nonblocking) => result,
+            result = answer_bell(&shared, bell, self.sockets, &self.drain, &self.renewals, is_nonblocking) => result,
             () = keep_time(&shared) => Ok(()),
             () = send_off(&shared) => Ok(()),
             () = poll_fn(|context| shared.borrow_mut().poll_end(context)) => Ok(()),
@@ -77,10 +79,15 @@ async fn answer_bell<S: ShardPort + 'static>(
     mut bell: DoorbellListener,
     sockets: Receiver<AcceptedSocket>,
     drain: &AtomicBool,
+    renewals: &RenewalSlot,
     is_nonblocking: bool,
 ) -> io::Result<()> {
     loop {
         bell.heard().await?;
+        // Before the sockets: one that was accepted after a renewal meets the new certificate.
+        if let Some(renewal) = renewals.take() {
+            shared.borrow_mut().renew(renewal);
+        }
         while let Ok(socket) = sockets.try_recv() {
             let peer = socket.peer;
             if let Err(error) = open(shared, socket, is_nonblocking) {

@@ -21,6 +21,7 @@ use crate::connection::{Connection, ReceiveError};
 use crate::link_port::LinkPort;
 use crate::metrics::{LoopFigures, Metrics};
 use crate::published::Published;
+use crate::renewal::Renewal;
 use crate::shard_port::ShardPort;
 use crate::spare_buffers::SpareBuffers;
 use crate::wiretap;
@@ -259,6 +260,16 @@ impl<S: ShardPort> ShardLoop<S> {
         }
         self.link.connect(now, &mut self.shard);
         self.link.receive(now, &mut self.shard);
+        self.end_turn(now);
+    }
+
+    /// The limits for everybody, the certificate for who comes from now on.
+    pub(crate) fn renew(&mut self, renewal: Renewal) {
+        let now = clock::now();
+        let Renewal { config, tls } = renewal;
+        self.shard.handle_limits(config.shard.clone());
+        self.config = config;
+        self.tls = tls;
         self.end_turn(now);
     }
 

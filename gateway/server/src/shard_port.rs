@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_core::{
     Action, AuthRefusal, CloseCause, ConnectionId, Flow, FrameRef, Identity, LinkEvent, Peer, Refusal, Shard,
-    ShardCounters, ShardGauges,
+    ShardConfig, ShardCounters, ShardGauges,
 };
 use protocol::codes::Code;
 use protocol::link::LinkError;
@@ -51,6 +51,7 @@ pub trait ShardPort {
     /// Names the bytes of a frame.
     type Frame;
 
+    fn handle_limits(&mut self, config: ShardConfig);
     fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal>;
     fn handle_frame(&mut self, now: Now, connection: ConnectionId, frame: &[u8]) -> Flow;
     fn handle_violation(&mut self, now: Now, connection: ConnectionId, code: Code);
@@ -73,6 +74,10 @@ pub trait ShardPort {
 
 impl ShardPort for Shard {
     type Frame = FrameRef;
+
+    fn handle_limits(&mut self, config: ShardConfig) {
+        self.handle_limits(config);
+    }
 
     fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {
         self.handle_open(now, peer)

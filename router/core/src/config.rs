@@ -62,3 +62,10 @@ impl Default for RouterConfig {
         }
     }
 }
+
+impl RouterConfig {
+    /// The same ownership with the limits of `other`.
+    pub(crate) fn with_limits_of(&self, other: RouterConfig) -> RouterConfig {
+        RouterConfig { router_incarnation: self.router_incarnation, epoch: self.epoch, ..other }
+    }
+}

@@ -16,6 +16,7 @@ mod mail;
 mod members;
 mod receipts;
 mod request;
+mod room;
 mod router;
 mod session;
 mod store_queue;

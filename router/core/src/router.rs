@@ -20,6 +20,7 @@ use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::request::{self, ClientRequest};
+use crate::room::make_room;
 use crate::user::UserOwner;
 use input::Input;
 
@@ -77,6 +78,11 @@ impl Router {
         self.context.now = now;
         self.context.ask(Request::ListUnfanned, Purpose::Start);
         self.finish_turn();
+    }
+
+    /// Other limits and intervals from now on. The ownership is for good, and not looked at.
+    pub fn handle_limits(&mut self, config: RouterConfig) {
+        self.context.config = self.context.config.with_limits_of(config);
     }
 
     /// A gateway shard has connected.
@@ -454,20 +460,6 @@ impl Router {
                 self.actions.push_back(Action::DropLink { link: id, cause: DropCause::Backlog });
             }
         }
-    }
-}
-
-/// Beyond the bound an idle owner is forgotten: the next of a few candidates after the newcomer's place, so that no one
-/// is searched for. Owners with work under way are never forgotten, so the bound may be passed by those.
-fn make_room<K: Ord + Copy, V>(owners: &mut BTreeMap<K, V>, owners_max: usize, near: K, is_idle: fn(&V) -> bool) {
-    const CANDIDATES: usize = 8;
-    if owners.len() < owners_max {
-        return;
-    }
-    let after = owners.range(near..).chain(owners.range(..near));
-    let idle = after.take(CANDIDATES).find(|(_, owner)| is_idle(owner)).map(|(id, _)| *id);
-    if let Some(id) = idle {
-        owners.remove(&id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The embedded store on a real disk: its state machine, and the threads of the disk that perform what it wants.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use protocol::time::Now;
 use protocol_shell::random;
 use storage_api::{Request, StoreToken};
 use storage_embedded::{EmbeddedOptions, EmbeddedStore, Opening, OpeningProgress, StoreEvent};
+use storage_log::limits::{SECTOR_BYTES, SEGMENT_BYTES_MAX};
 use storage_log::{Completion, Disk, LogId, LogIdentity, Monotonic, RealDisk, StoreIncarnation};
 
 use crate::bell::Bell;
@@ -20,28 +22,51 @@ use crate::server::StartError;
 pub struct StoreConfig {
     /// Its folder. Made when it is missing.
     pub folder: PathBuf,
-    /// Size of a log segment in bytes.
+    /// Size of a log segment in bytes, from 4 MiB, so that a batch may have its full size, to 1 GiB; whole sectors.
     pub segment_bytes: u32,
     /// Below this much free space new messages are refused.
     pub disk_low_bytes: u64,
+    /// See [`EmbeddedOptions::recent_bytes_max`].
+    pub recent_bytes_max: usize,
+    /// See [`EmbeddedOptions::backlog_bytes_max`].
+    pub backlog_bytes_max: usize,
+    /// See [`EmbeddedOptions::snapshot_every_bytes`].
+    pub snapshot_every_bytes: u64,
 }
 
 impl StoreConfig {
-    /// Segments of 64 MiB, new messages refused below 256 MiB.
+    /// What one segment may have.
+    pub const SEGMENT_BYTES: RangeInclusive<u32> = 4 << 20..=SEGMENT_BYTES_MAX;
+    /// One segment is made of whole ones.
+    pub const SECTOR_BYTES: u32 = SECTOR_BYTES;
+
+    /// With the defaults of the store, which has them from its log.
     pub fn new(folder: PathBuf) -> StoreConfig {
-        StoreConfig { folder, segment_bytes: 64 << 20, disk_low_bytes: 256 << 20 }
+        let EmbeddedOptions { log, recent_bytes_max, backlog_bytes_max, snapshot_every_bytes, renewed: _ } = defaults();
+        let storage_log::Options { segment_bytes, disk_low_bytes, new_log: _ } = log;
+        StoreConfig { folder, segment_bytes, disk_low_bytes, recent_bytes_max, backlog_bytes_max, snapshot_every_bytes }
     }
 
     fn options(&self) -> EmbeddedOptions {
-        // Used only where there is no log yet.
-        let identity = LogIdentity { log_id: LogId(random::bytes()), incarnation: StoreIncarnation(random::number()) };
-        let log = storage_log::Options {
-            segment_bytes: self.segment_bytes,
-            disk_low_bytes: self.disk_low_bytes,
-            new_log: identity,
-        };
-        EmbeddedOptions::new(log)
+        let defaults = defaults();
+        EmbeddedOptions {
+            log: storage_log::Options {
+                segment_bytes: self.segment_bytes,
+                disk_low_bytes: self.disk_low_bytes,
+                ..defaults.log
+            },
+            recent_bytes_max: self.recent_bytes_max,
+            backlog_bytes_max: self.backlog_bytes_max,
+            snapshot_every_bytes: self.snapshot_every_bytes,
+            ..defaults
+        }
     }
+}
+
+/// For a log that is called by random numbers, which are used only where there is none yet.
+fn defaults() -> EmbeddedOptions {
+    let new_log = LogIdentity { log_id: LogId(random::bytes()), incarnation: StoreIncarnation(random::number()) };
+    EmbeddedOptions::new(storage_log::Options::new(new_log))
 }
 
 /// An open store.

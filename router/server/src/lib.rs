@@ -17,5 +17,5 @@ mod wiretap;
 pub use embedded::StoreConfig;
 pub use published::Published;
 pub use router_core::RouterConfig;
-pub use server::{Ended, LinkGate, NotLetIn, RouterServer, StartError, UserError};
+pub use server::{Ended, LinkGate, NotLetIn, NotRenewed, RouterServer, StartError, UserError};
 pub use storage_embedded::OpeningProgress;

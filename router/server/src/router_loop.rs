@@ -34,6 +34,8 @@ pub(crate) type UserReply = oneshot::Sender<Result<UserRow, StoreError>>;
 pub(crate) enum Command {
     /// A gateway shard has connected.
     Link(LinkTransport),
+    /// These limits hold from now on.
+    Limits(RouterConfig),
     /// The user with this handle is wanted.
     EnsureUser { realm: Realm, handle: String, reply: UserReply },
 }
@@ -246,6 +248,7 @@ impl RouterLoop {
     fn command(&mut self, command: Command) {
         match command {
             Command::Link(transport) => self.take_link(transport),
+            Command::Limits(config) => self.router.handle_limits(config),
             Command::EnsureUser { realm, handle, reply } => self.ensure_user(realm, handle, reply),
         }
     }

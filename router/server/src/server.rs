@@ -40,6 +40,10 @@ impl LinkGate {
     }
 }
 
+/// The router has ended, or has its hands full: nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRenewed;
+
 /// Handle of the router's thread.
 pub struct RouterServer {
     commands: mpsc::Sender<Command>,
@@ -104,6 +108,11 @@ impl RouterServer {
             .spawn(move || run(&runtime, router_loop))
             .map_err(StartError::Resources)?;
         Ok(RouterServer { commands, published, thread })
+    }
+
+    /// Other limits and intervals from its next turn on. Does not wait.
+    pub fn renew(&self, config: RouterConfig) -> Result<(), NotRenewed> {
+        self.commands.try_send(Command::Limits(config)).map_err(|_| NotRenewed)
     }
 
     /// Where gateways come in.

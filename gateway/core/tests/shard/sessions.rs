@@ -259,6 +259,32 @@ fn a_full_shard_takes_no_more_until_somebody_has_gone() {
 }
 
 #[test]
+fn other_limits_hold_for_newcomers_and_drop_nobody() {
+    let mut world = World::new();
+    let alice = world.live(ALICE, PHONE);
+    let stranger = world.open();
+    world.shard.handle_limits(ShardConfig { connections_max: 1, handshakes_max: 1, ..ShardConfig::default() });
+    world.settle();
+    let address = "192.0.2.1".parse().expect("an address");
+    assert_eq!(world.open_from(address), Err(gateway_core::Refusal::Full));
+    world.shard.handle_limits(ShardConfig { handshakes_max: 1, ..ShardConfig::default() });
+    assert!(world.open_from(address).is_ok());
+    assert_eq!(world.goodbye(stranger), Some(Code::Overloaded), "the oldest stranger makes room");
+    world.send(alice, &frames::ping());
+    assert_eq!(world.read(alice).len(), 1, "who is there stays");
+}
+
+#[test]
+fn what_a_client_was_told_outlives_other_limits() {
+    let mut world = World::new();
+    let connection = world.live(ALICE, PHONE);
+    let heartbeat_interval = Duration::from_secs(1);
+    world.shard.handle_limits(ShardConfig { heartbeat_interval, ..ShardConfig::default() });
+    world.wait(ShardConfig::default().heartbeat_interval);
+    assert_eq!(world.driver.guests.get(&connection).and_then(|guest| guest.closed), None);
+}
+
+#[test]
 fn a_frame_of_a_connection_that_is_closing_is_thrown_away() {
     let mut world = World::new();
     let connection = world.live(ALICE, PHONE);

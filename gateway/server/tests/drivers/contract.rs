@@ -29,6 +29,20 @@ fn frames_of_every_size_come_back() {
 }
 
 #[test]
+fn a_renewal_holds_for_who_comes_and_drops_nobody() {
+    for mut bench in with_each_driver(&config()) {
+        let mut before = bench.say_hello();
+        let old_token = bench.token(Duration::from_secs(60));
+        bench.renew();
+        let mut late = bench.connect();
+        late.send(&old_token);
+        assert_eq!(late.expect_go_away(), Code::TokenInvalid.number());
+        before.expect_echo(b"still served");
+        bench.finish();
+    }
+}
+
+#[test]
 fn what_was_pipelined_behind_the_token_waits_for_the_verdict_and_keeps_its_order() {
     for bench in with_each_driver(&config()) {
         let mut client = bench.connect();

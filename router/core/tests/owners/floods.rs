@@ -58,6 +58,19 @@ fn questions_wait_while_pages_are_read_and_each_is_answered_once() {
 }
 
 #[test]
+fn another_limit_holds_from_the_next_question_on() {
+    let (mut world, question) = questions(|builder, conversation| {
+        builder.history_get(RequestId(7), conversation, HistoryRange::Newest, 50).to_vec()
+    });
+    world
+        .router
+        .handle_limits(RouterConfig { link_backlog_bytes_max: PAGES_MAX * PAGE_SIZE_MAX, ..Default::default() });
+    (0..PAGES_MAX).for_each(|_| assert!(world.try_request(1, &question)));
+    let pages = world.asked.iter().filter(|(_, request)| matches!(request, Request::ReadEntries { .. })).count();
+    assert_eq!(pages, PAGES_MAX / 2);
+}
+
+#[test]
 fn questions_wait_while_answers_are_not_taken_and_the_link_stays() {
     let (mut world, question) =
         questions(|builder, conversation| [builder.members_get(RequestId(7), conversation), &FILLER].concat());

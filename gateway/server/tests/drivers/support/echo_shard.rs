@@ -5,7 +5,8 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use gateway_core::{
-    AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardCounters, ShardGauges,
+    AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardConfig, ShardCounters,
+    ShardGauges,
 };
 use gateway_server::{ShardAction, ShardPort};
 use protocol::codes::Code;
@@ -62,6 +63,8 @@ impl EchoShard {
 
 impl ShardPort for EchoShard {
     type Frame = Vec<u8>;
+
+    fn handle_limits(&mut self, _config: ShardConfig) {}
 
     fn handle_open(&mut self, now: Now, _peer: Peer) -> Result<ConnectionId, Refusal> {
         self.keys_used += 1;

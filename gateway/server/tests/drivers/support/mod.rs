@@ -90,6 +90,13 @@ impl Bench {
         Bench { gateway, tls_client, signer, link: Some(far), next_links, closed: channel().1 }
     }
 
+    /// Gives the gateway another certificate and another token key, which the clients of this bench then go by.
+    pub(crate) fn renew(&mut self) {
+        let (tls_server, tls_client, signer, verifier) = credentials();
+        self.gateway.renew(config(), tls_server, verifier).expect("the values are in their ranges");
+        (self.tls_client, self.signer) = (tls_client, signer);
+    }
+
     /// Whatever happened, a good client is still served, and the gateway ends when it is asked to.
     pub(crate) fn finish(self) {
         self.say_hello().expect_echo(b"still here");
