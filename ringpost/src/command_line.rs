@@ -1,6 +1,5 @@
 //! What can be typed.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId};
 
 use crate::binary;
+use crate::config::{DEV, Flags, SERVE, SHOW};
 use crate::mistake::Exit;
 
 /// In the working folder.
@@ -47,61 +47,29 @@ pub(crate) enum Verb {
     Store(StoreArguments),
     /// Print what each metric of a server says and when to look at it, as Markdown.
     Metrics,
+    /// What can be set of a server, what is set, and what is wrong with that.
+    Config(ConfigArguments),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DevArguments {
     #[command(flatten)]
-    pub(crate) folder: FolderArguments,
-    /// Where native clients connect, by TLS.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
-    pub(crate) listen: SocketAddr,
-    /// Where HTTP is served.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7480")]
-    pub(crate) http: SocketAddr,
-    /// Where /healthz, /readyz and /metrics are served.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7490")]
-    pub(crate) admin: SocketAddr,
+    pub(crate) flags: Flags<DEV>,
     /// A demo user beside alice and bob; may be repeated.
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<String>,
-    /// Below this much free disk new messages are refused with a code that says to try again; all else goes on.
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    pub(crate) disk_low_mib: u64,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
-    #[command(flatten)]
-    pub(crate) folder: FolderArguments,
     /// What runs in this process.
     #[arg(long, value_enum)]
     pub(crate) role: Role,
-    /// Router: where gateways connect. With `all`, gateways beside the one of this process.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) link: Option<SocketAddr>,
-    /// Gateway: the router, at what that was given as --link.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) router: Option<String>,
-    /// What both ends of a link prove to each other, the same file for all; see `ringpost link-key`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) link_key_file: Option<PathBuf>,
-    /// Gateway: the public keys of whoever makes access tokens, one a line. A router makes one in its data folder.
-    /// [default: token.pub in the data folder]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_key_file: Option<PathBuf>,
-    /// Gateway: where native clients connect, by TLS. [default: 127.0.0.1:7443]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Where /healthz, /readyz and /metrics are served.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7490")]
-    pub(crate) admin: SocketAddr,
+    #[command(flatten)]
+    pub(crate) flags: Flags<SERVE>,
     /// Router: a demo user; may be repeated.
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<String>,
-    /// Router: below this much free disk new messages are refused. [default: 256]
-    #[arg(long, value_name = "MIB")]
-    pub(crate) disk_low_mib: Option<u64>,
 }
 
 /// The tiers.
@@ -398,6 +366,32 @@ pub(crate) enum StoreVerb {
         #[arg(value_name = "DIR")]
         backup: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArguments {
+    #[command(subcommand)]
+    pub(crate) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Name every mistake of a file.
+    Check {
+        /// Which.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print every value that a server with these flags would have here, and where it comes from.
+    Show {
+        #[command(flatten)]
+        flags: Flags<SHOW>,
+        /// One JSON object for each key.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what every key means, as Markdown.
+    Docs,
 }
 
 #[derive(Args, Debug)]

@@ -6,27 +6,29 @@
 mod banner;
 
 use crate::command_line::DevArguments;
-use crate::data_dir::DataDir;
-use crate::logging;
 use crate::mistake::Mistake;
+use crate::serve::configured::Configured;
 use crate::serve::parts::Parts;
+use crate::serve::signals::Hangups;
 use crate::serve::{admin, gateway, identity, link, listening, router};
 
 const DEMO_USERS: [&str; 2] = ["alice", "bob"];
 
 /// Runs until it is told to end.
 pub(crate) fn run(arguments: &DevArguments) -> Result<(), Mistake> {
-    logging::start("info");
-    let data_dir = DataDir::new(arguments.folder.data_dir.clone());
-    data_dir.make()?;
-    let router = router::start(&data_dir, arguments.disk_low_mib)?;
+    let configured = Configured::start(&arguments.flags.given)?;
+    let settings = configured.settings();
     let runtime = listening::runtime()?;
-    let http = listening::listen(&runtime, arguments.http, "--http")?;
-    let admin = listening::listen(&runtime, arguments.admin, "--admin")?;
+    let hangups = Hangups::listen(&runtime);
+    let data_dir = settings.data_dir();
+    data_dir.make()?;
+    let router = router::start(settings)?;
+    let http = listening::listen(&runtime, settings.http, "--http")?;
+    let admin = listening::listen(&runtime, settings.admin, "--admin")?;
     let users = DEMO_USERS.into_iter().chain(arguments.users.iter().map(String::as_str));
     router::make_users(&router, &data_dir, users)?;
-    let token_keys = vec![identity::token_signer(&data_dir)?.public_key()];
-    let gateway = gateway::start(&data_dir, arguments.listen, token_keys, link::within(router.gate()))?;
+    identity::ensure_token_key(&data_dir)?;
+    let gateway = gateway::start(settings, true, link::within(router.gate()))?;
 
     let addresses = banner::Addresses { native: gateway.address(), http: http.address, admin: admin.address };
     admin::serve_http(&runtime, http.listener);
@@ -34,5 +36,5 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<(), Mistake> {
     let parts = Parts { gateway: Some(gateway), router: Some(router), ..Parts::default() };
     parts.publish(&runtime, admin, &data_dir)?;
     banner::print(&data_dir, &addresses, &driver);
-    parts.run(&runtime)
+    parts.run(&runtime, configured, hangups)
 }

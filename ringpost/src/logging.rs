@@ -3,17 +3,43 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload;
 
-/// Names what is logged, as `tracing` filters do: `debug`, `gateway_server=trace`.
-const VARIABLE: &str = "RINGPOST_LOG";
+use crate::config::{LogFormat, Settings};
 
-/// Once, at the start of a process. `default_level` holds where the variable says nothing, or nonsense.
-pub(crate) fn start(default_level: &str) {
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default_level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        subscriber.compact().init();
-    } else {
-        subscriber.json().flatten_event(true).init();
+/// What can be changed of the log of a process.
+pub(crate) struct Logging {
+    set_filter: Box<dyn Fn(EnvFilter) -> Result<(), reload::Error>>,
+}
+
+impl Logging {
+    /// Once, at the start of a process.
+    pub(crate) fn start(settings: &Settings) -> Logging {
+        let builder = tracing_subscriber::fmt().with_env_filter(filter(settings)).with_writer(std::io::stderr);
+        let is_text = match settings.log_format {
+            LogFormat::Auto => std::io::stderr().is_terminal(),
+            LogFormat::Text => true,
+            LogFormat::Json => false,
+        };
+        if is_text {
+            let builder = builder.compact().with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            Logging { set_filter: Box::new(move |filter| handle.reload(filter)) }
+        } else {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            Logging { set_filter: Box::new(move |filter| handle.reload(filter)) }
+        }
     }
+
+    /// From now on.
+    pub(crate) fn apply(&self, settings: &Settings) {
+        (self.set_filter)(filter(settings)).expect("the log lives as long as the process");
+    }
+}
+
+fn filter(settings: &Settings) -> EnvFilter {
+    EnvFilter::try_new(&settings.log_filter).expect("it was checked when it was read")
 }

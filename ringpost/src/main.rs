@@ -5,6 +5,7 @@ mod bench;
 mod binary;
 mod chat;
 mod command_line;
+mod config;
 mod data_dir;
 mod dev;
 mod device;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
         Verb::Store(arguments) => store::run(&arguments),
         Verb::Metrics => metrics::run(),
+        Verb::Config(arguments) => config::verbs::run(&arguments.verb),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,29 +1,34 @@
 //! The gateway of this process.
 
-use std::net::SocketAddr;
-
-use gateway_server::{Gateway, GatewayConfig, ShardConfig, StartError, TokenPublicKey, TokenVerifier};
+use gateway_server::{Gateway, GatewayConfig, ShardConfig, StartError, TokenVerifier};
+use gateway_transport::TlsServer;
 use protocol_shell::{LinkSource, random};
 
 use super::identity;
 use super::listening::port_mistake;
-use crate::data_dir::DataDir;
+use crate::config::Settings;
 use crate::mistake::{Exit, Mistake};
 
+/// What clients see of a gateway, and what it checks their tokens with: that of the router beside it, if there is one.
+pub(super) fn credentials(settings: &Settings, has_router: bool) -> Result<(TlsServer, TokenVerifier), Mistake> {
+    let token_keys = if has_router {
+        vec![settings.data_dir().signer()?.public_key()]
+    } else {
+        identity::token_public_keys(settings)?
+    };
+    Ok((identity::certificate(settings)?, TokenVerifier::new(token_keys)))
+}
+
 /// Lets clients in at once; those that come before the link is up wait for it.
-pub(crate) fn start(
-    data_dir: &DataDir,
-    listen: SocketAddr,
-    token_keys: Vec<TokenPublicKey>,
-    links: LinkSource,
-) -> Result<Gateway, Mistake> {
-    let tls = identity::certificate(data_dir, listen.ip())?;
-    let shard = ShardConfig { gateway_incarnation: random::number(), ..ShardConfig::default() };
-    let config = GatewayConfig { listen, shard, ..GatewayConfig::default() };
-    let gateway = Gateway::start(config, tls, TokenVerifier::new(token_keys), links).map_err(|error| match &error {
+pub(crate) fn start(settings: &Settings, has_router: bool, links: LinkSource) -> Result<Gateway, Mistake> {
+    identity::ensure_certificate(settings)?;
+    let (tls, verifier) = credentials(settings, has_router)?;
+    let shard = ShardConfig { gateway_incarnation: random::number(), ..settings.gateway.shard.clone() };
+    let config = GatewayConfig { shard, ..settings.gateway.clone() };
+    let gateway = Gateway::start(config, tls, verifier, links).map_err(|error| match &error {
         StartError::Listen(address, _) => port_mistake(*address, "--listen", &error),
         _ => Mistake::new(Exit::Unavailable, error.to_string()),
     })?;
-    data_dir.write("server", gateway.address().to_string().as_bytes())?;
+    settings.data_dir().write("server", gateway.address().to_string().as_bytes())?;
     Ok(gateway)
 }

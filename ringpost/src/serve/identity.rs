@@ -8,40 +8,57 @@ use gateway_server::{TRUSTED_KEYS_MAX, TokenPublicKey, TokenSigner};
 use gateway_transport::{ServerIdentity, TlsServer};
 use rcgen::{CertificateParams, DnType, KeyPair};
 
+use crate::config::Settings;
 use crate::data_dir::DataDir;
 use crate::mistake::{Exit, Mistake};
 
 /// Where a router leaves the public half of its token key, and where a gateway looks for one.
 const TOKEN_PUBLIC_KEY: &str = "token.pub";
 
-/// What clients see. A certificate that is made names `listen` beside the names of loopback.
-pub(crate) fn certificate(data_dir: &DataDir, listen: IpAddr) -> Result<TlsServer, Mistake> {
-    if !data_dir.has("certificate.pem") {
-        let (certificate, key) = self_signed(listen)?;
-        // The certificate last: where it is, its key is too.
-        data_dir.write("certificate.key", key.as_bytes())?;
-        data_dir.write("certificate.pem", certificate.as_bytes())?;
-    }
-    ServerIdentity::from_pem(&data_dir.certificate()?, &data_dir.certificate_key()?)
+/// What clients see: the files that are named, or else those in the data folder.
+pub(crate) fn certificate(settings: &Settings) -> Result<TlsServer, Mistake> {
+    let data_dir = settings.data_dir();
+    let (certificate, key, place) = match (&settings.certificate_file, &settings.certificate_key_file) {
+        (Some(certificate), Some(key)) => (read(certificate)?, read(key)?, certificate.as_path()),
+        _ => (data_dir.certificate()?, data_dir.certificate_key()?, data_dir.path()),
+    };
+    ServerIdentity::from_pem(&certificate, &key)
         .and_then(TlsServer::new)
-        .map_err(|error| Mistake::new(Exit::Config, format!("{}: {error}", data_dir.path().display())))
+        .map_err(|error| Mistake::new(Exit::Config, format!("{}: {error}", place.display())))
 }
 
-/// What makes tokens. Its public half lies beside it, for gateways elsewhere.
-pub(crate) fn token_signer(data_dir: &DataDir) -> Result<TokenSigner, Mistake> {
+/// Makes a certificate in the data folder where there is none and none is named. It names where clients connect beside
+/// the names of loopback.
+pub(crate) fn ensure_certificate(settings: &Settings) -> Result<(), Mistake> {
+    let data_dir = settings.data_dir();
+    if settings.certificate_file.is_some() || data_dir.has("certificate.pem") {
+        return Ok(());
+    }
+    let (certificate, key) = self_signed(settings.gateway.listen.ip())?;
+    // The certificate last: where it is, its key is too.
+    data_dir.write("certificate.key", key.as_bytes())?;
+    data_dir.write("certificate.pem", certificate.as_bytes())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Mistake> {
+    std::fs::read(file).map_err(|error| Mistake::new(Exit::Config, format!("{}: {error}", file.display())))
+}
+
+/// Makes what makes tokens where there is none. Its public half lies beside it, for gateways elsewhere.
+pub(crate) fn ensure_token_key(data_dir: &DataDir) -> Result<(), Mistake> {
     if !data_dir.has("token.key") {
         let no_randomness = |error| Mistake::new(Exit::Software, format!("cannot make a token key: {error}"));
         let signer = TokenSigner::generate().map_err(no_randomness)?;
         data_dir.write("token.key", signer.to_paserk().as_bytes())?;
     }
     let signer = data_dir.signer()?;
-    data_dir.write(TOKEN_PUBLIC_KEY, format!("{}\n", signer.public_key().to_paserk()).as_bytes())?;
-    Ok(signer)
+    data_dir.write(TOKEN_PUBLIC_KEY, format!("{}\n", signer.public_key().to_paserk()).as_bytes())
 }
 
 /// What a gateway checks tokens with: the keys of this file, one a line.
-pub(crate) fn token_public_keys(data_dir: &DataDir, file: Option<&Path>) -> Result<Vec<TokenPublicKey>, Mistake> {
-    let path = file.map_or_else(|| data_dir.path().join(TOKEN_PUBLIC_KEY), Path::to_owned);
+pub(crate) fn token_public_keys(settings: &Settings) -> Result<Vec<TokenPublicKey>, Mistake> {
+    let in_data_dir = || settings.data_dir.join(TOKEN_PUBLIC_KEY);
+    let path = settings.token_key_file.clone().unwrap_or_else(in_data_dir);
     let mistake = |why: String| {
         let text = format!(
             "{}: {why}; copy {TOKEN_PUBLIC_KEY} from the data folder of the router, or name it with --token-key-file FILE",

@@ -56,16 +56,7 @@ pub(crate) fn listen(
     Ok(listener)
 }
 
-/// Whether this can be dialed. The name is looked up each time it is.
-pub(crate) fn check_router(router: &str) -> Result<(), Mistake> {
-    if router.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
-        let text = format!("--router {router} is no HOST:PORT; it is what the router was given as --link");
-        return Err(Mistake::new(Exit::Usage, text));
-    }
-    Ok(())
-}
-
-/// Links to a router elsewhere.
+/// Links to a router elsewhere, whose name is looked up each time it is dialed.
 pub(crate) fn dial(router: &str, key: &LinkKey) -> Result<(LinkDialer, LinkSource), Mistake> {
     LinkDialer::start(router.to_owned(), key)
         .map_err(|error| Mistake::new(Exit::Unavailable, format!("cannot start the thread of the link: {error}")))

@@ -11,8 +11,10 @@ use router_server::RouterServer;
 use tokio::runtime::Runtime;
 
 use super::admin::Probes;
-use super::signals::{self, Reason};
+use super::configured::Configured;
+use super::signals::{self, Hangups, Reason};
 use super::{listening, router};
+use crate::config::Tier;
 use crate::data_dir::DataDir;
 use crate::mistake::{Exit, Mistake};
 
@@ -51,9 +53,18 @@ impl Parts {
     }
 
     /// Runs until it is told to end, or a part of it has ended by itself.
-    pub(crate) fn run(self, runtime: &Runtime) -> Result<(), Mistake> {
-        let reason = runtime.block_on(signals::wait(|| self.failure()));
+    pub(crate) fn run(self, runtime: &Runtime, mut configured: Configured, hangups: Hangups) -> Result<(), Mistake> {
+        let reason = runtime.block_on(signals::wait(hangups, || self.failure(), || configured.renew(&self)));
         self.end(runtime, reason)
+    }
+
+    /// Whether what is for this tier matters here.
+    pub(super) fn has(&self, tier: Tier) -> bool {
+        match tier {
+            Tier::Gateway => self.gateway.is_some(),
+            Tier::Router => self.router.is_some(),
+            Tier::Both => true,
+        }
     }
 
     fn failure(&self) -> Option<Reason> {

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::ids::{Realm, UserId};
-use router_server::{Ended, RouterConfig, RouterServer, StartError, StoreConfig};
+use router_server::{Ended, RouterServer, StartError};
 use storage_log::FolderError;
 
 use super::opening::Progress;
+use crate::config::Settings;
 use crate::data_dir::DataDir;
 use crate::mistake::{Exit, Mistake};
 
 /// All users made here are in one realm.
 pub(crate) const REALM: Realm = Realm(1);
 
-pub(crate) fn start(data_dir: &DataDir, disk_low_mib: u64) -> Result<RouterServer, Mistake> {
-    let disk_low_bytes = disk_low_mib.saturating_mul(1 << 20);
-    let store = StoreConfig { disk_low_bytes, ..StoreConfig::new(data_dir.log()) };
+pub(crate) fn start(settings: &Settings) -> Result<RouterServer, Mistake> {
     let mut progress = Progress::default();
-    RouterServer::start(RouterConfig::default(), &store, |opening| progress.show(&opening))
-        .map_err(|error| store_mistake(&error, data_dir.path()))
+    RouterServer::start(settings.router, &settings.store(), |opening| progress.show(&opening))
+        .map_err(|error| store_mistake(&error, &settings.data_dir))
 }
 
 fn store_mistake(error: &StartError, data_dir: &Path) -> Mistake {

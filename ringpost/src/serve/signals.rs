@@ -1,7 +1,12 @@
-//! What ends a server: a signal, or a part of it that has failed.
+//! What ends a server: a signal, or a part of it that has failed. And the one signal that does not, HUP, unless it is said
+//! by a terminal that is closed.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::signal::both;
 
@@ -26,14 +31,44 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Waits for a signal, or for something that `failure` has to tell.
-pub(super) async fn wait(failure: impl Fn() -> Option<Reason>) -> Reason {
+/// HUP, which does not end the process by itself any more.
+pub(crate) struct Hangups {
+    signal: Signal,
+    had_terminal: bool,
+}
+
+impl Hangups {
+    /// From early on: whoever finds the server running may send one.
+    pub(crate) fn listen(runtime: &Runtime) -> Hangups {
+        let _context = runtime.enter();
+        let signal = signal(SignalKind::hangup()).expect("this signal can be listened for");
+        Hangups { signal, had_terminal: std::io::stdin().is_terminal() }
+    }
+
+    /// The person who started it has gone, and asked for nothing.
+    fn has_lost_terminal(&self) -> bool {
+        self.had_terminal && !std::io::stdin().is_terminal()
+    }
+}
+
+/// Waits for a signal to end, or for something that `failure` has to tell. Meanwhile a HUP calls `renew`.
+pub(super) async fn wait(
+    mut hangups: Hangups,
+    failure: impl Fn() -> Option<Reason>,
+    mut renew: impl FnMut(),
+) -> Reason {
     let (mut interrupt, mut terminate) = both();
     let mut watch = tokio::time::interval(WATCH_INTERVAL);
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Reason::Signal("INT"),
             _ = terminate.recv() => return Reason::Signal("TERM"),
+            _ = hangups.signal.recv() => {
+                if hangups.has_lost_terminal() {
+                    return Reason::Signal("HUP");
+                }
+                renew();
+            }
             _ = watch.tick() => {
                 if let Some(reason) = failure() {
                     return reason;

@@ -74,7 +74,6 @@ fn every_mistake_has_its_exit_code_and_a_line_that_says_what_to_do() {
         (&router, &[], 64, "--link ADDR"),
         (&gateway, &[], 64, "--router HOST:PORT"),
         (&gateway, &["--link", "127.0.0.1:0"], 64, "--router HOST:PORT"),
-        (&gateway, &["--router", "router"], 64, "HOST:PORT"),
         (&gateway, &["--router", "127.0.0.1:1", "--user", "alice"], 64, "for a router"),
         (&router, &["--router", "127.0.0.1:1"], 64, "--link ADDR"),
         (&router, &["--link", "127.0.0.1:0", "--listen", "127.0.0.1:0"], 64, "for a gateway"),

@@ -1,0 +1,111 @@
+//! The flags of the verbs that start a server: the keys of the table that have one, and `--config`.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
+
+use super::key::{Flag, Key};
+use super::settings::Settings;
+use super::table::keys;
+use super::value::Value;
+
+/// A verb, as a bit: `dev`.
+pub(crate) const DEV: u8 = 1;
+/// Likewise: `serve`.
+pub(crate) const SERVE: u8 = 2;
+/// `config show` takes what either takes.
+pub(crate) const SHOW: u8 = DEV | SERVE;
+
+/// The flags that this verb takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Flags<const VERB: u8> {
+    pub(crate) given: Given,
+}
+
+/// What was typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    /// Of `--config`, or its variable.
+    pub(super) file: Option<PathBuf>,
+    pub(super) flags: Vec<Typed>,
+}
+
+/// A flag with its value.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    pub(super) key: &'static Key,
+    pub(super) value: Value,
+}
+
+impl Typed {
+    /// Without dashes.
+    pub(super) fn flag(&self) -> &'static str {
+        self.key.flag.map_or("", |flag| flag.name)
+    }
+}
+
+impl Given {
+    /// Whether this key was given as a flag.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.flags.iter().any(|typed| typed.key.name == key)
+    }
+}
+
+impl<const VERB: u8> Flags<VERB> {
+    fn known() -> impl Iterator<Item = (&'static Key, Flag)> {
+        keys().iter().filter_map(|key| key.flag.filter(|flag| flag.verbs & VERB != 0).map(|flag| (key, flag)))
+    }
+}
+
+impl<const VERB: u8> Args for Flags<VERB> {
+    fn augment_args(command: Command) -> Command {
+        let defaults = Settings::default();
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .env("RINGPOST_CONFIG")
+            .value_parser(value_parser!(PathBuf))
+            .help("What is set for good, as TOML; see `ringpost config docs`. Flags and variables win over it.");
+        Self::known().fold(command.arg(file), |command, (key, flag)| {
+            let default = match key.value(&defaults) {
+                Value::Nothing => key.when_unset.to_owned(),
+                Value::Number(number) => (number / flag.factor).to_string(),
+                Value::Text(text) => text,
+            };
+            let argument = Arg::new(flag.name)
+                .long(flag.name)
+                .value_name(flag.value_name)
+                .value_parser(move |text: &str| read(key, flag, text))
+                .help(format!("{} [default: {default}]", key.meaning.trim_end_matches('.')));
+            command.arg(argument)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn read(key: &'static Key, flag: Flag, text: &str) -> Result<Value, String> {
+    let scaled = match text.parse::<u64>() {
+        Ok(number) if flag.factor > 1 => number.saturating_mul(flag.factor).to_string(),
+        _ => text.to_owned(),
+    };
+    key.kind.of_text(&scaled).ok_or_else(|| format!("it must be {}", key.kind.accepted()))
+}
+
+impl<const VERB: u8> FromArgMatches for Flags<VERB> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let flags = Self::known().filter_map(|(key, flag)| {
+            let value = matches.get_one::<Value>(flag.name)?.clone();
+            Some(Typed { key, value })
+        });
+        let file = matches.get_one::<PathBuf>("config").cloned();
+        Ok(Flags { given: Given { file, flags: flags.collect() } })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The keys of `[gateway]`.
+
+use gateway_server::{DriverChoice, range};
+
+use super::{key, place};
+use crate::config::flags::{DEV, SERVE};
+use crate::config::key::{Key, Tier};
+use crate::config::kind::{Kind, bytes, count, milliseconds};
+
+pub(super) fn keys() -> impl Iterator<Item = Key> {
+    places().into_iter().chain(limits()).chain(times()).map(|key| key.of(Tier::Gateway))
+}
+
+fn places() -> [Key; 5] {
+    let drivers = DriverChoice::ALL.map(DriverChoice::name).to_vec();
+    [
+        key("gateway.listen", place!(gateway.listen), Kind::Address)
+            .means("Where native clients connect, by TLS. Port 0 takes a free one.")
+            .flag("listen", "ADDR", DEV | SERVE),
+        key("gateway.driver", place!(gateway.driver), Kind::Choice(drivers))
+            .means("Which mechanism moves the bytes; auto takes io_uring where it is allowed."),
+        key("gateway.certificate_file", place!(certificate_file), Kind::File)
+            .means("The certificate chain that clients see, as PEM, with the key of `gateway.certificate_key_file`.")
+            .unset("`certificate.pem` in the data folder, made at the first start")
+            .on_hangup(),
+        key("gateway.certificate_key_file", place!(certificate_key_file), Kind::File)
+            .means("The private key of the certificate, as PEM.")
+            .unset("`certificate.key` in the data folder, made at the first start")
+            .on_hangup(),
+        key("gateway.token_key_file", place!(token_key_file), Kind::File)
+            .means("Gateway without a router in its process: the public keys of whoever makes access tokens, one a line, up to four.")
+            .unset("`token.pub` in the data folder; a router makes one in its own")
+            .on_hangup()
+            .flag("token-key-file", "FILE", SERVE),
+    ]
+}
+
+fn limits() -> [Key; 5] {
+    [
+        key("gateway.connections_max", place!(gateway.shard.connections_max), count(range::CONNECTIONS_MAX))
+            .means("Connections at a time, authenticated or not.")
+            .reached("Further sockets are closed at once.")
+            .on_hangup(),
+        key("gateway.handshakes_max", place!(gateway.shard.handshakes_max), count(range::HANDSHAKES_MAX))
+            .means("Connections that have not authenticated.")
+            .reached("The oldest of them goes.")
+            .on_hangup(),
+        key(
+            "gateway.handshakes_per_address_max",
+            place!(gateway.shard.handshakes_per_address_max),
+            count(range::HANDSHAKES_PER_ADDRESS_MAX),
+        )
+        .means("The same of one address, or of one IPv6 network of 64 bits.")
+        .reached("The oldest of that address goes.")
+        .on_hangup(),
+        key("gateway.send_queue_bytes_max", place!(gateway.shard.send_queue_bytes_max), bytes(range::SEND_QUEUE_BYTES_MAX))
+            .means("What waits to be sent to one connection.")
+            .reached("The connection is closed as a slow reader; its device goes on where it was when it comes again.")
+            .on_hangup(),
+        key("gateway.torn_bytes_max", place!(gateway.torn_bytes_max), bytes(range::TORN_BYTES_MAX))
+            .means("Memory for frames and TLS records of which the rest has not arrived, and for what may not be read yet.")
+            .reached("The connection with most of it is closed.")
+            .on_hangup(),
+    ]
+}
+
+fn times() -> [Key; 6] {
+    [
+        key(
+            "gateway.handshake_timeout_ms",
+            place!(gateway.shard.handshake_timeout),
+            milliseconds(range::HANDSHAKE_TIMEOUT),
+        )
+        .means("From the accepted socket to the Welcome.")
+        .reached("The connection is closed."),
+        key(
+            "gateway.heartbeat_interval_ms",
+            place!(gateway.shard.heartbeat_interval),
+            milliseconds(range::HEARTBEAT_INTERVAL),
+        )
+        .means("How often clients are told to be heard of.")
+        .reached("A client that is not heard of for twice as long is closed."),
+        key("gateway.frame_timeout_ms", place!(gateway.frame_timeout), milliseconds(range::FRAME_TIMEOUT))
+            .means("From the first byte of a frame, or of a TLS record, to its last.")
+            .reached("The connection is closed.")
+            .on_hangup(),
+        key("gateway.close_timeout_ms", place!(gateway.close_timeout), milliseconds(range::CLOSE_TIMEOUT))
+            .means("From the decision to close a connection to its end, flushing included.")
+            .reached("The connection is cut.")
+            .on_hangup(),
+        key("gateway.drain_timeout_ms", place!(gateway.drain_timeout), milliseconds(range::DRAIN_TIMEOUT))
+            .means("From the signal to end to the end.")
+            .reached("What is not flushed is cut.")
+            .on_hangup(),
+        key(
+            "gateway.reconnect_window_ms",
+            place!(gateway.shard.reconnect_window),
+            milliseconds(range::RECONNECT_WINDOW),
+        )
+        .means("Clients that are told to reconnect come back spread over this time.")
+        .on_hangup(),
+    ]
+}

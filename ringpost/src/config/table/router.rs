@@ -1,0 +1,89 @@
+//! The keys of `[router]`, and of `[store]`, which a router has.
+//!
+//! The ranges are those of a machine and of common sense: the router itself takes any number.
+
+use std::ops::RangeInclusive;
+
+use router_server::StoreConfig;
+
+use super::{key, place};
+use crate::config::flags::{DEV, SERVE};
+use crate::config::key::{Key, Tier};
+use crate::config::kind::{bytes, count, milliseconds};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// Of what is done again and again.
+const INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
+/// Of memory for one purpose.
+const MEMORY: RangeInclusive<u64> = MIB..=64 * GIB;
+
+pub(super) fn keys() -> impl Iterator<Item = Key> {
+    limits().into_iter().chain(times()).map(|key| key.of(Tier::Router).on_hangup())
+}
+
+fn limits() -> [Key; 7] {
+    [
+        key("router.conversations_max", place!(router.conversations_max), count(100..=1_u64 << 24))
+            .means("Conversations in memory.")
+            .reached("Idle ones are forgotten, and loaded again when they are needed."),
+        key("router.users_max", place!(router.users_max), count(100..=1_u64 << 24))
+            .means("Users in memory.")
+            .reached("Idle ones are forgotten, and loaded again when they are needed."),
+        key("router.dedup_window_entries", place!(router.dedup_window_entries), count(0..=1_u64 << 16))
+            .means("Client ids remembered for each conversation.")
+            .reached("Older ones are asked of the store; with 0 all are."),
+        key("router.push_window_events", place!(router.push_window_events), count(1..=1_u64 << 14))
+            .means("Events that are pushed to a device and not acked.")
+            .reached("The rest waits in its log."),
+        key("router.push_window_bytes", place!(router.push_window_bytes), bytes(1024..=256 * MIB))
+            .means("Bytes of those events; one event always goes.")
+            .reached("The rest waits in its log."),
+        key("router.inbox_max", place!(router.inbox_max), count(1..=1_u64 << 20))
+            .means("Requests that wait for one conversation.")
+            .reached("Further ones are refused with a code that says to try again."),
+        key("router.link_backlog_bytes_max", place!(router.link_backlog_bytes_max), bytes(MEMORY))
+            .means("Answers that one gateway has not taken. At half of it further requests of that gateway wait.")
+            .reached("The link is dropped and built anew."),
+    ]
+}
+
+fn times() -> [Key; 6] {
+    [
+        key("router.pull_after_ms", place!(router.pull_after), milliseconds(INTERVAL_MS))
+            .means("How long the oldest event of a full window may wait for its ack.")
+            .reached("The session is pushed nothing more until it has asked for what its log has."),
+        key("router.receipt_interval_ms", place!(router.receipt_interval), milliseconds(INTERVAL_MS))
+            .means("Receipts of one reader in one conversation reach a sender at most this often."),
+        key("router.flush_interval_ms", place!(router.flush_interval), milliseconds(INTERVAL_MS))
+            .means("Cursors of devices are saved at most this often."),
+        key("router.store_retry_min_ms", place!(router.store_retry_min), milliseconds(INTERVAL_MS))
+            .means("A failed request of the store is repeated after this time, doubled each time."),
+        key("router.store_retry_max_ms", place!(router.store_retry_max), milliseconds(INTERVAL_MS))
+            .means("The end of the doubling."),
+        key("router.retry_after_ms", place!(router.retry_after), milliseconds(0..=3_600_000_u64))
+            .means("What a client is told to wait before it tries again."),
+    ]
+}
+
+pub(super) fn store_keys() -> impl Iterator<Item = Key> {
+    let segment_bytes = bytes(StoreConfig::SEGMENT_BYTES).in_steps_of(StoreConfig::SECTOR_BYTES.into());
+    let keys = [
+        key("store.segment_bytes", place!(store.segment_bytes), segment_bytes)
+            .means("Size of a segment of the log. Applies to segments made from now on."),
+        key("store.disk_low_bytes", place!(store.disk_low_bytes), bytes(0..=16_384 * GIB))
+            .means("Free space of the disk below which new messages are refused with a code that says to try again.")
+            .reached("All else goes on.")
+            .flag("disk-low-mib", "MIB", DEV | SERVE)
+            .by(MIB),
+        key("store.recent_bytes_max", place!(store.recent_bytes_max), bytes(MEMORY))
+            .means("Messages kept in memory because they were written or read lately.")
+            .reached("The oldest go; they are read from the disk again."),
+        key("store.backlog_bytes_max", place!(store.backlog_bytes_max), bytes(MEMORY))
+            .means("Writes that wait for room in the log.")
+            .reached("New messages are refused until half of it has gone."),
+        key("store.snapshot_every_bytes", place!(store.snapshot_every_bytes), bytes(MEMORY))
+            .means("Records after which the next snapshot is written, unless twice the last one is more. A start reads so much."),
+    ];
+    keys.into_iter().map(|key| key.of(Tier::Router))
+}
