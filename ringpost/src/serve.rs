@@ -97,7 +97,7 @@ impl Tier<'_> {
 fn check_flags(arguments: &ServeArguments) -> Result<(), Mistake> {
     let (is_gateway, is_router) = (arguments.role == Role::Gateway, arguments.role == Role::Router);
     let has = |key| arguments.flags.given.has(key);
-    let has_store_flags = !arguments.users.is_empty() || has("store.disk_low_bytes");
+    let has_store_flags = !arguments.users.is_empty() || has("store.disk_low_mib");
     let text = if is_gateway && has("link.listen") {
         "--link is for a router; a gateway names its router with --router HOST:PORT"
     } else if is_gateway && has_store_flags {

@@ -1,5 +1,6 @@
 //! The flags of the verbs that start a server: the keys of the table that have one, and `--config`.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
@@ -67,16 +68,16 @@ impl<const VERB: u8> Args for Flags<VERB> {
             .value_parser(value_parser!(PathBuf))
             .help("What is set for good, as TOML; see `ringpost config docs`. Flags and variables win over it.");
         Self::known().fold(command.arg(file), |command, (key, flag)| {
-            let default = match key.value(&defaults) {
-                Value::Nothing => key.when_unset.to_owned(),
-                Value::Number(number) => (number / flag.factor).to_string(),
-                Value::Text(text) => text,
+            let help = match key.value(&defaults) {
+                Value::Nothing => format!("{} Without it: {}", key.meaning, key.when_unset),
+                Value::Number(number) => with_default(key, &number),
+                Value::Text(text) => with_default(key, &text),
             };
             let argument = Arg::new(flag.name)
                 .long(flag.name)
                 .value_name(flag.value_name)
-                .value_parser(move |text: &str| read(key, flag, text))
-                .help(format!("{} [default: {default}]", key.meaning.trim_end_matches('.')));
+                .value_parser(move |text: &str| read(key, text))
+                .help(help);
             command.arg(argument)
         })
     }
@@ -86,12 +87,12 @@ impl<const VERB: u8> Args for Flags<VERB> {
     }
 }
 
-fn read(key: &'static Key, flag: Flag, text: &str) -> Result<Value, String> {
-    let scaled = match text.parse::<u64>() {
-        Ok(number) if flag.factor > 1 => number.saturating_mul(flag.factor).to_string(),
-        _ => text.to_owned(),
-    };
-    key.kind.of_text(&scaled).ok_or_else(|| format!("it must be {}", key.kind.accepted()))
+fn with_default(key: &Key, default: &impl Display) -> String {
+    format!("{} [default: {default}]", key.meaning.trim_end_matches('.'))
+}
+
+fn read(key: &Key, text: &str) -> Result<Value, String> {
+    key.kind.of_text(text).ok_or_else(|| format!("it must be {}", key.kind.accepted()))
 }
 
 impl<const VERB: u8> FromArgMatches for Flags<VERB> {

@@ -34,8 +34,6 @@ pub(super) struct Flag {
     pub(super) value_name: &'static str,
     /// Bits of the verbs that take it.
     pub(super) verbs: u8,
-    /// What its number is multiplied with.
-    pub(super) factor: u64,
 }
 
 /// See the file's head. Made by [`super::table`] only.

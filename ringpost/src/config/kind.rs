@@ -12,6 +12,7 @@ use super::value::{Stored, Value};
 pub(crate) enum Unit {
     Count,
     Bytes,
+    Mebibytes,
     Milliseconds,
 }
 
@@ -42,6 +43,10 @@ pub(super) fn count<T: Stored>(range: RangeInclusive<T>) -> Kind {
 
 pub(super) fn bytes<T: Stored>(range: RangeInclusive<T>) -> Kind {
     number(Unit::Bytes, range)
+}
+
+pub(super) fn mebibytes<T: Stored>(range: RangeInclusive<T>) -> Kind {
+    number(Unit::Mebibytes, range)
 }
 
 pub(super) fn milliseconds<T: Stored>(range: RangeInclusive<T>) -> Kind {
@@ -98,6 +103,7 @@ impl Kind {
                 let noun = match unit {
                     Unit::Count => "a number",
                     Unit::Bytes => "a number of bytes",
+                    Unit::Mebibytes => "a number of MiB",
                     Unit::Milliseconds => "a number of milliseconds",
                 };
                 let steps = if *multiple_of > 1 { format!(", a multiple of {multiple_of}") } else { String::new() };

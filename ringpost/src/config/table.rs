@@ -28,7 +28,7 @@ pub(crate) fn keys() -> &'static [Key] {
     static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         let mut keys = vec![
             key("data.dir", place!(data_dir), Kind::Folder)
-                .means("The data folder of the server. Client verbs do not read the file: they take `--data-dir` and the variable.")
+                .means("The data folder of the server. Client verbs take the flag and the variable, and read no file.")
                 .flag("data-dir", "DIR", DEV | SERVE),
             key("admin.listen", place!(admin), Kind::Address)
                 .means("Where /healthz, /readyz and /metrics are served.")
@@ -104,12 +104,7 @@ impl Key {
     }
 
     fn flag(self, name: &'static str, value_name: &'static str, verbs: u8) -> Key {
-        Key { flag: Some(Flag { name, value_name, verbs, factor: 1 }), ..self }
-    }
-
-    /// Of a flag whose unit is this many times that of the key.
-    fn by(self, factor: u64) -> Key {
-        Key { flag: self.flag.map(|flag| Flag { factor, ..flag }), ..self }
+        Key { flag: Some(Flag { name, value_name, verbs }), ..self }
     }
 }
 

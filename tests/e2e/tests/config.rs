@@ -3,14 +3,17 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use e2e::binary::ringpost;
-use e2e::poll;
 use e2e::raw_client::{RawClient, plain};
 use e2e::scratch::Scratch;
-use e2e::server::{Plan, Server};
+use e2e::server::{Plan, Server, Tier};
 use e2e::site::Site;
+use e2e::{poll, port};
+use gateway_core::Identity;
+use gateway_server::TokenSigner;
+use protocol::time::WallTime;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
@@ -130,7 +133,7 @@ fn show_tells_what_holds_and_where_it_comes_from() {
         ("gateway.connections_max", Value::from(5), "file"),
         ("gateway.handshakes_max", Value::from(6), "environment"),
         ("log.filter", Value::from("debug"), "environment"),
-        ("store.disk_low_bytes", Value::from(1 << 20), "flag"),
+        ("store.disk_low_mib", Value::from(1), "flag"),
         ("admin.listen", Value::from("127.0.0.1:7490"), "default"),
         ("link.key_file", Value::Null, "default"),
     ];
@@ -168,6 +171,42 @@ fn a_live_connection_survives_a_hup_and_new_ones_see_the_new_certificate() {
     running.wait_for_line("gateway.connections_max 1048576 -> 1");
     assert!(!running.lets_in(&certificate), "the limit holds");
     running.live.expect_pong().expect("who is there stays");
+}
+
+#[test]
+fn a_gateway_checks_tokens_with_the_keys_that_it_has_read_anew() {
+    let scratch = Scratch::on_disk("token-keys").expect("a folder");
+    let path = |name: &str| scratch.path().join(name).to_str().expect("text").to_owned();
+    assert!(run(&["link-key", "--out", &path("link.key")], &[]).status.success());
+    let key_of = |signer: &TokenSigner| format!("{}\n", signer.public_key().to_paserk());
+    let (old, new) = (TokenSigner::generate().expect("a key"), TokenSigner::generate().expect("a key"));
+    fs::write(path("tokens.pub"), key_of(&old)).expect("a file");
+
+    let link = port::free_address().expect("a port").to_string();
+    let linked = ["--link-key-file", &path("link.key")];
+    let plan = |name: &str, tier| {
+        let work_dir = scratch.folder(&format!("{name}-work")).expect("a folder");
+        Plan::new(&scratch.path().join(name), &work_dir).expect("a port").tier(tier).flags(&linked)
+    };
+    let router = plan("router", Tier::Router).flags(&["--link", &link]).users(&["alice"]);
+    let _router_server = router.start().expect("a router");
+    let gateway = plan("gateway", Tier::Gateway).flags(&["--router", &link, "--token-key-file", &path("tokens.pub")]);
+    let server = gateway.start().expect("a gateway");
+
+    let certificate = fs::read(path("gateway/certificate.pem")).expect("a file");
+    let users: Value =
+        serde_json::from_slice(&fs::read(path("router/demo-users.json")).expect("a file")).expect("JSON");
+    let user = users["alice"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let expires_at = WallTime(UNIX_EPOCH.elapsed().expect("a clock").as_millis() as u64).plus(10 * PATIENCE);
+    let enters = |signer: &TokenSigner| {
+        let token = signer.sign(&Identity { user, device: None, expires_at });
+        RawClient::connect(gateway.native(), &certificate).and_then(|mut client| client.say_hello(&token)).is_ok()
+    };
+    assert!(enters(&old) && !enters(&new));
+    fs::write(path("tokens.pub"), key_of(&new)).expect("a file");
+    server.signal(Signal::HUP).expect("it can be signalled");
+    assert!(poll::until(PATIENCE, || enters(&new).then_some(())).is_some(), "{}", gateway.log().expect("a log"));
+    assert!(!enters(&old));
 }
 
 #[test]

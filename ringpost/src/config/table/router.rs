@@ -8,8 +8,9 @@ use router_server::StoreConfig;
 
 use super::{key, place};
 use crate::config::flags::{DEV, SERVE};
-use crate::config::key::{Key, Tier};
-use crate::config::kind::{bytes, count, milliseconds};
+use crate::config::key::{Key, Place, Tier};
+use crate::config::kind::{bytes, count, mebibytes, milliseconds};
+use crate::config::value::{Stored, Value};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -17,6 +18,12 @@ const GIB: u64 = 1 << 30;
 const INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
 /// Of memory for one purpose.
 const MEMORY: RangeInclusive<u64> = MIB..=64 * GIB;
+
+/// Whoever looks after a disk thinks in MiB.
+const DISK_LOW: Place = Place {
+    read: |settings| Value::Number(settings.store.disk_low_bytes / MIB),
+    write: |settings, value| settings.store.disk_low_bytes = u64::of_value(value) * MIB,
+};
 
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     limits().into_iter().chain(times()).map(|key| key.of(Tier::Router).on_hangup())
@@ -71,11 +78,10 @@ pub(super) fn store_keys() -> impl Iterator<Item = Key> {
     let keys = [
         key("store.segment_bytes", place!(store.segment_bytes), segment_bytes)
             .means("Size of a segment of the log. Applies to segments made from now on."),
-        key("store.disk_low_bytes", place!(store.disk_low_bytes), bytes(0..=16_384 * GIB))
+        key("store.disk_low_mib", DISK_LOW, mebibytes(0..=1_u64 << 24))
             .means("Free space of the disk below which new messages are refused with a code that says to try again.")
             .reached("All else goes on.")
-            .flag("disk-low-mib", "MIB", DEV | SERVE)
-            .by(MIB),
+            .flag("disk-low-mib", "MIB", DEV | SERVE),
         key("store.recent_bytes_max", place!(store.recent_bytes_max), bytes(MEMORY))
             .means("Messages kept in memory because they were written or read lately.")
             .reached("The oldest go; they are read from the disk again."),
