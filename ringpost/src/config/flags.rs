@@ -69,7 +69,9 @@ impl<const VERB: u8> Args for Flags<VERB> {
             .help("What is set for good, as TOML; see `ringpost config docs`. Flags and variables win over it.");
         Self::known().fold(command.arg(file), |command, (key, flag)| {
             let help = match key.value(&defaults) {
-                Value::Nothing => format!("{} Without it: {}", key.meaning, key.when_unset),
+                Value::Nothing => {
+                    format!("{} Without it: {} [env: {}]", key.meaning, key.when_unset, key.variable())
+                }
                 Value::Number(number) => with_default(key, &number),
                 Value::Text(text) => with_default(key, &text),
             };
@@ -88,7 +90,7 @@ impl<const VERB: u8> Args for Flags<VERB> {
 }
 
 fn with_default(key: &Key, default: &impl Display) -> String {
-    format!("{} [default: {default}]", key.meaning.trim_end_matches('.'))
+    format!("{} [default: {default}] [env: {}]", key.meaning.trim_end_matches('.'), key.variable())
 }
 
 fn read(key: &Key, text: &str) -> Result<Value, String> {

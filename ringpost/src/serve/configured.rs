@@ -51,7 +51,7 @@ impl Configured {
         let credentials = parts.gateway.as_ref().map(|_| gateway::credentials(&settings, parts.router.is_some()));
         let credentials = credentials.transpose().map_err(|mistake| mistake.to_string())?;
         if let Some(router) = &parts.router {
-            router.renew(settings.router).map_err(|_| "the router has its hands full".to_owned())?;
+            router.renew(settings.router, settings.store()).map_err(|_| "the router has its hands full".to_owned())?;
         }
         let read_anew = if credentials.is_some() { "certificate and token keys are read anew; " } else { "" };
         if let (Some(gateway), Some((tls, verifier))) = (&parts.gateway, credentials) {

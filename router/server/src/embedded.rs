@@ -128,6 +128,10 @@ impl EmbeddedExecutor {
         })
     }
 
+    pub(crate) fn set_limits(&mut self, config: &StoreConfig) {
+        self.store.handle_limits(&config.options());
+    }
+
     pub(crate) fn store(&mut self) -> &mut EmbeddedStore {
         &mut self.store
     }

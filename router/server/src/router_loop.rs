@@ -15,7 +15,7 @@ use storage_embedded::StoreEvent;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::bell::Bell;
-use crate::embedded::EmbeddedExecutor;
+use crate::embedded::{EmbeddedExecutor, StoreConfig};
 use crate::link_port::LinkPort;
 use crate::published::Published;
 use crate::server::Ended;
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// A gateway shard has connected.
     Link(LinkTransport),
     /// These limits hold from now on.
-    Limits(RouterConfig),
+    Limits(RouterConfig, StoreConfig),
     /// The user with this handle is wanted.
     EnsureUser { realm: Realm, handle: String, reply: UserReply },
 }
@@ -248,7 +248,10 @@ impl RouterLoop {
     fn command(&mut self, command: Command) {
         match command {
             Command::Link(transport) => self.take_link(transport),
-            Command::Limits(config) => self.router.handle_limits(config),
+            Command::Limits(router, store) => {
+                self.router.handle_limits(router);
+                self.store.set_limits(&store);
+            }
             Command::EnsureUser { realm, handle, reply } => self.ensure_user(realm, handle, reply),
         }
     }

@@ -110,9 +110,10 @@ impl RouterServer {
         Ok(RouterServer { commands, published, thread })
     }
 
-    /// Other limits and intervals from its next turn on. Does not wait.
-    pub fn renew(&self, config: RouterConfig) -> Result<(), NotRenewed> {
-        self.commands.try_send(Command::Limits(config)).map_err(|_| NotRenewed)
+    /// Other limits and intervals from its next turn on. Of `store` its folder and the size of its segments are for good,
+    /// and not looked at. Does not wait.
+    pub fn renew(&self, config: RouterConfig, store: StoreConfig) -> Result<(), NotRenewed> {
+        self.commands.try_send(Command::Limits(config, store)).map_err(|_| NotRenewed)
     }
 
     /// Where gateways come in.

@@ -21,6 +21,11 @@ impl Recent {
         Recent { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
     }
 
+    /// From the next entry on.
+    pub(crate) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     pub(crate) fn insert(&mut self, entry: &Arc<Entry>) {
         self.bytes += size(entry);
         match self.entries.insert(entry.key, Arc::clone(entry)) {

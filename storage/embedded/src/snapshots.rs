@@ -35,6 +35,11 @@ impl Snapshots {
         }
     }
 
+    /// From the next record on.
+    pub(crate) fn set_every_bytes(&mut self, every_bytes: u64) {
+        self.every_bytes = every_bytes;
+    }
+
     /// A record has been found by a scan, or has become durable. `Some`: it ends a snapshot.
     pub(crate) fn note(&mut self, place: Place, row: &Row) -> Option<SnapshotPlace> {
         self.bytes_since += u64::from(place.length);

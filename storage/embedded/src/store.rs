@@ -16,6 +16,7 @@ use crate::answers::{Bounds, Question};
 use crate::jobs::Jobs;
 use crate::limits::INDEX_BEHIND_BYTES_MAX;
 use crate::opening::Opened;
+use crate::options::EmbeddedOptions;
 use crate::pages::PageCache;
 use crate::recent::Recent;
 use crate::record::Row;
@@ -248,6 +249,14 @@ impl EmbeddedStore {
     /// What has happened, oldest first.
     pub fn poll_event(&mut self) -> Option<StoreEvent> {
         self.events.pop_front()
+    }
+
+    /// Other limits from now on. The size of segments and the names of the store are for good, and not looked at.
+    pub fn handle_limits(&mut self, options: &EmbeddedOptions) {
+        self.log.set_disk_low_bytes(options.log.disk_low_bytes);
+        self.recent.set_bytes_max(options.recent_bytes_max);
+        self.snapshots.set_every_bytes(options.snapshot_every_bytes);
+        self.backlog_bytes_max = options.backlog_bytes_max;
     }
 
     /// Asks for an orderly end: see [`Log::seal`].

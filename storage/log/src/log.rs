@@ -318,6 +318,11 @@ impl Log {
         self.events.pop_front()
     }
 
+    /// Another [`Options::disk_low_bytes`] from the next time on that the disk is asked for its space.
+    pub fn set_disk_low_bytes(&mut self, disk_low_bytes: u64) {
+        self.supply.set_disk_low_bytes(disk_low_bytes);
+    }
+
     /// Who this log is.
     #[must_use]
     pub fn identity(&self) -> LogIdentity {

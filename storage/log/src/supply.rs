@@ -88,6 +88,11 @@ impl Supply {
         }
     }
 
+    /// From the next time that the disk is asked.
+    pub(crate) fn set_disk_low_bytes(&mut self, disk_low_bytes: u64) {
+        self.disk_low_bytes = disk_low_bytes;
+    }
+
     /// New work has to be shed.
     pub(crate) fn is_low(&self) -> bool {
         self.is_low

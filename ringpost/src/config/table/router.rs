@@ -81,15 +81,19 @@ pub(super) fn store_keys() -> impl Iterator<Item = Key> {
         key("store.disk_low_mib", DISK_LOW, mebibytes(0..=1_u64 << 24))
             .means("Free space of the disk below which new messages are refused with a code that says to try again.")
             .reached("All else goes on.")
+            .on_hangup()
             .flag("disk-low-mib", "MIB", DEV | SERVE),
         key("store.recent_bytes_max", place!(store.recent_bytes_max), bytes(MEMORY))
             .means("Messages kept in memory because they were written or read lately.")
-            .reached("The oldest go; they are read from the disk again."),
+            .reached("The oldest go; they are read from the disk again.")
+            .on_hangup(),
         key("store.backlog_bytes_max", place!(store.backlog_bytes_max), bytes(MEMORY))
             .means("Writes that wait for room in the log.")
-            .reached("New messages are refused until half of it has gone."),
+            .reached("New messages are refused until half of it has gone.")
+            .on_hangup(),
         key("store.snapshot_every_bytes", place!(store.snapshot_every_bytes), bytes(MEMORY))
-            .means("Records after which the next snapshot is written, unless twice the last one is more. A start reads so much."),
+            .means("Records after which the next snapshot is written, unless twice the last one is more. A start reads so much.")
+            .on_hangup(),
     ];
     keys.into_iter().map(|key| key.of(Tier::Router))
 }
