@@ -199,6 +199,10 @@ impl RouterLink {
         self.end.poll_batch()
     }
 
+    pub(crate) fn take_back(&mut self, batch: Vec<u8>) {
+        self.end.take_back(batch);
+    }
+
     fn greeted(&mut self, router: RouterHello, connections: &mut Connections) {
         self.state = State::Ready(router);
         if self.store_incarnation.replace(router.store_incarnation).is_some_and(|old| old != router.store_incarnation) {

@@ -278,6 +278,11 @@ impl Shard {
         self.link.poll_batch(&mut self.connections)
     }
 
+    /// A batch of [`Self::poll_batch`] has been read: its memory serves the next one.
+    pub fn take_back(&mut self, batch: Vec<u8>) {
+        self.link.take_back(batch);
+    }
+
     /// When to call [`Self::handle_timeout`]. `None` without link and connections.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let handshake = self.connections.handshakes.first().map(|first| first.deadline);

@@ -64,6 +64,7 @@ pub trait ShardPort {
     fn handle_timeout(&mut self, now: Now);
     fn poll_action(&mut self) -> Option<ShardAction<Self::Frame>>;
     fn poll_batch(&mut self) -> Option<Vec<u8>>;
+    fn take_back(&mut self, batch: Vec<u8>);
     fn poll_timeout(&self) -> Option<Instant>;
     fn frame<'a>(&'a self, frame: &'a Self::Frame) -> [&'a [u8]; 3];
     fn has_link(&self) -> bool;
@@ -130,6 +131,10 @@ impl ShardPort for Shard {
 
     fn poll_batch(&mut self) -> Option<Vec<u8>> {
         self.poll_batch()
+    }
+
+    fn take_back(&mut self, batch: Vec<u8>) {
+        self.take_back(batch);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -86,6 +86,7 @@ async fn outward<S: AsyncRead + AsyncWrite>(
         if let Err(error) = write_batch(writer, &batch).await {
             return parting_of(error);
         }
+        receiver.give_back(batch);
     }
 }
 

@@ -11,6 +11,9 @@ use std::task::{Context, Poll, Waker};
 /// batches than that mean that the receiver is late, and they will be larger when they leave.
 pub const LINK_BATCHES_MAX: usize = 32;
 
+/// Batches that were read and whose memory waits for the sender.
+const SPENT_MAX: usize = 4;
+
 /// One end of a link. Dropping it tells the other end.
 pub struct LinkTransport {
     /// Towards the other end.
@@ -34,6 +37,7 @@ struct Direction(Mutex<Queue>);
 struct Queue {
     batches: VecDeque<Vec<u8>>,
     batches_max: usize,
+    spent: Vec<Vec<u8>>,
     is_closed: bool,
     waiting_receiver: Option<Waker>,
     waiting_sender: Option<Waker>,
@@ -56,6 +60,7 @@ fn direction(batches_max: usize) -> (BatchSender, BatchReceiver) {
     let direction = Arc::new(Direction(Mutex::new(Queue {
         batches: VecDeque::new(),
         batches_max,
+        spent: Vec::new(),
         is_closed: false,
         waiting_receiver: None,
         waiting_sender: None,
@@ -87,6 +92,11 @@ impl BatchSender {
         Poll::Pending
     }
 
+    /// A batch that the other end has read and given back: its memory may serve again.
+    pub fn take_spent(&mut self) -> Option<Vec<u8>> {
+        self.0.lock().spent.pop()
+    }
+
     /// Queues a batch. Only after [`Self::poll_room`] was ready, once.
     pub fn send(&mut self, batch: Vec<u8>) -> Result<(), LinkClosed> {
         let mut queue = self.0.lock();
@@ -103,6 +113,14 @@ impl BatchSender {
 }
 
 impl BatchReceiver {
+    /// Has read a batch: its memory goes back to the sender, or is freed where that has enough.
+    pub fn give_back(&mut self, batch: Vec<u8>) {
+        let mut queue = self.0.lock();
+        if queue.spent.len() < SPENT_MAX {
+            queue.spent.push(batch);
+        }
+    }
+
     /// The next batch in order. After the other end is gone, first what it had sent, then [`LinkClosed`].
     pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, LinkClosed>> {
         let mut queue = self.0.lock();

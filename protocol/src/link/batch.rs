@@ -166,15 +166,15 @@ impl BatchBuilder {
         self.messages.clear();
     }
 
-    /// The batch as bytes; the builder is empty again and keeps its memory.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
+    /// The batch as bytes in `batch`; the builder is empty again and keeps its memory.
+    pub(super) fn finish(&mut self, batch_bytes: &mut Vec<u8>) {
         let messages = self.fbb.create_vector(&self.messages);
         let batch = schema::LinkBatch::create(&mut self.fbb, &schema::LinkBatchArgs { messages: Some(messages) });
         self.fbb.finish(batch, None);
-        let bytes = self.fbb.finished_data().to_vec();
-        assert!(bytes.len() <= BATCH_SIZE_MAX, "the target and the largest message fit the limit");
+        batch_bytes.clear();
+        batch_bytes.extend_from_slice(self.fbb.finished_data());
+        assert!(batch_bytes.len() <= BATCH_SIZE_MAX, "the target and the largest message fit the limit");
         self.clear();
-        bytes
     }
 
     pub(super) fn credits(&mut self, bytes: u64) {

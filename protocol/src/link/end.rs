@@ -59,7 +59,12 @@ pub struct LinkEnd {
     must_beat: bool,
     builder: BatchBuilder,
     ready: VecDeque<Vec<u8>>,
+    /// The memory of batches that have arrived, for the next ones.
+    spent: Vec<Vec<u8>>,
 }
+
+/// Batches whose memory waits here for the next ones.
+const SPENT_MAX: usize = 4;
 
 impl Default for LinkEnd {
     fn default() -> Self {
@@ -69,6 +74,7 @@ impl Default for LinkEnd {
             must_beat: false,
             builder: BatchBuilder::new(),
             ready: VecDeque::new(),
+            spent: Vec::new(),
         }
     }
 }
@@ -150,9 +156,22 @@ impl LinkEnd {
     pub fn poll_batch(&mut self) -> Option<Vec<u8>> {
         let must_beat = core::mem::take(&mut self.must_beat);
         if self.ready.is_empty() && (must_beat || !self.builder.is_empty()) {
-            return Some(self.builder.finish());
+            return Some(self.finish_batch());
         }
         self.ready.pop_front()
+    }
+
+    /// The other end has read a batch of this one: its memory serves the next.
+    pub fn take_back(&mut self, batch: Vec<u8>) {
+        if self.spent.len() < SPENT_MAX && batch.capacity() <= 2 * BATCH_SIZE_TARGET {
+            self.spent.push(batch);
+        }
+    }
+
+    fn finish_batch(&mut self) -> Vec<u8> {
+        let mut batch = self.spent.pop().unwrap_or_default();
+        self.builder.finish(&mut batch);
+        batch
     }
 
     /// A batch for the router's end. Calls back once a message, in order; credits are counted here.
@@ -205,7 +224,8 @@ impl LinkEnd {
 
     fn cut_when_full(&mut self) {
         if self.builder.size() >= BATCH_SIZE_TARGET || self.builder.messages_count() >= BATCH_MESSAGES_MAX {
-            self.ready.push_back(self.builder.finish());
+            let batch = self.finish_batch();
+            self.ready.push_back(batch);
         }
     }
 }

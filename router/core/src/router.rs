@@ -181,6 +181,13 @@ impl Router {
         self.finish_turn();
     }
 
+    /// A batch of [`Action::SendBatch`] has been read: its memory serves the next one of this link.
+    pub fn take_back(&mut self, link: LinkId, batch: Vec<u8>) {
+        if let Some(link) = self.context.links.links.get_mut(&link) {
+            link.end.take_back(batch);
+        }
+    }
+
     /// Drain until `None` after every batch of `handle_*` calls.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()

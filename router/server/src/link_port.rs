@@ -32,6 +32,16 @@ impl LinkPort {
         Ok(received)
     }
 
+    /// Has handled a batch that was received.
+    pub(crate) fn give_back(&mut self, batch: Vec<u8>) {
+        self.transport.receiver.give_back(batch);
+    }
+
+    /// A batch that the gateway has handled.
+    pub(crate) fn take_spent(&mut self) -> Option<Vec<u8>> {
+        self.transport.sender.take_spent()
+    }
+
     pub(crate) fn queue(&mut self, batch: Vec<u8>) {
         self.waiting.push_back(batch);
     }

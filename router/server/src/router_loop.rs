@@ -133,7 +133,7 @@ impl RouterLoop {
         self.store.handle(now, completions);
         for (link, batches) in received {
             match batches {
-                Some(batches) => self.handle_batches(now, link, &batches),
+                Some(batches) => self.handle_batches(now, link, batches),
                 None => self.drop_link(now, link),
             }
         }
@@ -148,11 +148,14 @@ impl RouterLoop {
         self.links.iter_mut().map(|(id, port)| (*id, port.receive(&waker).ok())).collect()
     }
 
-    fn handle_batches(&mut self, now: Now, link: LinkId, batches: &[Vec<u8>]) {
+    fn handle_batches(&mut self, now: Now, link: LinkId, batches: Vec<Vec<u8>>) {
         for batch in batches {
-            if let Err(error) = self.router.handle_link_batch(now, link, batch) {
+            if let Err(error) = self.router.handle_link_batch(now, link, &batch) {
                 tracing::error!(link = link.0, %error, "a gateway broke the rules of the link, which is given up");
                 return self.drop_link(now, link);
+            }
+            if let Some(port) = self.links.get_mut(&link) {
+                port.give_back(batch);
             }
         }
     }
@@ -169,8 +172,15 @@ impl RouterLoop {
         while self.act_on_router(now) | self.act_on_store(now) {}
         self.store.depart();
         let waker = self.bell.waker();
-        let closed: Vec<LinkId> =
-            self.links.iter_mut().filter_map(|(id, port)| port.send(&waker).is_err().then_some(*id)).collect();
+        let mut closed = Vec::new();
+        for (&link, port) in &mut self.links {
+            if port.send(&waker).is_err() {
+                closed.push(link);
+            }
+            if let Some(batch) = port.take_spent() {
+                self.router.take_back(link, batch);
+            }
+        }
         for link in closed {
             self.drop_link(now, link);
         }

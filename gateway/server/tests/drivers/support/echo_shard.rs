@@ -155,6 +155,8 @@ impl ShardPort for EchoShard {
         self.batches.pop_front()
     }
 
+    fn take_back(&mut self, _batch: Vec<u8>) {}
+
     fn poll_timeout(&self) -> Option<Instant> {
         let strangers = self.connections.values().filter(|guest| !guest.is_welcome);
         strangers.map(|guest| guest.opened_at).min().map(|oldest| oldest + HELLO_TIMEOUT)
