@@ -171,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn no_half_of_a_file_ends_the_process() {
+        let text = "# é\n[gateway]\nlisten = \"[::1]:1\" # é\n'frame_timeout_ms' = 0x1F\nlog.a = [1, {b = 2}]\n[a.b]\nc = '''d''' ";
+        for (end, _) in text.char_indices() {
+            let (head, tail) = text.split_at(end);
+            for half in [head, tail] {
+                let lines_count = half.lines().count() + 1;
+                let lines = complaints(half).into_iter().map(|line| line.split(':').nth(1).map(str::parse::<usize>));
+                lines.for_each(|line| assert!(matches!(line, Some(Ok(line)) if line <= lines_count), "{half}"));
+            }
+        }
+    }
+
+    #[test]
     fn a_secret_in_the_place_of_its_file_is_not_repeated() {
         let found =
             complaints("[gateway]\ntoken_key_file = \"k4.secret.hunter2\"\n[link]\nkey_file = \"\"\"a\nb\"\"\"\n");

@@ -1,5 +1,6 @@
 //! The flags of the verbs that start a server: the keys of the table that have one, and `--config`.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ impl<const VERB: u8> Args for Flags<VERB> {
             .long("config")
             .value_name("FILE")
             .env("RINGPOST_CONFIG")
-            .value_parser(value_parser!(PathBuf))
+            .value_parser(value_parser!(OsString))
             .help("What is set for good, as TOML; see `ringpost config docs`. Flags and variables win over it.");
         Self::known().fold(command.arg(file), |command, (key, flag)| {
             let help = match key.value(&defaults) {
@@ -103,7 +104,8 @@ impl<const VERB: u8> FromArgMatches for Flags<VERB> {
             let value = matches.get_one::<Value>(flag.name)?.clone();
             Some(Typed { key, value })
         });
-        let file = matches.get_one::<PathBuf>("config").cloned();
+        // An empty variable is one that is not set.
+        let file = matches.get_one::<OsString>("config").filter(|file| !file.is_empty()).map(PathBuf::from);
         Ok(Flags { given: Given { file, flags: flags.collect() } })
     }
 

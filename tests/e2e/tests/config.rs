@@ -143,6 +143,7 @@ fn show_tells_what_holds_and_where_it_comes_from() {
     let warning = "the variable RINGPOST_GATEWAY_HANDSHAKE_MAX sets nothing; did you mean \
                    RINGPOST_GATEWAY_HANDSHAKES_MAX?";
     assert!(String::from_utf8_lossy(&output.stderr).contains(warning));
+    assert!(run(&["config", "show"], &[("RINGPOST_CONFIG", "")]).status.success(), "an empty variable is not set");
     let (exit_code, lines) = mistakes(&["serve", "--role", "gateway", "--router", "router"], &[]);
     assert_eq!(exit_code, Some(64));
     assert!(lines.iter().any(|line| line.contains("HOST:PORT")), "{lines:?}");
