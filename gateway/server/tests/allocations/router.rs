@@ -22,7 +22,9 @@ impl Wake for Unpark {
 
 /// Ends with the gateway.
 pub(crate) fn start(link: LinkTransport) -> JoinHandle<()> {
-    thread::spawn(move || drop(route(link)))
+    thread::spawn(move || {
+        let _ = route(link);
+    })
 }
 
 fn route(mut link: LinkTransport) -> Result<(), LinkClosed> {
