@@ -41,7 +41,7 @@ pub use outbox::{
 pub use outgoing::{Draft, Outgoing};
 pub use questions::QUESTIONS_MAX;
 pub use request::MemberDraft;
-pub use state::{Change, ClientState, MARKS_MAX, Mark, Position};
+pub use state::{Change, ClientState, MARKS_MAX, Mark, Position, ResumeTicket};
 pub use stream::{CURSOR_DELAY, UNAPPLIED_EVENTS_MAX};
 
 use alloc::string::String;
@@ -72,6 +72,7 @@ pub struct ClientSession {
     hello: Hello,
     /// Until the next Welcome: a device that was revoked asks for a new generation.
     links_anew: bool,
+    resume_ticket: Option<ResumeTicket>,
     connection: Connection,
     /// The log of the connection, at its beginning.
     log: Position,
@@ -101,8 +102,9 @@ impl ClientSession {
             user_epoch: state.position.user_epoch,
             user_cursor: state.position.user_seq,
         };
-        let stream = Stream::load(&mut state);
-        ClientSession::begin(hello, Outbox::load(&mut state), Some(stream), seed)
+        let (stream, outbox) = (Stream::load(&mut state), Outbox::load(&mut state));
+        let resume_ticket = state.resume_ticket;
+        ClientSession { resume_ticket, ..ClientSession::begin(hello, outbox, Some(stream), seed) }
     }
 
     /// A session without a device: it sends and asks, and is told of no events. It keeps nothing on disk.
@@ -132,6 +134,7 @@ impl ClientSession {
         ClientSession {
             hello,
             links_anew: false,
+            resume_ticket: None,
             connection: Connection::new(),
             log: Position::default(),
             server_clock: ServerClock::default(),
@@ -161,7 +164,10 @@ impl ClientSession {
             user_cursor: claimed.user_seq,
             ..self.hello.clone()
         };
-        self.output.transmit(|builder| builder.hello(&hello, access_token));
+        // It was given to the device as it was, and cannot make another one of it.
+        let ticket = self.resume_ticket.as_ref().filter(|_| hello.install_id.is_none());
+        let ticket = ticket.map(|ticket| &*ticket.0);
+        self.output.transmit(|builder| builder.hello(&hello, access_token, ticket));
         self.finish(now);
     }
 

@@ -13,6 +13,8 @@ pub const ALPN: &[u8] = b"ringpost/1";
 pub const FRAME_PREFIX_SIZE: usize = 4;
 /// A frame without its length prefix, either direction.
 pub const FRAME_SIZE_MAX: usize = 64 * 1024;
+/// A resume ticket; a client keeps no larger one.
+pub const RESUME_TICKET_SIZE_MAX: usize = 256;
 /// A frame before the connection is authenticated.
 pub const FRAME_SIZE_UNAUTHENTICATED_MAX: usize = 4 * 1024;
 

@@ -46,6 +46,8 @@ pub enum Step<'a> {
     Authenticate {
         /// Not checked at all.
         access_token: &'a str,
+        /// What a gateway has given for this; may be empty. Where it is good the token need not be looked at.
+        resume_ticket: &'a [u8],
         /// The rest of the Hello, valid in itself.
         hello: Hello,
     },
@@ -149,12 +151,12 @@ impl ServerSession {
 
     fn handle_first<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
         match self.accept_hello(bytes) {
-            Ok((access_token, hello)) => Step::Authenticate { access_token, hello },
+            Ok(step) => step,
             Err(code) => Step::Close(code),
         }
     }
 
-    fn accept_hello<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a str, Hello), Code> {
+    fn accept_hello<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Code> {
         if bytes.len() > FRAME_SIZE_UNAUTHENTICATED_MAX {
             return Err(Code::FrameTooLarge);
         }
@@ -162,10 +164,12 @@ impl ServerSession {
         let wire = frame.body_as_hello().ok_or(Code::HelloExpected)?;
         self.version = hello::agree_on_version(wire)?;
         let hello = Hello::decode(wire)?;
-        let access_token = wire.access_token().ok_or(Code::TokenInvalid)?;
+        let resume_ticket = wire.resume_ticket().map(|ticket| ticket.bytes()).unwrap_or_default();
+        let access_token = wire.access_token().or_else(|| (!resume_ticket.is_empty()).then_some(""));
+        let access_token = access_token.ok_or(Code::TokenInvalid)?;
         self.is_transient = hello.is_transient;
         self.phase = Phase::Authenticating;
-        Ok((access_token, hello))
+        Ok(Step::Authenticate { access_token, resume_ticket, hello })
     }
 }
 

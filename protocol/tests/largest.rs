@@ -13,7 +13,7 @@ use protocol::ids::{
 use protocol::limits::{
     BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX, FRAME_SIZE_MAX,
     FRAME_SIZE_UNAUTHENTICATED_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX,
-    MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
+    MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, RESUME_TICKET_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
 };
 use protocol::link::{
     BATCH_MESSAGES_MAX, BATCH_SIZE_MAX, BATCH_SIZE_TARGET, ConnectionKey, FANOUT_TARGETS_MAX, GatewayMessage, LinkEnd,
@@ -101,7 +101,7 @@ fn every_event() -> Vec<Event> {
 fn live() -> ServerSession {
     let mut session = ServerSession::new(NOW.monotonic);
     let hello = hello("pocket");
-    let hello = FrameBuilder::default().hello(&hello, "token").to_vec();
+    let hello = FrameBuilder::default().hello(&hello, "token", None).to_vec();
     assert!(matches!(session.handle_frame(NOW, &hello, true), Step::Authenticate { .. }));
     session.handle_authenticated();
     session.handle_opened();
@@ -308,10 +308,10 @@ fn the_largest_requests_are_taken_and_one_more_of_anything_is_not() {
 fn the_largest_hello_is_taken_and_one_byte_more_is_not() {
     let builder = &mut FrameBuilder::default();
     let hello = hello(&"d".repeat(DEVICE_NAME_SIZE_MAX));
-    let besides = builder.hello(&hello, "").len();
+    let besides = builder.hello(&hello, "", None).len();
     // The token makes it as large as it may be; what is sent is padded to whole words.
     let token = "t".repeat((FRAME_SIZE_UNAUTHENTICATED_MAX - besides) / 8 * 8);
-    let largest = builder.hello(&hello, &token).to_vec();
+    let largest = builder.hello(&hello, &token, None).to_vec();
     assert!((FRAME_SIZE_UNAUTHENTICATED_MAX - 8..=FRAME_SIZE_UNAUTHENTICATED_MAX).contains(&largest.len()));
     let first = |bytes: &[u8]| match ServerSession::new(NOW.monotonic).handle_frame(NOW, bytes, true) {
         Step::Authenticate { .. } => None,
@@ -321,7 +321,7 @@ fn the_largest_hello_is_taken_and_one_byte_more_is_not() {
     assert_eq!(first(&largest), None);
     assert_eq!(first(&[&largest[..], &[0; 9]].concat()), Some(Code::FrameTooLarge));
     let over = Hello { device_name: "d".repeat(DEVICE_NAME_SIZE_MAX + 1).into(), ..hello };
-    assert_eq!(first(builder.hello(&over, "token")), Some(Code::FrameInvalid));
+    assert_eq!(first(builder.hello(&over, "token", None)), Some(Code::FrameInvalid));
 }
 
 #[test]
@@ -385,6 +385,7 @@ fn the_largest_pages_of_people_and_conversations_fit() {
         store_incarnation: StoreIncarnation(u64::MAX),
         user_epoch: UserEpoch(u64::MAX),
         user_head: UserSeq(u64::MAX),
+        resume_ticket: Some(&[0xff; RESUME_TICKET_SIZE_MAX]),
         server_time: WallTime(u64::MAX),
         durability: Durability::QuorumSync,
     }));

@@ -1,9 +1,10 @@
 //! The data folder of a server, and what the clients beside it find there.
 //!
 //! `log/` (the store), `certificate.pem` and `certificate.key`, `token.key` (PASERK; whoever has it speaks for every
-//! user) and `token.pub` (what gateways check tokens with), `server`, `link` and `admin` (where it listens),
-//! `demo-users.json` (name to id), `clients/NAME/` (the devices of `chat`). Secrets are readable by their owner alone. A
-//! gateway has the certificate and its key of all that, a router the rest.
+//! user), `token.pub` (what gateways check tokens with) and `ticket.key` (what they seal resume tickets with), `server`,
+//! `link` and `admin` (where it listens), `demo-users.json` (name to id), `clients/NAME/` (the devices of `chat`). Secrets
+//! are readable by their owner alone. A gateway has the certificate, its key and the ticket key of all that, a router the
+//! rest.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -105,7 +106,7 @@ impl DataDir {
             .map_err(|error| Mistake::new(Exit::Io, format!("cannot write {}: {error}", path.display())))
     }
 
-    fn read(&self, name: &str) -> Result<Vec<u8>, Mistake> {
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, Mistake> {
         let path = self.path.join(name);
         fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Mistake::new(

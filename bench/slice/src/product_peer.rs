@@ -58,7 +58,7 @@ impl ProductPeer {
             received: UserSeq(0),
             acked: UserSeq(0),
         };
-        peer.hello = Some(peer.builder.hello(&hello, access_token).to_vec());
+        peer.hello = Some(peer.builder.hello(&hello, access_token, None).to_vec());
         peer.tls.take_outgoing(&mut peer.outgoing);
         peer
     }

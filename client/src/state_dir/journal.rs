@@ -16,7 +16,8 @@ use super::StateError;
 use super::record;
 
 const MAGIC: &[u8; 12] = b"rp-client\r\n\0";
-const VERSION: u32 = 1;
+/// Of every record there may be. Version 1 had no tickets.
+const VERSION: u32 = 2;
 const HEADER_SIZE: usize = MAGIC.len() + 4;
 const BATCH_HEADER_SIZE: usize = 8;
 /// A whole state with a full outbox and its marks is less.
@@ -42,7 +43,10 @@ impl Journal {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Journal::write_whole(folder, fresh),
             Err(error) => return Err(StateError::io("read", &path, error)),
         };
-        let (state, size) = replay(&bytes, &path)?;
+        let (state, size, version) = replay(&bytes, &path)?;
+        if version < VERSION {
+            return Journal::write_whole(folder, &state);
+        }
         let io_error = |error| StateError::io("write", &path, error);
         let mut file = File::options().write(true).open(&path).map_err(io_error)?;
         if size < bytes.len() as u64 {
@@ -114,8 +118,8 @@ fn batch(bytes: &[u8]) -> Option<&[u8]> {
     is_whole.then_some(content)
 }
 
-/// The state, and up to where the file is good.
-fn replay(bytes: &[u8], path: &Path) -> Result<(ClientState, u64), StateError> {
+/// The state, up to where the file is good, and of which version it is.
+fn replay(bytes: &[u8], path: &Path) -> Result<(ClientState, u64, u32), StateError> {
     let damaged = |offset: usize| StateError::Damaged { path: path.into(), offset: offset as u64 };
     let (header, _) = bytes.split_first_chunk::<HEADER_SIZE>().ok_or_else(|| damaged(0))?;
     let [magic @ .., _, _, _, _] = *header;
@@ -135,5 +139,5 @@ fn replay(bytes: &[u8], path: &Path) -> Result<(ClientState, u64), StateError> {
     }
     let is_damaged = (offset + 1..bytes.len()).any(|later| bytes.get(later..).and_then(batch).is_some());
     // The first batch was synced before the file got its name.
-    if is_damaged || offset == HEADER_SIZE { Err(damaged(offset)) } else { Ok((state, offset as u64)) }
+    if is_damaged || offset == HEADER_SIZE { Err(damaged(offset)) } else { Ok((state, offset as u64, version)) }
 }

@@ -2,7 +2,7 @@
 //!
 //! Little-endian. Numbers of records are never given to something else.
 
-use protocol::client::{Change, ClientState, Mark, Outgoing, Position};
+use protocol::client::{Change, ClientState, Mark, Outgoing, Position, ResumeTicket};
 use protocol::ids::{
     ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserSeq,
 };
@@ -15,6 +15,7 @@ const ATTEMPTED: u8 = 5;
 const RENAMED: u8 = 6;
 const ANSWERED: u8 = 7;
 const LAST_USED: u8 = 8;
+const TICKET: u8 = 9;
 
 const IS_GIVEN: u8 = 1;
 const IS_ATTEMPTED: u8 = 2;
@@ -29,6 +30,11 @@ pub(super) fn encode_change(bytes: &mut Vec<u8>, change: &Change) {
             bytes.push(REGISTERED);
             bytes.extend(device.0.to_le_bytes());
             bytes.extend(generation.0.to_le_bytes());
+        }
+        Change::Ticket(ticket) => {
+            bytes.push(TICKET);
+            bytes.extend((ticket.0.len() as u32).to_le_bytes());
+            bytes.extend(&ticket.0);
         }
         Change::Progress(position, marks) => {
             bytes.push(PROGRESS);
@@ -64,6 +70,9 @@ pub(super) fn encode_state(bytes: &mut Vec<u8>, state: &ClientState) {
     bytes.push(INSTALLED);
     bytes.extend(state.install_id.0);
     encode_change(bytes, &Change::Registered(state.device, state.device_generation));
+    if let Some(ticket) = &state.resume_ticket {
+        encode_change(bytes, &Change::Ticket(ticket.clone()));
+    }
     encode_change(bytes, &Change::Progress(state.position, state.marks.clone()));
     for outgoing in &state.outbox {
         bytes.push(QUEUED);
@@ -97,6 +106,10 @@ pub(super) fn apply(state: &mut ClientState, batch: &[u8]) -> Result<(), RecordE
                 continue;
             }
             REGISTERED => Change::Registered(DeviceId(reader.u64()?), DeviceGeneration(reader.u32()?)),
+            TICKET => {
+                let size = reader.u32()? as usize;
+                Change::Ticket(ResumeTicket(reader.take(size)?.into()))
+            }
             PROGRESS => reader.progress()?,
             QUEUED => Change::Queued(reader.outgoing()?),
             ATTEMPTED => Change::Attempted,

@@ -1,6 +1,6 @@
 //! What a process finds that comes after one that died, at whatever byte.
 
-use protocol::client::{Draft, Mark, OUTBOX_BYTES_MAX, Outgoing, Position};
+use protocol::client::{Draft, Mark, OUTBOX_BYTES_MAX, Outgoing, Position, ResumeTicket};
 use protocol::encode::FrameBuilder;
 use protocol::ids::{ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq};
 use protocol::limits::{BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, MENTIONS_MAX};
@@ -60,6 +60,7 @@ fn changes() -> Vec<Change> {
         Change::Renamed { from: id(1), to: outgoing(5, 300) },
         Change::Queued(outgoing(6, 5)),
         Change::Answered(id(2)),
+        Change::Ticket(ResumeTicket([1, 2, 3].into())),
     ]
 }
 
@@ -162,10 +163,24 @@ fn a_journal_of_a_later_version_is_refused() {
     let folder = Folder::new();
     folder.open();
     let mut bytes = fs::read(folder.journal()).expect("it is there");
-    bytes[12] = 2;
+    bytes[12] = 3;
     fs::write(folder.journal(), &bytes).expect("it writes");
     let error = StateDir::open(&folder.0).err();
-    assert!(matches!(error, Some(StateError::TooNew { version: 2, .. })), "{error:?}");
+    assert!(matches!(error, Some(StateError::TooNew { version: 3, .. })), "{error:?}");
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_becomes_one_of_this() {
+    let folder = Folder::new();
+    let mut state_dir = folder.open();
+    state_dir.write(&changes()).expect("it writes");
+    let expected = state_dir.state().clone();
+    drop(state_dir);
+    let mut bytes = fs::read(folder.journal()).expect("it is there");
+    bytes[12] = 1;
+    fs::write(folder.journal(), &bytes).expect("it writes");
+    assert_eq!(*folder.open().state(), expected);
+    assert_eq!(fs::read(folder.journal()).expect("it is there")[12], 2, "an older client is told so");
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub struct ShardConfig {
     pub send_queue_bytes_max: u32,
     /// Clients that are told to reconnect come back within this time.
     pub reconnect_window: Duration,
+    /// How long a device may show its resume ticket in place of its access token, as far as that lasts. A session that a
+    /// ticket has begun ends with it, and the device comes back with its token.
+    pub ticket_lifetime: Duration,
 }
 
 impl Default for ShardConfig {
@@ -44,6 +47,7 @@ impl Default for ShardConfig {
             heartbeat_interval: Duration::from_secs(30),
             send_queue_bytes_max: 1024 * 1024,
             reconnect_window: Duration::from_secs(10),
+            ticket_lifetime: Duration::from_secs(24 * 3600),
         }
     }
 }

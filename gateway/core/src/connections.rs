@@ -27,6 +27,7 @@ use crate::handshakes::Handshakes;
 use crate::output::{Action, FrameRef, Output};
 use crate::shard::{AuthRefusal, CloseCause, Identity, Peer, Refusal};
 use crate::slab::Slab;
+use crate::ticket::{self, TicketKeys};
 
 pub(crate) struct Connections {
     pub(crate) config: ShardConfig,
@@ -42,6 +43,7 @@ pub(crate) struct Connections {
     pub(crate) ack_times: AckTimes,
     /// Of all connections together.
     pub(crate) send_queue_bytes: u64,
+    pub(crate) ticket_keys: Option<TicketKeys>,
     is_draining: bool,
 }
 
@@ -60,6 +62,7 @@ impl Connections {
             counters: ShardCounters::default(),
             ack_times: AckTimes::default(),
             send_queue_bytes: 0,
+            ticket_keys: None,
             is_draining: false,
         }
     }
@@ -97,12 +100,21 @@ impl Connections {
         self.slab.get_mut(id).expect("the driver names connections whose end it has not reported")
     }
 
-    pub(crate) fn authenticate(&mut self, id: ConnectionId, access_token: &str, hello: Hello) {
+    /// Whom a resume ticket speaks for. `None`: it is of no use for this Hello, and the access token has to do.
+    pub(crate) fn open_ticket(&self, now: Now, resume_ticket: &[u8], hello: &Hello) -> Option<Identity> {
+        self.ticket_keys.as_ref()?.open(resume_ticket)?.check(hello, now.wall).ok()
+    }
+
+    /// Its Hello has come; nothing more is read before the Welcome.
+    pub(crate) fn keep_hello(&mut self, id: ConnectionId, hello: Hello) {
         let connection = self.of_driver(id);
         connection.is_held = true;
         let arrival = connection.arrival;
         let handshake = self.handshakes.get_mut(arrival).expect("its Hello has just come");
         handshake.hello = Some(Box::new(hello));
+    }
+
+    pub(crate) fn authenticate(&mut self, id: ConnectionId, access_token: &str) {
         self.output.push(Action::Authenticate { connection: id, access_token: String::from(access_token) });
     }
 
@@ -121,14 +133,20 @@ impl Connections {
                 false
             }
             Ok(identity) => {
-                connection.user = identity.user;
-                connection.token_expires_at = identity.expires_at;
-                connection.session.handle_authenticated();
-                self.handshakes.is_no_stranger(connection.arrival);
-                self.counters.tokens_accepted += 1;
+                self.accept(id, identity);
                 true
             }
         }
+    }
+
+    /// It is who it says. The router is to be asked next.
+    pub(crate) fn accept(&mut self, id: ConnectionId, identity: Identity) {
+        let connection = self.of_driver(id);
+        connection.user = identity.user;
+        connection.token_expires_at = identity.expires_at;
+        connection.session.handle_authenticated();
+        let arrival = connection.arrival;
+        self.handshakes.is_no_stranger(arrival);
     }
 
     /// The router serves a session: for the first time, or again after a link break.
@@ -164,6 +182,11 @@ impl Connections {
         connection.device_generation = opened.device_generation;
         connection.user_seq_written = if opened.resumed { hello.user_cursor } else { UserSeq(0) };
         connection.session.handle_opened();
+        let is_device = opened.device != DeviceId(0);
+        let expires_at = ticket::expiry(now.wall, self.config.ticket_lifetime, connection.token_expires_at);
+        let device = (opened.device, opened.device_generation);
+        let keys = self.ticket_keys.as_ref().filter(|_| is_device);
+        let resume_ticket = keys.map(|keys| keys.seal(connection.user, device, expires_at));
         let welcome = Welcome {
             version: connection.session.version(),
             session: opened.session,
@@ -176,10 +199,10 @@ impl Connections {
             store_incarnation: router.store_incarnation,
             user_epoch: opened.user_epoch,
             user_head: opened.user_head,
+            resume_ticket: resume_ticket.as_ref().map(|ticket| &ticket[..]),
             server_time: now.wall,
             durability: router.durability,
         };
-        let is_device = opened.device != DeviceId(0);
         let replaced = is_device.then(|| self.sessions.insert((connection.user, opened.device), id)).flatten();
         self.counters.sessions_opened += 1;
         self.send(id, |builder| builder.welcome(&welcome));

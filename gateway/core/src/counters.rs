@@ -21,6 +21,8 @@ figures! {
             "Rises: see the `closed_tls` counters of the gateway.";
         counter tokens_accepted: u64, "Handshakes whose access token was good.",
             "Stands still while connections come: tokens are refused, see the closes by code 3504 and 3505.";
+        counter tickets_accepted: u64, "Handshakes whose resume ticket was good.",
+            "Far below the tokens while clients come back: the gateways do not have the same `ticket.key`.";
         counter sessions_opened: u64, "Sessions that got their Welcome.",
             "Stands still while tokens are accepted: the router does not open sessions.";
         counter sessions_reopened: u64, "Sessions that a router serves again after a link break.",

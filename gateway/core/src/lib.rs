@@ -16,6 +16,7 @@ mod router_link;
 mod shard;
 mod slab;
 mod sweep;
+mod ticket;
 
 pub use config::ShardConfig;
 pub use connection::ConnectionId;
@@ -24,3 +25,4 @@ pub use output::{Action, FrameRef};
 pub use router_link::OPENS_IN_FLIGHT_MAX;
 pub use shard::{AuthRefusal, CloseCause, Flow, Identity, LinkEvent, Peer, Refusal, Shard};
 pub use sweep::SWEEP_ROUND;
+pub use ticket::{TICKET_KEY_SIZE, TicketKeys};

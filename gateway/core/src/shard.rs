@@ -5,9 +5,9 @@
 //! to [`Shard::poll_timeout`].
 //!
 //! Not here: the handshake of TLS and the cutting of frames (the driver does both and reports broken rules with
-//! [`Shard::handle_violation`]), tokens (the shell checks them), and moving a connection to the home shard of its user: as
-//! long as there is one shard thread, every shard is home. A driver stops reading because of a [`Flow`], never because of
-//! an action.
+//! [`Shard::handle_violation`]), access tokens (the shell checks them; resume tickets are checked here), and moving a
+//! connection to the home shard of its user: as long as there is one shard thread, every shard is home. A driver stops
+//! reading because of a [`Flow`], never because of an action.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -27,6 +27,7 @@ use crate::counters::{ShardCounters, ShardGauges};
 use crate::output::{Action, FrameRef};
 use crate::router_link::RouterLink;
 use crate::sweep::Sweep;
+use crate::ticket::TicketKeys;
 
 /// The other end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub enum Flow {
     Retry,
 }
 
-/// Whom an access token speaks for.
+/// Whom an access token, or a resume ticket, speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Realm included.
@@ -142,6 +143,11 @@ impl Shard {
         self.connections.set_limits(config);
     }
 
+    /// From now on devices get resume tickets, and may show those of these keys. Without keys there are none.
+    pub fn handle_ticket_keys(&mut self, keys: TicketKeys) {
+        self.connections.ticket_keys = Some(keys);
+    }
+
     /// A socket was accepted; its TLS handshake may still be to come. The connection is the shard's until
     /// [`Self::handle_closed`]. May close another one that has not authenticated.
     pub fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {
@@ -175,8 +181,17 @@ impl Shard {
         let counters = &mut self.connections.counters;
         match step {
             Step::Wait => unreachable!("nothing is taken of a frame that waits"),
-            Step::Authenticate { access_token, hello } => {
-                self.connections.authenticate(connection, access_token, hello);
+            Step::Authenticate { access_token, resume_ticket, hello } => {
+                let identity = self.connections.open_ticket(now, resume_ticket, &hello);
+                self.connections.keep_hello(connection, hello);
+                match identity {
+                    Some(identity) => {
+                        self.connections.counters.tickets_accepted += 1;
+                        self.connections.accept(connection, identity);
+                        self.link.open(connection);
+                    }
+                    None => self.connections.authenticate(connection, access_token),
+                }
             }
             Step::Forward => {
                 counters.frames_forwarded += 1;
@@ -211,6 +226,7 @@ impl Shard {
     /// The verdict on the token of an [`Action::Authenticate`]. It may come too late for its connection.
     pub fn handle_authenticated(&mut self, now: Now, connection: ConnectionId, result: Result<Identity, AuthRefusal>) {
         if self.connections.authenticated(now, connection, result) {
+            self.connections.counters.tokens_accepted += 1;
             self.link.open(connection);
         }
     }

@@ -63,6 +63,8 @@ pub mod range {
     pub const HEARTBEAT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
     /// Of [`super::ShardConfig::reconnect_window`].
     pub const RECONNECT_WINDOW: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+    /// Of [`super::ShardConfig::ticket_lifetime`].
+    pub const TICKET_LIFETIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
     /// Of [`super::ShardConfig::send_queue_bytes_max`].
     pub const SEND_QUEUE_BYTES_MAX: RangeInclusive<u32> = (FRAME_PREFIX_SIZE + FRAME_SIZE_MAX) as u32..=1 << 30;
     /// Of [`super::GatewayConfig::torn_bytes_max`].
@@ -100,6 +102,7 @@ impl GatewayConfig {
         in_range("shard.handshake_timeout", shard.handshake_timeout, range::HANDSHAKE_TIMEOUT)?;
         in_range("shard.heartbeat_interval", shard.heartbeat_interval, range::HEARTBEAT_INTERVAL)?;
         in_range("shard.reconnect_window", shard.reconnect_window, range::RECONNECT_WINDOW)?;
+        in_range("shard.ticket_lifetime", shard.ticket_lifetime, range::TICKET_LIFETIME)?;
         in_range("shard.send_queue_bytes_max", shard.send_queue_bytes_max, range::SEND_QUEUE_BYTES_MAX)?;
         in_range("torn_bytes_max", self.torn_bytes_max, range::TORN_BYTES_MAX)?;
         in_range("frame_timeout", self.frame_timeout, range::FRAME_TIMEOUT)?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
-use gateway_core::Shard;
+use gateway_core::{Shard, TicketKeys};
 use gateway_transport::TlsServer;
 use protocol::figures::{Figures, Visitor};
 
@@ -89,10 +89,15 @@ impl Gateway {
         config: GatewayConfig,
         tls: TlsServer,
         verifier: TokenVerifier,
+        tickets: TicketKeys,
         links: LinkSource,
     ) -> Result<Gateway, StartError> {
         let shard_config = config.shard.clone();
-        Gateway::start_with(config, tls, verifier, links, || Shard::new(shard_config))
+        Gateway::start_with(config, tls, verifier, links, || {
+            let mut shard = Shard::new(shard_config);
+            shard.handle_ticket_keys(tickets);
+            shard
+        })
     }
 
     /// The same with a shard of another kind, which is made on its thread.
@@ -171,10 +176,16 @@ impl Gateway {
     /// From now on: the certificate for handshakes that begin, the keys for tokens that are checked, the limits for all.
     /// No connection is dropped. Of `config` the listener, the driver, the timeout of handshakes and the heartbeat are
     /// for good, and not looked at.
-    pub fn renew(&self, config: GatewayConfig, tls: TlsServer, verifier: TokenVerifier) -> Result<(), ConfigError> {
+    pub fn renew(
+        &self,
+        config: GatewayConfig,
+        tls: TlsServer,
+        verifier: TokenVerifier,
+        tickets: TicketKeys,
+    ) -> Result<(), ConfigError> {
         config.check()?;
         *self.verifier.lock().expect("nothing panics while it holds this lock") = verifier;
-        self.renewals.put(Renewal { config, tls });
+        self.renewals.put(Renewal { config, tls, tickets });
         self.bell.ring();
         Ok(())
     }

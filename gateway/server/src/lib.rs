@@ -19,6 +19,7 @@ mod renewal;
 mod shard_loop;
 mod shard_port;
 mod spare_buffers;
+mod ticket_key;
 mod wiretap;
 
 pub use access_token::{
@@ -28,6 +29,7 @@ pub use config::{ConfigError, GatewayConfig, range};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
 pub use gateway::{Gateway, GatewayView, StartError};
-pub use gateway_core::{Identity, ShardConfig};
+pub use gateway_core::{Identity, ShardConfig, TicketKeys};
 pub use metrics::Metrics;
 pub use shard_port::{ShardAction, ShardPort};
+pub use ticket_key::TicketKey;

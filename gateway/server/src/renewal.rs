@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use gateway_core::TicketKeys;
 use gateway_transport::TlsServer;
 
 use crate::config::GatewayConfig;
@@ -10,6 +11,7 @@ use crate::config::GatewayConfig;
 pub(crate) struct Renewal {
     pub(crate) config: GatewayConfig,
     pub(crate) tls: TlsServer,
+    pub(crate) tickets: TicketKeys,
 }
 
 /// Holds the newest one until the thread has taken it: an older one is not worth a turn.

@@ -266,8 +266,9 @@ impl<S: ShardPort> ShardLoop<S> {
     /// The limits for everybody, the certificate for who comes from now on.
     pub(crate) fn renew(&mut self, renewal: Renewal) {
         let now = clock::now();
-        let Renewal { config, tls } = renewal;
+        let Renewal { config, tls, tickets } = renewal;
         self.shard.handle_limits(config.shard.clone());
+        self.shard.handle_ticket_keys(tickets);
         self.config = config;
         self.tls = tls;
         self.end_turn(now);

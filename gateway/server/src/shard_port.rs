@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_core::{
     Action, AuthRefusal, CloseCause, ConnectionId, Flow, FrameRef, Identity, LinkEvent, Peer, Refusal, Shard,
-    ShardConfig, ShardCounters, ShardGauges,
+    ShardConfig, ShardCounters, ShardGauges, TicketKeys,
 };
 use protocol::codes::Code;
 use protocol::link::LinkError;
@@ -52,6 +52,7 @@ pub trait ShardPort {
     type Frame;
 
     fn handle_limits(&mut self, config: ShardConfig);
+    fn handle_ticket_keys(&mut self, keys: TicketKeys);
     fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal>;
     fn handle_frame(&mut self, now: Now, connection: ConnectionId, frame: &[u8]) -> Flow;
     fn handle_violation(&mut self, now: Now, connection: ConnectionId, code: Code);
@@ -78,6 +79,10 @@ impl ShardPort for Shard {
 
     fn handle_limits(&mut self, config: ShardConfig) {
         self.handle_limits(config);
+    }
+
+    fn handle_ticket_keys(&mut self, keys: TicketKeys) {
+        self.handle_ticket_keys(keys);
     }
 
     fn handle_open(&mut self, now: Now, peer: Peer) -> Result<ConnectionId, Refusal> {

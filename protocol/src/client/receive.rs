@@ -13,7 +13,7 @@ use super::action::{
 };
 use super::connection::Phase;
 use super::outbox::Refusal;
-use super::state::{Change, Position};
+use super::state::{Change, Position, ResumeTicket};
 use crate::codes::{Code, number_is_temporary};
 use crate::event::{Event, nonzero};
 use crate::frame::FrameError;
@@ -21,7 +21,7 @@ use crate::ids::{
     ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Ordinal, Seq, StoreIncarnation, UserEpoch,
     UserId, UserSeq,
 };
-use crate::limits::{VERSION_MAX, VERSION_MIN};
+use crate::limits::{RESUME_TICKET_SIZE_MAX, VERSION_MAX, VERSION_MIN};
 use crate::time::{Now, WallTime};
 
 use FrameError::Invalid;
@@ -126,6 +126,13 @@ impl ClientSession {
             self.output.persist(Change::Registered(me.device, me.device_generation));
         }
         self.links_anew = false;
+        let ticket = welcome.resume_ticket().map(|ticket| ticket.bytes());
+        if let Some(ticket) = ticket.filter(|ticket| ticket.len() <= RESUME_TICKET_SIZE_MAX && !self.hello.is_transient)
+        {
+            let ticket = ResumeTicket(ticket.into());
+            self.output.persist(Change::Ticket(ticket.clone()));
+            self.resume_ticket = Some(ticket);
+        }
         self.log = Position {
             store_incarnation: StoreIncarnation(welcome.store_incarnation()),
             user_epoch: UserEpoch(welcome.user_epoch()),

@@ -29,9 +29,10 @@ pub struct MemberDraft {
 }
 
 impl FrameBuilder {
-    /// The first frame of a session.
-    pub fn hello(&mut self, hello: &Hello, access_token: &str) -> &[u8] {
+    /// The first frame of a session. The token is looked at where the ticket is of no use.
+    pub fn hello(&mut self, hello: &Hello, access_token: &str, resume_ticket: Option<&[u8]>) -> &[u8] {
         self.client(None, |fbb| {
+            let resume_ticket = resume_ticket.map(|ticket| fbb.create_vector(ticket));
             let access_token = fbb.create_string(access_token);
             let device_name = fbb.create_string(&hello.device_name);
             let install_id = hello.install_id.map(wire::ClientMsgId::from);
@@ -39,7 +40,7 @@ impl FrameBuilder {
                 version_min: VERSION_MIN,
                 version_max: VERSION_MAX,
                 access_token: Some(access_token),
-                resume_ticket: None,
+                resume_ticket,
                 device_id: hello.device.0,
                 device_generation: hello.device_generation.0,
                 install_id: install_id.as_ref(),

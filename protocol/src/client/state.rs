@@ -3,8 +3,10 @@
 //! A shell holds one, applies each [`Change`] when it has written it, and begins the next session with it. It knows
 //! neither files nor encodings.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::outgoing::Outgoing;
 use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserSeq};
@@ -44,6 +46,16 @@ pub struct Mark {
     pub read_confirmed: Seq,
 }
 
+/// What the server has given to come back with, for it alone to read. A secret: it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResumeTicket(pub Box<[u8]>);
+
+impl fmt::Debug for ResumeTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResumeTicket({} bytes)", self.0.len())
+    }
+}
+
 /// Everything that outlives a session. [`ClientState::new`] is that of a device that was never registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientState {
@@ -53,6 +65,8 @@ pub struct ClientState {
     pub device: DeviceId,
     /// Of the device.
     pub device_generation: DeviceGeneration,
+    /// Of the last Welcome.
+    pub resume_ticket: Option<ResumeTicket>,
     /// Events up to here have been applied.
     pub position: Position,
     /// The newest id of ours that may have been sent. All later ones are greater.
@@ -68,6 +82,8 @@ pub struct ClientState {
 pub enum Change {
     /// It is registered.
     Registered(DeviceId, DeviceGeneration),
+    /// It is what to come back with from now on.
+    Ticket(ResumeTicket),
     /// Events up to the position have been applied, and these are the marks that have changed.
     Progress(Position, Vec<Mark>),
     /// The last one in the outbox from now on.
@@ -92,6 +108,7 @@ impl ClientState {
             install_id,
             device: DeviceId(0),
             device_generation: DeviceGeneration(0),
+            resume_ticket: None,
             position: Position::default(),
             last_used_id: None,
             marks: Vec::new(),
@@ -105,6 +122,7 @@ impl ClientState {
             Change::Registered(device, generation) => {
                 (self.device, self.device_generation) = (*device, *generation);
             }
+            Change::Ticket(ticket) => self.resume_ticket = Some(ticket.clone()),
             Change::Progress(position, marks) => {
                 if self.position.store_incarnation != position.store_incarnation {
                     self.marks.clear();

@@ -32,6 +32,8 @@ pub struct Welcome<'a> {
     pub user_epoch: UserEpoch,
     /// The end of the user's log.
     pub user_head: UserSeq,
+    /// What a device may show in place of its access token.
+    pub resume_ticket: Option<&'a [u8]>,
     /// By the gateway's clock.
     pub server_time: WallTime,
     /// What an acknowledgement stands for.
@@ -43,6 +45,7 @@ impl FrameBuilder {
     pub fn welcome(&mut self, welcome: &Welcome<'_>) -> &[u8] {
         self.server(|fbb| {
             let user_handle = fbb.create_string(welcome.user_handle);
+            let resume_ticket = welcome.resume_ticket.map(|ticket| fbb.create_vector(ticket));
             let args = wire::WelcomeArgs {
                 version: welcome.version,
                 session_id: welcome.session.0,
@@ -55,7 +58,7 @@ impl FrameBuilder {
                 store_incarnation: welcome.store_incarnation.0,
                 user_epoch: welcome.user_epoch.0,
                 user_head: welcome.user_head.0,
-                resume_ticket: None,
+                resume_ticket,
                 server_time_ms: welcome.server_time.0,
                 durability: welcome.durability,
             };

@@ -37,6 +37,7 @@ struct HelloFields {
     version_min: u16,
     version_max: u16,
     access_token: Option<String>,
+    resume_ticket: Option<Vec<u8>>,
     device_id: u64,
     install_id: Option<ClientMsgId>,
     device_name: String,
@@ -49,6 +50,7 @@ impl Default for HelloFields {
             version_min: 1,
             version_max: 1,
             access_token: Some("token".into()),
+            resume_ticket: None,
             device_id: 9,
             install_id: None,
             device_name: "phone".into(),
@@ -60,12 +62,14 @@ impl Default for HelloFields {
 fn hello(fields: HelloFields) -> Vec<u8> {
     frame(None, |fbb| {
         let access_token = fields.access_token.map(|token| fbb.create_string(&token));
+        let resume_ticket = fields.resume_ticket.map(|ticket| fbb.create_vector(&ticket));
         let device_name = fbb.create_string(&fields.device_name);
         let install_id = fields.install_id.map(wire::ClientMsgId::from);
         let args = wire::HelloArgs {
             version_min: fields.version_min,
             version_max: fields.version_max,
             access_token,
+            resume_ticket,
             device_id: fields.device_id,
             device_generation: 3,
             install_id: install_id.as_ref(),
@@ -74,7 +78,6 @@ fn hello(fields: HelloFields) -> Vec<u8> {
             user_epoch: 5,
             user_cursor: 6,
             capabilities: fields.capabilities,
-            ..Default::default()
         };
         (ClientBody::Hello, wire::Hello::create(fbb, &args).as_union_value())
     })
@@ -229,7 +232,7 @@ fn a_hello_is_taken_apart_and_its_token_is_to_be_checked() {
         user_cursor: UserSeq(6),
     };
     let step = session.handle_frame(NOW, &bytes, false);
-    assert_eq!(step, Step::Authenticate { access_token: "token", hello: wanted });
+    assert_eq!(step, Step::Authenticate { access_token: "token", resume_ticket: &[], hello: wanted });
     assert_eq!((session.phase(), session.version()), (Phase::Authenticating, 1));
 }
 
@@ -251,6 +254,17 @@ fn a_device_is_named_or_registered_and_a_transient_session_has_none() {
     assert_eq!(first(HelloFields { capabilities: transient, ..fields() }), Err(Code::FrameInvalid));
     let registering = HelloFields { device_id: 0, install_id: some, capabilities: transient, ..fields() };
     assert_eq!(first(registering), Err(Code::FrameInvalid));
+}
+
+#[test]
+fn a_ticket_does_without_a_token() {
+    for (access_token, wanted_token) in [(None, ""), (Some("token".into()), "token")] {
+        let fields = HelloFields { access_token, resume_ticket: Some(vec![1, 2, 3]), ..Default::default() };
+        let (bytes, mut session) = (hello(fields), ServerSession::new(NOW.monotonic));
+        let step = session.handle_frame(NOW, &bytes, true);
+        let Step::Authenticate { access_token, resume_ticket, .. } = step else { panic!("{step:?}") };
+        assert_eq!((access_token, resume_ticket), (wanted_token, &[1, 2, 3][..]));
+    }
 }
 
 #[test]
@@ -462,6 +476,7 @@ fn the_answers_of_a_session_verify_and_say_what_they_should() {
         store_incarnation: StoreIncarnation(6),
         user_epoch: UserEpoch(7),
         user_head: UserSeq(8),
+        resume_ticket: Some(&[11, 12]),
         server_time: NOW.wall,
         durability: wire::Durability::Fsync,
     };
@@ -471,6 +486,7 @@ fn the_answers_of_a_session_verify_and_say_what_they_should() {
     assert_eq!((view.device_id(), view.device_generation(), view.resumed()), (4, 5, true));
     assert_eq!((view.store_incarnation(), view.user_epoch(), view.user_head()), (6, 7, 8));
     assert_eq!((view.server_time_ms(), view.heartbeat_interval_ms()), (NOW.wall.0, 30_000));
+    assert_eq!(view.resume_ticket().map(|ticket| ticket.bytes()), Some(&[11, 12][..]));
 
     let view = frame::server_frame(builder.pong(UserSeq(9), NOW.wall)).expect("it verifies");
     assert_eq!(view.body_as_pong().map(|pong| (pong.user_head(), pong.server_time_ms())), Some((9, NOW.wall.0)));

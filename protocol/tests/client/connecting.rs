@@ -72,6 +72,30 @@ fn a_revoked_device_is_linked_anew_only_when_its_user_asks_for_it() {
 }
 
 #[test]
+fn a_ticket_is_kept_and_shown_beside_the_token_until_the_next_one() {
+    let mut device = Device::new();
+    device.go_online(&Welcome { resume_ticket: Some(&[1, 2]), ..usual_welcome(START.wall) });
+    // The process begins again with what is on disk.
+    let mut device = Device::with_state(device.disk);
+    let hello = device.say_hello();
+    let hello = view(&hello).body_as_hello().expect("a Hello");
+    assert_eq!(hello.resume_ticket().map(|ticket| ticket.bytes()), Some(&[1, 2][..]));
+    assert_eq!(hello.access_token(), Some("token"));
+    device
+        .receive(FrameBuilder::default().welcome(&Welcome { resume_ticket: Some(&[3]), ..usual_welcome(START.wall) }));
+    device.lose_connection();
+    let hello = device.say_hello();
+    let ticket =
+        view(&hello).body_as_hello().and_then(|hello| hello.resume_ticket()).map(|ticket| ticket.bytes().to_vec());
+    assert_eq!(ticket, Some(vec![3]));
+    // What was given to the device as it was does not link it anew.
+    let mut device = Device::with_state(device.disk);
+    device.session.link_anew();
+    let hello = device.say_hello();
+    assert!(view(&hello).body_as_hello().is_some_and(|hello| hello.resume_ticket().is_none()));
+}
+
+#[test]
 fn a_transient_session_has_no_device_and_writes_nothing() {
     let mut device = Device::transient();
     let hello = device.say_hello();

@@ -34,6 +34,7 @@ pub(crate) fn usual_welcome(server_time: WallTime) -> Welcome<'static> {
         store_incarnation: StoreIncarnation(11),
         user_epoch: UserEpoch(3),
         user_head: UserSeq(0),
+        resume_ticket: None,
         server_time,
         durability: Durability::Fsync,
     }

@@ -22,7 +22,7 @@ A value may stand in four places. A flag wins over the environment, that over th
 `ringpost config check FILE` names every mistake of a file, and `ringpost config show` prints what holds and where it comes
 from. `dev` and `serve` do not start with a mistake: they name all of them and end with 78.
 
-A **HUP** has a server read file, certificate and token keys again. What is marked with HUP holds from then on, and no
+A **HUP** has a server read file, certificate, token keys and ticket keys again. What is marked with HUP holds from then on, and no
 connection is dropped for it; for the rest one line in the log names what waits for a restart. When anything is wrong,
 nothing changes, and one line says why. A `dev` whose terminal is closed ends.
 

@@ -54,8 +54,8 @@ impl Configured {
             router.renew(settings.router, settings.store()).map_err(|_| "the router has its hands full".to_owned())?;
         }
         let read_anew = if credentials.is_some() { "certificate and token keys are read anew; " } else { "" };
-        if let (Some(gateway), Some((tls, verifier))) = (&parts.gateway, credentials) {
-            gateway.renew(settings.gateway.clone(), tls, verifier).expect("it was checked when it was read");
+        if let (Some(gateway), Some((tls, verifier, tickets))) = (&parts.gateway, credentials) {
+            gateway.renew(settings.gateway.clone(), tls, verifier, tickets).expect("it was checked when it was read");
         }
         self.logging.apply(&settings);
         self.settings = settings;

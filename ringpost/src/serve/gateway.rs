@@ -1,6 +1,6 @@
 //! The gateway of this process.
 
-use gateway_server::{Gateway, GatewayConfig, ShardConfig, StartError, TokenVerifier};
+use gateway_server::{Gateway, GatewayConfig, ShardConfig, StartError, TicketKeys, TokenVerifier};
 use gateway_transport::TlsServer;
 use protocol_shell::{LinkSource, random};
 
@@ -9,23 +9,28 @@ use super::listening::port_mistake;
 use crate::config::Settings;
 use crate::mistake::{Exit, Mistake};
 
-/// What clients see of a gateway, and what it checks their tokens with: that of the router beside it, if there is one.
-pub(super) fn credentials(settings: &Settings, has_router: bool) -> Result<(TlsServer, TokenVerifier), Mistake> {
+/// What clients see of a gateway, what it checks their tokens with (that of the router beside it, if there is one), and
+/// what it seals their tickets with.
+pub(super) fn credentials(
+    settings: &Settings,
+    has_router: bool,
+) -> Result<(TlsServer, TokenVerifier, TicketKeys), Mistake> {
     let token_keys = if has_router {
         vec![settings.data_dir().signer()?.public_key()]
     } else {
         identity::token_public_keys(settings)?
     };
-    Ok((identity::certificate(settings)?, TokenVerifier::new(token_keys)))
+    let tickets = identity::ticket_keys(&settings.data_dir())?;
+    Ok((identity::certificate(settings)?, TokenVerifier::new(token_keys), tickets))
 }
 
 /// Lets clients in at once; those that come before the link is up wait for it.
 pub(crate) fn start(settings: &Settings, has_router: bool, links: LinkSource) -> Result<Gateway, Mistake> {
     identity::ensure_certificate(settings)?;
-    let (tls, verifier) = credentials(settings, has_router)?;
+    let (tls, verifier, tickets) = credentials(settings, has_router)?;
     let shard = ShardConfig { gateway_incarnation: random::number(), ..settings.gateway.shard.clone() };
     let config = GatewayConfig { shard, ..settings.gateway.clone() };
-    let gateway = Gateway::start(config, tls, verifier, links).map_err(|error| match &error {
+    let gateway = Gateway::start(config, tls, verifier, tickets, links).map_err(|error| match &error {
         StartError::Listen(address, _) => port_mistake(*address, "--listen", &error),
         _ => Mistake::new(Exit::Unavailable, error.to_string()),
     })?;

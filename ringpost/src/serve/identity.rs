@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use gateway_server::{TRUSTED_KEYS_MAX, TokenPublicKey, TokenSigner};
+use gateway_server::{TRUSTED_KEYS_MAX, TicketKey, TicketKeys, TokenPublicKey, TokenSigner};
 use gateway_transport::{ServerIdentity, TlsServer};
+use protocol_shell::clock;
 use rcgen::{CertificateParams, DnType, KeyPair};
 
 use crate::config::Settings;
@@ -14,6 +16,10 @@ use crate::mistake::{Exit, Mistake};
 
 /// Where a router leaves the public half of its token key, and where a gateway looks for one.
 const TOKEN_PUBLIC_KEY: &str = "token.pub";
+
+const TICKET_KEY: &str = "ticket.key";
+/// An older key is exchanged. Longer than a ticket lasts, so that none is lost by that.
+const TICKET_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What clients see: the files that are named, or else those in the data folder.
 pub(crate) fn certificate(settings: &Settings) -> Result<TlsServer, Mistake> {
@@ -75,6 +81,41 @@ pub(crate) fn token_public_keys(settings: &Settings) -> Result<Vec<TokenPublicKe
     } else {
         Err(mistake(format!("it has {} keys, and must have 1 to {TRUSTED_KEYS_MAX}", keys.len())))
     }
+}
+
+/// What resume tickets are sealed with: one key a line, with the time at which it was made in front, the newest first.
+/// An old one is exchanged at a start; the tickets of the one before are taken all the same.
+pub(crate) fn ticket_keys(data_dir: &DataDir) -> Result<TicketKeys, Mistake> {
+    let now_ms = clock::now().wall.0;
+    let mut keys = if data_dir.has(TICKET_KEY) { read_ticket_keys(data_dir)? } else { Vec::new() };
+    let is_fresh =
+        |(made_at_ms, _): &(u64, TicketKey)| now_ms.saturating_sub(*made_at_ms) < TICKET_KEY_AGE_MAX.as_millis() as u64;
+    if !keys.first().is_some_and(is_fresh) {
+        let no_randomness = |error| Mistake::new(Exit::Software, format!("cannot make a ticket key: {error}"));
+        keys.insert(0, (now_ms, TicketKey::generate().map_err(no_randomness)?));
+        keys.truncate(2);
+        let lines = keys.iter().map(|(made_at_ms, key)| format!("{made_at_ms} {}\n", key.to_paserk()));
+        data_dir.write(TICKET_KEY, lines.collect::<String>().as_bytes())?;
+    }
+    let (_, current) = keys.first().expect("there is one by now");
+    Ok(current.with_previous(keys.get(1).map(|(_, previous)| previous)))
+}
+
+fn read_ticket_keys(data_dir: &DataDir) -> Result<Vec<(u64, TicketKey)>, Mistake> {
+    let text = data_dir.read(TICKET_KEY)?;
+    let key = |line: &str| {
+        let (made_at_ms, key) = line.trim().split_once(' ')?;
+        Some((made_at_ms.parse().ok()?, TicketKey::from_paserk(key).ok()?))
+    };
+    let keys: Option<Vec<_>> = String::from_utf8_lossy(&text).lines().take(2).map(key).collect();
+    keys.ok_or_else(|| {
+        let path = data_dir.path().join(TICKET_KEY);
+        let text = format!(
+            "{} holds no ticket keys; remove it, and devices come back with their access tokens",
+            path.display()
+        );
+        Mistake::new(Exit::Data, text)
+    })
 }
 
 fn self_signed(listen: IpAddr) -> Result<(String, String), Mistake> {

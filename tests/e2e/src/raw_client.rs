@@ -45,7 +45,7 @@ pub fn transient_hello(token: &str) -> Vec<u8> {
         user_epoch: Default::default(),
         user_cursor: Default::default(),
     };
-    FrameBuilder::default().hello(&hello, token).to_vec()
+    FrameBuilder::default().hello(&hello, token, None).to_vec()
 }
 
 impl RawClient {

@@ -46,7 +46,7 @@ impl Stage {
             user_cursor: Default::default(),
         };
         let token = self.site.token(user, Duration::from_secs(600));
-        client.send(FrameBuilder::default().hello(&hello, &token))?;
+        client.send(FrameBuilder::default().hello(&hello, &token, None))?;
         let (conversations, has_more) = expect(&mut client, |frame| {
             let snapshot = frame.body_as_snapshot()?;
             let titles =

@@ -135,7 +135,7 @@ fn hello(server: &mut Server, connection: ConnectionId, input: &mut Input<'_>) {
         eye.claim(cursor);
     }
     let token = HANDLES.get(who).copied().unwrap_or("nobody");
-    server.send(connection, FrameBuilder::default().hello(&hello, token));
+    server.send(connection, FrameBuilder::default().hello(&hello, token, None));
 }
 
 fn message<'a>(builder: &'a mut FrameBuilder, input: &mut Input<'_>) -> &'a [u8] {

@@ -186,7 +186,7 @@ fn connect(shard: &mut Shard, index: usize) -> Option<ConnectionId> {
         user_epoch: UserEpoch(1),
         user_cursor: UserSeq(3),
     };
-    let flow = shard.handle_frame(START, connection, FrameBuilder::default().hello(&hello, "token"));
+    let flow = shard.handle_frame(START, connection, FrameBuilder::default().hello(&hello, "token", None));
     assert_eq!(flow, Flow::Hold, "a Hello is taken");
     let expires_at = START.wall.plus(std::time::Duration::from_secs(60));
     let identity = Identity { user: backend::user(0), device: None, expires_at };

@@ -6,3 +6,4 @@ mod link;
 mod random;
 mod sessions;
 mod support;
+mod tickets;

@@ -30,6 +30,7 @@ fn a_hello_is_authenticated_opened_and_welcomed() {
         store_incarnation: StoreIncarnation(7),
         user_epoch: USER_EPOCH,
         user_head: USER_HEAD,
+        resume_ticket: None,
         server_time: world.now.wall,
         durability: Durability::Fsync,
     };

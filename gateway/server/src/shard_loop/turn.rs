@@ -104,6 +104,8 @@ impl<S: ShardPort> ShardLoop<S> {
     /// Goes on with the frames that came while the connection was held.
     fn release(&mut self, now: Now, key: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
+        // Held from the Hello to the Welcome, so whoever is released has authenticated.
+        entry.connection.set_authenticated();
         entry.read_since = now.monotonic;
         entry.reader.take().inspect(Waker::wake_by_ref);
         let shard = &mut self.shard;
@@ -157,9 +159,8 @@ impl<S: ShardPort> ShardLoop<S> {
 
     pub(super) fn authenticated(&mut self, now: Now, verdict: Verdict) {
         let Verdict { connection, result } = verdict;
-        let Some(entry) = self.open_entry(connection) else { return };
-        if result.is_ok() {
-            entry.connection.set_authenticated();
+        if self.open_entry(connection).is_none() {
+            return;
         }
         self.shard.handle_authenticated(now, connection, result.map_err(AuthRefusal::from));
     }

@@ -64,7 +64,7 @@ fn limits() -> [Key; 5] {
     ]
 }
 
-fn times() -> [Key; 6] {
+fn times() -> [Key; 7] {
     [
         key(
             "gateway.handshake_timeout_ms",
@@ -99,5 +99,9 @@ fn times() -> [Key; 6] {
         )
         .means("Clients that are told to reconnect come back spread over this time.")
         .on_hangup(),
+        key("gateway.ticket_lifetime_ms", place!(gateway.shard.ticket_lifetime), milliseconds(range::TICKET_LIFETIME))
+            .means("How long a device may show its resume ticket in place of its access token, as far as that lasts.")
+            .reached("The session ends, and the device comes back with its token.")
+            .on_hangup(),
     ]
 }

@@ -17,6 +17,7 @@ pub(crate) const CONVERSATION: ConversationId = ConversationId([7; 16]);
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
     pub(crate) access_token: &'static str,
+    pub(crate) resume_ticket: Vec<u8>,
     pub(crate) device: DeviceId,
     pub(crate) device_generation: DeviceGeneration,
     pub(crate) install_id: Option<ClientMsgId>,
@@ -28,6 +29,7 @@ impl Default for Hello {
     fn default() -> Self {
         Hello {
             access_token: "token",
+            resume_ticket: Vec::new(),
             device: DeviceId(11),
             device_generation: DeviceGeneration(1),
             install_id: None,
@@ -45,12 +47,14 @@ impl Hello {
     pub(crate) fn frame(&self) -> Vec<u8> {
         client(None, |fbb| {
             let access_token = fbb.create_string(self.access_token);
+            let resume_ticket = fbb.create_vector(&self.resume_ticket);
             let device_name = fbb.create_string("pocket");
             let install_id = self.install_id.map(wire::ClientMsgId::from);
             let args = wire::HelloArgs {
                 version_min: 1,
                 version_max: 1,
                 access_token: Some(access_token),
+                resume_ticket: Some(resume_ticket),
                 device_id: self.device.0,
                 device_generation: self.device_generation.0,
                 install_id: install_id.as_ref(),
@@ -59,7 +63,6 @@ impl Hello {
                 user_epoch: UserEpoch(5).0,
                 user_cursor: self.user_cursor.0,
                 capabilities: self.capabilities,
-                ..Default::default()
             };
             (ClientBody::Hello, wire::Hello::create(fbb, &args).as_union_value())
         })
@@ -189,6 +192,7 @@ pub(crate) struct Welcome {
     pub(crate) store_incarnation: StoreIncarnation,
     pub(crate) user_epoch: UserEpoch,
     pub(crate) user_head: UserSeq,
+    pub(crate) resume_ticket: Option<Vec<u8>>,
     pub(crate) server_time: WallTime,
     pub(crate) durability: wire::Durability,
 }
@@ -249,6 +253,7 @@ fn decode_welcome(welcome: wire::Welcome<'_>) -> Welcome {
         store_incarnation: StoreIncarnation(welcome.store_incarnation()),
         user_epoch: UserEpoch(welcome.user_epoch()),
         user_head: UserSeq(welcome.user_head()),
+        resume_ticket: welcome.resume_ticket().map(|ticket| ticket.bytes().to_vec()),
         server_time: WallTime(welcome.server_time_ms()),
         durability: welcome.durability(),
     }

@@ -118,7 +118,12 @@ impl World {
     /// Accepts the token that waits.
     pub(crate) fn accept(&mut self, connection: ConnectionId, user: UserId) {
         let expires_at = self.now.wall.plus(Duration::from_secs(24 * 3600));
-        self.shard.handle_authenticated(self.now, connection, Ok(Identity { user, device: None, expires_at }));
+        self.authenticate(connection, Identity { user, device: None, expires_at });
+    }
+
+    /// The token that waits is good, and says this.
+    pub(crate) fn authenticate(&mut self, connection: ConnectionId, identity: Identity) {
+        self.shard.handle_authenticated(self.now, connection, Ok(identity));
         self.settle();
     }
 

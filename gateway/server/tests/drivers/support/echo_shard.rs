@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_core::{
     AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardConfig, ShardCounters,
-    ShardGauges,
+    ShardGauges, TicketKeys,
 };
 use gateway_server::{ShardAction, ShardPort};
 use protocol::codes::Code;
@@ -65,6 +65,8 @@ impl ShardPort for EchoShard {
     type Frame = Vec<u8>;
 
     fn handle_limits(&mut self, _config: ShardConfig) {}
+
+    fn handle_ticket_keys(&mut self, _keys: TicketKeys) {}
 
     fn handle_open(&mut self, now: Now, _peer: Peer) -> Result<ConnectionId, Refusal> {
         self.keys_used += 1;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use gateway_core::{CloseCause, Identity};
-use gateway_server::{Driver, DriverChoice, Gateway, GatewayConfig, Metrics, TokenSigner, TokenVerifier};
+use gateway_server::{Driver, DriverChoice, Gateway, GatewayConfig, Metrics, TicketKey, TokenSigner, TokenVerifier};
 use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
 use protocol::ids::{Realm, UserId};
 use protocol_shell::{LINK_BATCHES_MAX, LinkSource, LinkTransport, clock};
@@ -86,14 +86,16 @@ impl Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
         let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
         let (next_links, links) = links_from(near);
-        let gateway = Gateway::start(config, tls_server, verifier, links).expect("it starts");
+        let tickets = TicketKey::generate().expect("randomness").with_previous(None);
+        let gateway = Gateway::start(config, tls_server, verifier, tickets, links).expect("it starts");
         Bench { gateway, tls_client, signer, link: Some(far), next_links, closed: channel().1 }
     }
 
     /// Gives the gateway another certificate and another token key, which the clients of this bench then go by.
     pub(crate) fn renew(&mut self) {
         let (tls_server, tls_client, signer, verifier) = credentials();
-        self.gateway.renew(config(), tls_server, verifier).expect("the values are in their ranges");
+        let tickets = TicketKey::generate().expect("randomness").with_previous(None);
+        self.gateway.renew(config(), tls_server, verifier, tickets).expect("the values are in their ranges");
         (self.tls_client, self.signer) = (tls_client, signer);
     }
 
