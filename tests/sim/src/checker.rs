@@ -3,14 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
-use protocol::ids::{ConversationId, Ordinal, Seq, UserId, UserSeq};
+use protocol::ids::{ConversationId, DeviceGeneration, DeviceId, Ordinal, Seq, UserId, UserSeq};
+use protocol::time::Instant;
 
 use crate::ledger::{DeviceIndex, Ledger, Stream};
 use crate::promise::{Broken, Promise};
 use crate::sighting::{Content, Name, Place, StreamEvent};
 use crate::store::Store;
 use crate::stored::{self, Stored};
+
+/// How long after the answer to a revoke something may still reach the device.
+const CUT_MAX: Duration = Duration::from_secs(5);
 
 /// What the checker looks at when everything has come to rest.
 pub struct Evidence<'a> {
@@ -43,6 +48,30 @@ pub fn check_event(store: &mut dyn Store, user: UserId, user_seq: UserSeq, event
     }
     let what = format!("user {user} is given {event:?} at user_seq {user_seq}, where storage holds {stored:?}");
     Err(Broken::new(Promise::P3, what))
+}
+
+/// At the moment a gateway hands something to the socket of a device: one that was revoked is served nothing.
+pub fn check_delivery(ledger: &Ledger, device: (DeviceId, DeviceGeneration), at: Instant) -> Result<(), Broken> {
+    match ledger.revoked.get(&device) {
+        Some(revoked_at) if at.since(*revoked_at) > CUT_MAX => {
+            let ((id, generation), late) = (device, at.since(*revoked_at));
+            let what = format!("device {id} of generation {generation} is served {late:?} after its revoke");
+            Err(Broken::new(Promise::P7, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// At the moment a device is welcomed: none whose Hello was sent when it was revoked already.
+pub fn check_welcome(ledger: &Ledger, device: (DeviceId, DeviceGeneration), hello_at: Instant) -> Result<(), Broken> {
+    match ledger.revoked.get(&device) {
+        Some(revoked_at) if hello_at > *revoked_at => {
+            let (id, generation) = device;
+            let what = format!("device {id} comes back under generation {generation}, which is revoked");
+            Err(Broken::new(Promise::P7, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Evidence<'_> {

@@ -10,8 +10,9 @@ use protocol::client::{
     Action, Answer, Change, ChangeNumber, ClientEvent, ClientSession, ClientState, CommandError, ConnectionState,
     Draft, HistoryRange, MemberDraft, RequestId, Snapshot,
 };
+use protocol::codes::Code;
 use protocol::event::Event;
-use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, UserEpoch, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserEpoch, UserId, UserSeq};
 use protocol::time::{Instant, Now, WallTime};
 use protocol::wire::{MembershipAction, Role};
 
@@ -58,6 +59,10 @@ pub struct ClientHost {
     /// Messages for the group that are not answered.
     unacked_in_group: BTreeSet<ClientMsgId>,
     scrolls: VecDeque<Scroll>,
+    /// What it has asked to be revoked, by the name of the operation.
+    revokes: BTreeMap<ClientMsgId, (DeviceId, DeviceGeneration)>,
+    /// It is revoked: its user links it anew in its next life.
+    is_revoked: bool,
 }
 
 impl ClientHost {
@@ -66,7 +71,7 @@ impl ClientHost {
         let disk = ClientState::new(ClientMsgId::new(WallTime(1), prng.draw_u128()));
         ClientHost {
             index,
-            watched: Watched { user, device: DeviceId(0) },
+            watched: Watched { user, device: DeviceId(0), hello_at: Instant::default() },
             home,
             is_transient,
             session: session(&disk, is_transient, prng),
@@ -77,6 +82,8 @@ impl ClientHost {
             shown: BTreeMap::new(),
             unacked_in_group: BTreeSet::new(),
             scrolls: VecDeque::new(),
+            revokes: BTreeMap::new(),
+            is_revoked: false,
         }
     }
 
@@ -85,6 +92,9 @@ impl ClientHost {
         let kept_count = prng.index(self.writes.len() + 1);
         self.writes.drain(..).take(kept_count).for_each(|(_, change)| self.disk.apply(&change));
         self.session = session(&self.disk, self.is_transient, prng);
+        if self.is_revoked {
+            self.session.link_anew();
+        }
         self.wire = None;
         self.unacked_in_group.clear();
         self.scrolls.clear();
@@ -103,6 +113,11 @@ impl ClientHost {
     /// How far each conversation was opened, by what the device will not forget.
     pub fn kept_reads(&self) -> impl Iterator<Item = (ConversationId, Seq)> {
         self.disk.marks.iter().map(|mark| (mark.conversation, mark.read))
+    }
+
+    /// Whether it does nothing before it is linked anew.
+    pub fn is_revoked(&self) -> bool {
+        self.is_revoked && self.session.is_closed()
     }
 
     /// Whether it is served.
@@ -173,6 +188,7 @@ impl ClientHost {
         match happening {
             Happening::Opened(_) => {
                 self.claimed = self.disk.position.user_epoch;
+                self.watched.hello_at = around.at;
                 self.session.handle_connected(now, &access_token(self.watched.user));
             }
             Happening::Received(frame) => {
@@ -231,6 +247,7 @@ impl ClientHost {
 
     fn try_to_obey(&mut self, now: Now, order: Order, around: &mut Surroundings<'_>) -> Result<(), CommandError> {
         let room = match order {
+            Order::Revoke(index) => return self.revoke(now, index, around),
             Order::CreateGroup(members) => return self.session.conversation_create(now, "group", &members).map(drop),
             Order::Say(room, _) | Order::Read(room) | Order::Type(room, _) | Order::ReadHistory(room) => room,
             Order::Add(_) | Order::Remove(_) | Order::Leave => Room::Group,
@@ -266,8 +283,16 @@ impl ClientHost {
             Order::Leave => {
                 self.session.member_change(now, &change(MembershipAction::Left, self.watched.user)).map(drop)
             }
-            Order::CreateGroup(_) => unreachable!("done above"),
+            Order::CreateGroup(_) | Order::Revoke(_) => unreachable!("done above"),
         }
+    }
+
+    /// As its user finds it in the list of devices, if it is there by now.
+    fn revoke(&mut self, now: Now, index: usize, around: &mut Surroundings<'_>) -> Result<(), CommandError> {
+        let Some((device, generation)) = around.ledger.devices.get(&index).copied() else { return Ok(()) };
+        let id = self.session.device_revoke(now, device, generation)?;
+        self.revokes.insert(id, (device, generation));
+        Ok(())
     }
 
     fn draft(&self, conversation: ConversationId, room: Room, size: usize, prng: &mut Prng) -> Draft {
@@ -295,11 +320,22 @@ impl ClientHost {
             ClientEvent::State(ConnectionState::Online(me)) if !self.is_transient => {
                 let stream = around.ledger.streams.entry(self.index).or_default();
                 (stream.user, stream.device) = (me.user, me.device);
+                around.work.devices_linked_anew += u64::from(std::mem::take(&mut self.is_revoked));
+                around.ledger.devices.insert(self.index, (me.device, me.device_generation));
+            }
+            ClientEvent::State(ConnectionState::Closed(Some(reason)))
+                if reason.code == Code::DeviceRevoked.number() =>
+            {
+                self.is_revoked = true;
             }
             ClientEvent::State(ConnectionState::Closed(reason)) => {
                 panic!("client {} is closed: {reason:?}", self.index)
             }
-            ClientEvent::State(_) | ClientEvent::Typing { .. } | ClientEvent::OpRenamed { .. } => {}
+            ClientEvent::State(_) | ClientEvent::Typing { .. } => {}
+            ClientEvent::OpRenamed { from, to } => {
+                let revoke = self.revokes.remove(&from);
+                self.revokes.extend(revoke.map(|revoke| (to, revoke)));
+            }
             ClientEvent::Queued { client_msg_id, draft, replaces } => {
                 let name = |client_id| Name { sender: self.watched.user, device: self.watched.device, client_id };
                 if let Some(old) = replaces {
@@ -317,7 +353,11 @@ impl ClientHost {
                 around.work.membership_changes += 1;
                 around.ledger.group.get_or_insert(place.conversation);
             }
-            ClientEvent::OpDone { place: None, .. } => {}
+            ClientEvent::OpDone { client_op_id, place: None } => {
+                around.work.devices_revoked += 1;
+                let revoked = self.revokes.get(&client_op_id).expect("nothing else is done outside of conversations");
+                around.ledger.revoked.entry(*revoked).or_insert(around.at);
+            }
             ClientEvent::Stream { user_seq, event, is_repeat } => self.show(user_seq, &event, is_repeat, around),
             ClientEvent::Snapshot(snapshot) => self.begin_anew(&snapshot, around),
             ClientEvent::Answer(request_id, answer) => self.turn_page(request_id, answer, around),

@@ -22,6 +22,9 @@ pub(crate) fn client_frame(bytes: &[u8]) -> String {
         ClientBody::SyncGet => {
             frame.body_as_sync_get().map(|get| format!("{} after {}", get.request_id(), get.after_user_seq()))
         }
+        ClientBody::DeviceRevoke => frame
+            .body_as_device_revoke()
+            .map(|revoke| format!("device {} generation {}", revoke.device_id(), revoke.device_generation())),
         ClientBody::HistoryGet => frame.body_as_history_get().map(|get| {
             format!("{} before {} after {} limit {}", get.request_id(), get.before_seq(), get.after_seq(), get.limit())
         }),

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use gateway_core::{
     Action, AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Shard, ShardConfig,
+    TICKET_KEY_SIZE, TicketKeys,
 };
-use protocol::ids::UserId;
+use protocol::frame;
+use protocol::ids::{DeviceGeneration, DeviceId, UserId};
 use protocol::limits::FRAME_PREFIX_SIZE;
 use protocol::link::LinkError;
 use protocol::time::{Instant, Now, WallTime};
+use protocol::wire::ServerBody;
 
+use crate::checker;
 use crate::network::{End, Happening, WireId};
 use crate::process::{Input, ProcessId, Surroundings};
 use crate::promise::{Broken, Promise};
@@ -25,11 +29,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Clients are heard of so often, so that a half-open connection is found within a seed.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The same one for all gateways and all their lives: it is kept on disk.
+const TICKET_KEY: [u8; TICKET_KEY_SIZE] = [7; TICKET_KEY_SIZE];
+
 struct Socket {
     connection: ConnectionId,
     is_held: bool,
     /// Received and not taken by the shard.
     frames: VecDeque<Vec<u8>>,
+    /// From its Welcome on.
+    device: Option<(DeviceId, DeviceGeneration)>,
 }
 
 /// One life of a gateway.
@@ -64,8 +73,10 @@ impl GatewayHost {
             reconnect_window: Duration::from_secs(2),
             ..ShardConfig::default()
         };
+        let mut shard = Shard::new(config);
+        shard.handle_ticket_keys(TicketKeys::new(&TICKET_KEY, None));
         GatewayHost {
-            shard: Shard::new(config),
+            shard,
             sockets: BTreeMap::new(),
             wires_by_connection: BTreeMap::new(),
             link: None,
@@ -151,7 +162,8 @@ impl GatewayHost {
             let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
             match self.shard.handle_open(now, peer) {
                 Ok(connection) => {
-                    self.sockets.insert(wire, Socket { connection, is_held: false, frames: VecDeque::new() });
+                    let socket = Socket { connection, is_held: false, frames: VecDeque::new(), device: None };
+                    self.sockets.insert(wire, socket);
                     self.wires_by_connection.insert(connection, wire);
                 }
                 Err(_) => around.network.close(around.at, wire, End::Listener),
@@ -209,7 +221,9 @@ impl GatewayHost {
                     around.later.push((around.prng.between(Duration::ZERO, Duration::from_millis(1)), verdict));
                 }
                 Action::Send { frame, .. } => {
-                    around.network.send(around.at, wire, End::Listener, self.shard.frame(&frame).concat());
+                    let bytes = self.shard.frame(&frame).concat();
+                    self.watch(wire, &bytes, around);
+                    around.network.send(around.at, wire, End::Listener, bytes);
                 }
                 Action::Release { .. } => released.push(wire),
                 Action::Close { .. } => closed.push(wire),
@@ -226,6 +240,21 @@ impl GatewayHost {
             self.offer_frames(now, wire);
         }
         wanted_any
+    }
+
+    /// What goes out to a device, but for what says that it is over and what says nothing.
+    fn watch(&mut self, wire: WireId, bytes: &[u8], around: &mut Surroundings<'_>) {
+        let socket = self.sockets.get_mut(&wire).expect("the shard sends to sockets it has");
+        let frame = frame::server_frame(bytes).expect("a shard sends valid frames");
+        if let Some(welcome) = frame.body_as_welcome() {
+            let device = (DeviceId(welcome.device_id()), DeviceGeneration(welcome.device_generation()));
+            socket.device = Some(device).filter(|(id, _)| *id != DeviceId(0));
+        }
+        let says_something = !matches!(frame.body_type(), ServerBody::GoAway | ServerBody::Pong | ServerBody::Error);
+        if let Some(device) = socket.device.filter(|_| says_something) {
+            let verdict = checker::check_delivery(around.ledger, device, around.at);
+            around.judge(verdict);
+        }
     }
 
     fn send_batches(&mut self, around: &mut Surroundings<'_>) {

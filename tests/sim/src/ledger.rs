@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
+use protocol::ids::{ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
+use protocol::time::Instant;
 
 use crate::promise::{Broken, Promise};
 use crate::sighting::{Body, Content, Name, Place, StreamEvent};
@@ -58,6 +59,10 @@ pub struct Ledger {
     pub read: BTreeMap<(UserId, ConversationId), Seq>,
     /// Requests that were refused because the disk was almost full.
     pub refused_disk_low: u64,
+    /// Every device as it was welcomed last.
+    pub devices: BTreeMap<DeviceIndex, (DeviceId, DeviceGeneration)>,
+    /// What was revoked, and when that was acknowledged, by true time.
+    pub revoked: BTreeMap<(DeviceId, DeviceGeneration), Instant>,
     /// What a user got who last asked for the whole history of a conversation.
     pub histories: BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
 }

@@ -89,6 +89,8 @@ work! {
     checks_passed "checks of a store whose disk had failed",
     faults_struck "faults that found something to strike",
     membership_changes "membership changes",
+    devices_revoked "devices revoked",
+    devices_linked_anew "devices linked anew",
     histories_read "histories read",
 }
 

@@ -17,7 +17,7 @@ pub enum Promise {
     P5,
     /// Nothing reaches who is not a member.
     P6,
-    /// A gateway without its router for three seconds delivers nothing.
+    /// A gateway without its router for three seconds delivers nothing; a device that was revoked is served nothing.
     P7,
     /// What is damaged is reported, never served.
     P10,

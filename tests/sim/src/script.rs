@@ -20,6 +20,8 @@ pub const DEVICES: [usize; 6] = [0, 0, 1, 1, 2, 3];
 pub const TRANSIENTS: [usize; 6] = [0, 1, 2, 3, 4, 4];
 /// Messages that people want to send.
 pub const SENDS_COUNT: usize = 300;
+/// Devices that are revoked, and linked anew after a while.
+pub const REVOKES_COUNT: usize = 4;
 /// Faults of one seed.
 pub const FAULTS_COUNT: usize = 8;
 
@@ -64,6 +66,8 @@ pub enum Order {
     Remove(UserId),
     /// Leaves it.
     Leave,
+    /// Has lost the device of this other client, and revokes it.
+    Revoke(usize),
 }
 
 /// Something that is to happen.
@@ -98,6 +102,7 @@ impl<'a> Script<'a> {
         (0..SENDS_COUNT).for_each(|_| script.say());
         (0..120).for_each(|_| script.follow());
         (0..16).for_each(|_| script.change_members());
+        (0..REVOKES_COUNT).for_each(|_| script.revoke());
         (0..FAULTS_COUNT).for_each(|_| script.go_wrong(shape));
         script.steps
     }
@@ -152,6 +157,14 @@ impl<'a> Script<'a> {
             _ => Order::ReadHistory(Room::Direct(self.users[0], self.users[1])),
         };
         self.note(Step::Order(client, order));
+    }
+
+    /// One of two devices revokes the other, or a browser does.
+    fn revoke(&mut self) {
+        let lost = self.prng.index(4);
+        let browser = DEVICES.len() + DEVICES[lost];
+        let by = if self.prng.chance(300) { browser } else { lost ^ 1 };
+        self.note(Step::Order(by, Order::Revoke(lost)));
     }
 
     /// The maker of the group takes others in and out; others leave.

@@ -4,7 +4,8 @@
 use protocol::codes::Code;
 use protocol::event::Event;
 use protocol::frame;
-use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
+use protocol::time::Instant;
 use protocol::wire::{self, OpStatus, ServerBody};
 
 use crate::checker;
@@ -20,6 +21,8 @@ pub struct Watched {
     pub user: UserId,
     /// The device; 0 for a transient session.
     pub device: DeviceId,
+    /// When its last Hello was sent, by true time.
+    pub hello_at: Instant,
 }
 
 /// A frame has reached a client. A Welcome says which device it is.
@@ -27,6 +30,8 @@ pub fn observe(watched: &mut Watched, bytes: &[u8], ledger: &mut Ledger, store: 
     let frame = frame::server_frame(bytes).expect("servers send valid frames");
     if let Some(welcome) = frame.body_as_welcome() {
         watched.device = DeviceId(welcome.device_id());
+        let generation = DeviceGeneration(welcome.device_generation());
+        checker::check_welcome(ledger, (watched.device, generation), watched.hello_at)?;
     }
     let mut witness = Witness { watched: *watched, ledger, store };
     match frame.body_type() {
@@ -106,7 +111,7 @@ impl Witness<'_> {
         events: Option<impl IntoIterator<Item = wire::Event<'a>>>,
     ) -> Result<(), Broken> {
         for (event, user_seq) in events.into_iter().flatten().zip(first_user_seq..) {
-            let Watched { user, device } = self.watched;
+            let Watched { user, device, .. } = self.watched;
             let event = Event::decode(event).expect("servers send valid events");
             let event = StreamEvent::seen(&event, user, device).expect("this server is of this version");
             if let StreamEvent::Entry(place, content) = &event {
@@ -121,7 +126,7 @@ impl Witness<'_> {
         let page = page.expect("it says so");
         self.glimpse(page.conversation().into());
         for event in page.entries().into_iter().flatten() {
-            let Watched { user, device } = self.watched;
+            let Watched { user, device, .. } = self.watched;
             let event = Event::decode(event).expect("servers send valid events");
             let Some(StreamEvent::Entry(place, content)) = StreamEvent::seen(&event, user, device) else {
                 panic!("a history holds {event:?}");

@@ -33,6 +33,8 @@ use crate::trace::Trace;
 const WAKING_MAX: Duration = Duration::from_micros(100);
 /// People and machines arrive within this time.
 const ARRIVAL_MAX: Duration = Duration::from_secs(1);
+/// A device that was revoked is linked anew within this time.
+const LINKED_ANEW_MAX: Duration = Duration::from_secs(6);
 /// More events than this at one moment of virtual time are a loop without end.
 const EVENTS_AT_ONCE_MAX: u32 = 100_000;
 
@@ -305,6 +307,17 @@ impl World {
         }
         if has_more {
             self.wake(process);
+        }
+        self.look_after_revoked(process);
+    }
+
+    /// Somebody finds out that a device of theirs was revoked, and links it anew after a while.
+    fn look_after_revoked(&mut self, process: ProcessId) {
+        if let ProcessId::Client(index) = process
+            && self.clients[index].is_revoked()
+        {
+            self.bury(process);
+            self.start_within(process, LINKED_ANEW_MAX);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A checker that cannot fail is worthless: each promise is broken by hand, and seen.
 
 use protocol::event::Receipt;
-use protocol::ids::{ClientMsgId, DeviceId};
+use protocol::ids::ClientMsgId;
 use protocol::wire::MembershipAction;
 
 use super::*;
@@ -249,6 +249,28 @@ fn a_stranger_to_a_direct_conversation_breaks_p6() {
     scene.stored.conversations.insert(direct, [(Seq(1), (Ordinal(1), message(ALICE, 8)))].into());
     scene.ledger.see(EVE, (direct, Seq(1)), &message(ALICE, 8)).expect("it is what it is");
     assert_eq!(scene.check(), Some(Promise::P6));
+}
+
+#[test]
+fn a_device_that_is_served_after_its_revoke_breaks_p7() {
+    let mut ledger = Ledger::default();
+    let (revoked, revoked_at) = ((DeviceId(10), DeviceGeneration(1)), Instant(0) + Duration::from_secs(60));
+    ledger.revoked.insert(revoked, revoked_at);
+    assert_eq!(check_delivery(&ledger, revoked, revoked_at + CUT_MAX), Ok(()));
+    let late = revoked_at + CUT_MAX + Duration::from_millis(1);
+    let broken = check_delivery(&ledger, revoked, late);
+    assert_eq!(broken.map_err(|broken| broken.promise), Err(Promise::P7));
+    assert_eq!(check_delivery(&ledger, (DeviceId(10), DeviceGeneration(2)), late), Ok(()), "it was linked anew");
+}
+
+#[test]
+fn a_device_that_comes_back_after_its_revoke_breaks_p7() {
+    let mut ledger = Ledger::default();
+    let (revoked, revoked_at) = ((DeviceId(10), DeviceGeneration(1)), Instant(0) + Duration::from_secs(60));
+    ledger.revoked.insert(revoked, revoked_at);
+    assert_eq!(check_welcome(&ledger, revoked, revoked_at), Ok(()), "its Hello may have been under way");
+    let broken = check_welcome(&ledger, revoked, revoked_at + Duration::from_millis(1));
+    assert_eq!(broken.map_err(|broken| broken.promise), Err(Promise::P7));
 }
 
 #[test]

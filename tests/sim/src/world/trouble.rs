@@ -235,7 +235,8 @@ impl World {
         self.bury(process);
     }
 
-    fn bury(&mut self, process: ProcessId) {
+    /// It is gone, and nothing that was meant for it reaches its next life.
+    pub(super) fn bury(&mut self, process: ProcessId) {
         let body = self.process(process);
         (body.is_up, body.life) = (false, body.life + 1);
         body.inbox.clear();
