@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::table::keys;
 use super::value::Value;
 
-const HEAD: &str = "# Configuration
+const HEAD: &str = r#"# Configuration
 
 Made by `ringpost config docs` from the table of keys in `ringpost/src/config/table`; do not edit.
 
@@ -15,6 +15,18 @@ A value may stand in four places. A flag wins over the environment, that over th
 
 - **File**: TOML, named by `--config FILE` or `RINGPOST_CONFIG`. One file may serve all roles: what is for another one is
   not looked at.
+
+  ```toml
+  [gateway]
+  listen = "0.0.0.0:7443"
+  certificate_file = "/etc/ringpost/chain.pem"
+  certificate_key_file = "/etc/ringpost/chain.key"
+  connections_max = 200_000
+
+  [store]
+  disk_low_mib = 4_096
+  ```
+
 - **Environment**: `RINGPOST_SECTION_KEY`, as in `RINGPOST_GATEWAY_CONNECTIONS_MAX=100000`. An empty variable is one that
   is not set; one that sets nothing is a warning in the log.
 - **Flags**: `ringpost dev --help`, `ringpost serve --help`.
@@ -24,10 +36,10 @@ from. `dev` and `serve` do not start with a mistake: they name all of them and e
 
 A **HUP** has a server read file, certificate, token keys and ticket keys again. What is marked with HUP holds from then on, and no
 connection is dropped for it; for the rest one line in the log names what waits for a restart. When anything is wrong,
-nothing changes, and one line says why. A `dev` whose terminal is closed ends.
+nothing changes, and one line says why. A server whose terminal is closed ends.
 
 Secrets stand in files of their own, which are named here, and are never shown.
-";
+"#;
 
 pub(super) fn markdown() -> String {
     let defaults = Settings::default();
@@ -74,6 +86,15 @@ fn add(text: &mut String, more: &str) {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::file;
+
+    #[test]
+    fn the_example_is_a_file_that_is_well() {
+        let example = super::HEAD.split("```").nth(1).and_then(|text| text.strip_prefix("toml")).expect("an example");
+        let read = file::parse("example", example);
+        assert_eq!((read.complaints, read.lines.len()), (Vec::new(), 5));
+    }
+
     #[test]
     fn the_page_in_docs_is_what_the_table_gives() {
         let page = include_str!("../../../docs/config.md");

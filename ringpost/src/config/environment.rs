@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(read.warnings, [format!("the variable RINGPOST_GATEWAY_CONECTIONS_MAX sets nothing; {meant}")]);
         let complaints: Vec<_> = read.complaints.iter().map(ToString::to_string).collect();
         let expected = "RINGPOST_STORE_SEGMENT_BYTES: store.segment_bytes is \"5\", and must be a number of bytes from \
-                        4194304 to 1073741824, a multiple of 512";
+                        4_194_304 to 1_073_741_824, a multiple of 512";
         assert_eq!(complaints, [expected]);
     }
 }

@@ -107,7 +107,7 @@ impl Kind {
                     Unit::Milliseconds => "a number of milliseconds",
                 };
                 let steps = if *multiple_of > 1 { format!(", a multiple of {multiple_of}") } else { String::new() };
-                format!("{noun} from {min} to {max}{steps}")
+                format!("{noun} from {} to {}{steps}", Value::Number(*min), Value::Number(*max))
             }
             Kind::Address => "IP:PORT, as in 127.0.0.1:7443".to_owned(),
             Kind::HostPort => "HOST:PORT, as in router.example:7500".to_owned(),
@@ -144,7 +144,7 @@ mod tests {
         for text in ["0", "1000", "4608", "-512", "1k", ""] {
             assert_eq!(kind.of_text(text), None, "{text}");
         }
-        assert_eq!(kind.accepted(), "a number of bytes from 512 to 4096, a multiple of 512");
+        assert_eq!(kind.accepted(), "a number of bytes from 512 to 4_096, a multiple of 512");
     }
 
     #[test]

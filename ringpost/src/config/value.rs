@@ -23,11 +23,21 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Nothing => f.write_str("not set"),
-            Value::Number(number) => number.fmt(f),
+            Value::Number(number) => f.write_str(&grouped(*number)),
             // The escapes of JSON are escapes of TOML.
             Value::Text(text) => f.write_str(&serde_json::Value::from(text.as_str()).to_string()),
         }
     }
+}
+
+/// Every third digit apart, as TOML reads it too.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let is_border = |index: usize| index > 0 && (digits.len() - index).is_multiple_of(3);
+    digits.char_indices().fold(String::new(), |mut text, (index, digit)| {
+        text.extend(is_border(index).then_some('_').into_iter().chain([digit]));
+        text
+    })
 }
 
 /// A type of the product that a value can become. Only of values that their [`super::kind::Kind`] has accepted.
@@ -146,5 +156,21 @@ impl<T: Stored> Stored for Option<T> {
 
     fn of_value(value: Value) -> Option<T> {
         (value != Value::Nothing).then(|| T::of_value(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_by_people_too() {
+        let told = [0, 999, 1000, 65_540, 1_048_576].map(|number| Value::Number(number).to_string());
+        assert_eq!(told, ["0", "999", "1_000", "65_540", "1_048_576"]);
+    }
+
+    #[test]
+    fn a_text_is_told_as_toml_reads_it() {
+        assert_eq!(Value::Text("a \"b\"\n".to_owned()).to_string(), r#""a \"b\"\n""#);
     }
 }

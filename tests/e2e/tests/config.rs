@@ -96,7 +96,7 @@ fn check_names_every_mistake_and_its_line_and_is_content_with_none() {
     let file = scratch.path().join("ringpost.toml");
     let name = file.to_str().expect("text");
     fs::write(&file, "[gateway]\nconections_max = 5\nframe_timeout_ms = 5\n[stroe]\n").expect("a file");
-    let accepted = "a number of milliseconds from 100 to 60000";
+    let accepted = "a number of milliseconds from 100 to 60_000";
     let expected = [
         format!("ringpost: {name}:2: there is no key gateway.conections_max; did you mean gateway.connections_max?"),
         format!("ringpost: {name}:3: gateway.frame_timeout_ms is 5, and must be {accepted}"),
@@ -143,7 +143,10 @@ fn show_tells_what_holds_and_where_it_comes_from() {
     let warning = "the variable RINGPOST_GATEWAY_HANDSHAKE_MAX sets nothing; did you mean \
                    RINGPOST_GATEWAY_HANDSHAKES_MAX?";
     assert!(String::from_utf8_lossy(&output.stderr).contains(warning));
-    assert!(run(&["config", "show"], &[("RINGPOST_CONFIG", "")]).status.success(), "an empty variable is not set");
+    let shown = run(&["config", "show"], &[("RINGPOST_CONFIG", "")]);
+    assert!(shown.status.success(), "an empty variable is not set");
+    fs::write(&file, shown.stdout).expect("a file");
+    assert_eq!(mistakes(&["config", "check", name], &[]), (Some(0), Vec::new()), "what is shown is a file");
     let (exit_code, lines) = mistakes(&["serve", "--role", "gateway", "--router", "router"], &[]);
     assert_eq!(exit_code, Some(64));
     assert!(lines.iter().any(|line| line.contains("HOST:PORT")), "{lines:?}");
@@ -155,12 +158,12 @@ fn a_live_connection_survives_a_hup_and_new_ones_see_the_new_certificate() {
     let certificate = running.write_certificate("certificate.key");
     running.write_config("[gateway]\nhandshakes_max = 9\nheartbeat_interval_ms = 9000\n[log]\nfilter = \"debug\"\n");
     running.hang_up();
-    let line = running.wait_for_line("certificate and token keys are read anew");
+    let line = running.wait_for_line("certificate, token keys and ticket keys are read anew");
     assert!(
-        line.contains("applied: log.filter \\\"info\\\" -> \\\"debug\\\", gateway.handshakes_max 16384 -> 9"),
+        line.contains("applied: log.filter \\\"info\\\" -> \\\"debug\\\", gateway.handshakes_max 16_384 -> 9"),
         "{line}"
     );
-    assert!(line.contains("waiting for a restart: gateway.heartbeat_interval_ms 30000 -> 9000"), "{line}");
+    assert!(line.contains("waiting for a restart: gateway.heartbeat_interval_ms 30_000 -> 9_000"), "{line}");
     assert!(running.lets_in(&certificate) && !running.lets_in(&running.certificate));
     running.live.expect_pong().expect("it is served as before");
     plain(running.plan.native()).and_then(|mut stream| Ok(stream.write_all(b"no TLS at all")?)).expect("a socket");
@@ -171,7 +174,7 @@ fn a_live_connection_survives_a_hup_and_new_ones_see_the_new_certificate() {
     assert!(!is_pressed());
     running.write_config("[gateway]\nconnections_max = 1\n[store]\ndisk_low_mib = 16777216\n");
     running.hang_up();
-    running.wait_for_line("gateway.connections_max 1048576 -> 1");
+    running.wait_for_line("gateway.connections_max 1_048_576 -> 1");
     assert!(poll::until(PATIENCE, || is_pressed().then_some(())).is_some(), "no disk has 16 TiB to spare here");
     assert!(!running.lets_in(&certificate), "the limit holds");
     running.live.expect_pong().expect("who is there stays");
