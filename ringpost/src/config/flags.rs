@@ -1,9 +1,11 @@
 //! The flags of the verbs that start a server: the keys of the table that have one, and `--config`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
 
 use super::key::{Flag, Key};
@@ -79,7 +81,7 @@ impl<const VERB: u8> Args for Flags<VERB> {
             let argument = Arg::new(flag.name)
                 .long(flag.name)
                 .value_name(flag.value_name)
-                .value_parser(move |text: &str| read(key, text))
+                .value_parser(Reader { key, flag })
                 .help(help);
             command.arg(argument)
         })
@@ -94,8 +96,22 @@ fn with_default(key: &Key, default: &impl Display) -> String {
     format!("{} [default: {default}] [env: {}]", key.meaning.trim_end_matches('.'), key.variable())
 }
 
-fn read(key: &Key, text: &str) -> Result<Value, String> {
-    key.kind.of_text(text).ok_or_else(|| format!("it must be {}", key.kind.accepted()))
+/// Reads the value of a flag. Says what a file or a variable is told, which repeats no secret.
+#[derive(Clone)]
+struct Reader {
+    key: &'static Key,
+    flag: Flag,
+}
+
+impl TypedValueParser for Reader {
+    type Value = Value;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Value, Error> {
+        value.to_str().and_then(|text| self.key.kind.of_text(text)).ok_or_else(|| {
+            let text = format!("--{}: {}", self.flag.name, self.key.mistake(&format!("{value:?}")));
+            command.clone().error(ErrorKind::InvalidValue, text)
+        })
+    }
 }
 
 impl<const VERB: u8> FromArgMatches for Flags<VERB> {

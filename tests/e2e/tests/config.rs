@@ -149,7 +149,12 @@ fn show_tells_what_holds_and_where_it_comes_from() {
     assert_eq!(mistakes(&["config", "check", name], &[]), (Some(0), Vec::new()), "what is shown is a file");
     let (exit_code, lines) = mistakes(&["serve", "--role", "gateway", "--router", "router"], &[]);
     assert_eq!(exit_code, Some(64));
-    assert!(lines.iter().any(|line| line.contains("HOST:PORT")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("--router: link.router is \"router\", and must be HOST:PORT")),
+        "{lines:?}"
+    );
+    let (exit_code, lines) = mistakes(&["config", "show", "--token-key-file", "k4.secret.hunter2"], &[]);
+    assert!(exit_code == Some(64) && !lines.concat().contains("hunter2"), "a secret is not repeated: {lines:?}");
 }
 
 #[test]
