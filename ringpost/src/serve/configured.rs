@@ -53,7 +53,8 @@ impl Configured {
         if let Some(router) = &parts.router {
             router.renew(settings.router, settings.store()).map_err(|_| "the router has its hands full".to_owned())?;
         }
-        let read_anew = if credentials.is_some() { "certificate, token keys and ticket keys are read anew; " } else { "" };
+        let read_anew =
+            if credentials.is_some() { "certificate, token keys and ticket keys are read anew; " } else { "" };
         if let (Some(gateway), Some((tls, verifier, tickets))) = (&parts.gateway, credentials) {
             gateway.renew(settings.gateway.clone(), tls, verifier, tickets).expect("it was checked when it was read");
         }

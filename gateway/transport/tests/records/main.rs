@@ -1,0 +1,250 @@
+//! Our record layer beside the library's: after the handshake both get the same records and must make the same of them.
+
+mod peer;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use gateway_transport::{ServerIdentity, TlsClient, TlsServer, TlsStage};
+use rustls::crypto::ring::{cipher_suite, default_provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use peer::{Peer, Server, join, library_client};
+
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
+const CONTENT_SIZE_MAX: usize = 1 << 14;
+
+struct Certificate {
+    certificate_pem: String,
+    key_pem: String,
+}
+
+impl Certificate {
+    fn new() -> Certificate {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        Certificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    fn our_server(&self) -> TlsStage {
+        let identity = ServerIdentity::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes()).expect("PEM");
+        TlsServer::new(identity).expect("they belong together").accept()
+    }
+
+    fn library_server(&self, tickets: usize) -> ServerConnection {
+        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).expect("PEM");
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).expect("PEM");
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("they belong together");
+        config.alpn_protocols = vec![b"ringpost/1".to_vec()];
+        config.send_tls13_tickets = tickets;
+        ServerConnection::new(Arc::new(config)).expect("a server")
+    }
+}
+
+impl Server for TlsStage {
+    fn receive(&mut self, bytes: &[u8], plaintext: &mut Vec<u8>) -> bool {
+        TlsStage::receive(self, bytes, plaintext).is_ok()
+    }
+
+    fn take_outgoing(&mut self) -> Vec<u8> {
+        let mut outgoing = Vec::new();
+        TlsStage::take_outgoing(self, &mut outgoing);
+        outgoing
+    }
+}
+
+impl Server for ServerConnection {
+    fn receive(&mut self, mut bytes: &[u8], plaintext: &mut Vec<u8>) -> bool {
+        while !bytes.is_empty() {
+            // A record at a time, as our stage feeds it.
+            let size =
+                bytes.get(3..5).map_or(bytes.len(), |size| 5 + usize::from(u16::from_be_bytes([size[0], size[1]])));
+            let (mut record, rest) = bytes.split_at(size.min(bytes.len()));
+            while !record.is_empty() && self.read_tls(&mut record).is_ok() {}
+            let is_well = self.process_new_packets().is_ok();
+            // It says "would block" where nothing is left.
+            let _ = self.reader().read_to_end(plaintext);
+            if !is_well {
+                return false;
+            }
+            bytes = rest;
+        }
+        true
+    }
+
+    fn take_outgoing(&mut self) -> Vec<u8> {
+        let mut outgoing = Vec::new();
+        while self.wants_write() {
+            self.write_tls(&mut outgoing).expect("memory");
+        }
+        outgoing
+    }
+}
+
+/// What a server made of records: its plaintext, whether it goes on, and the alert that it gave.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    plaintext: Vec<u8>,
+    goes_on: bool,
+    alert: Option<u8>,
+}
+
+/// Outer type and inner plaintext of each record.
+type Records<'a> = &'a [(u8, Vec<u8>)];
+
+fn verdict(certificate: &Certificate, mut server: impl Server, records: Records<'_>) -> Verdict {
+    let mut peer = Peer::shake_hands(&certificate.certificate_pem, &mut server);
+    let (mut plaintext, mut goes_on) = (Vec::new(), true);
+    for (outer_type, inner) in records {
+        goes_on = goes_on && server.receive(&peer.seal(*outer_type, inner), &mut plaintext);
+    }
+    let said = peer.open_all(&server.take_outgoing());
+    let alert = said.iter().find(|(content_type, _)| *content_type == ALERT).and_then(|(_, content)| content.get(1));
+    Verdict { plaintext, goes_on, alert: alert.copied() }
+}
+
+fn inner(content: &[u8], content_type: u8, padding: usize) -> Vec<u8> {
+    [content, &[content_type], &vec![0; padding]].concat()
+}
+
+fn record(content: &[u8], content_type: u8) -> (u8, Vec<u8>) {
+    (APPLICATION_DATA, inner(content, content_type, 0))
+}
+
+/// Whether the library answers in the same way. Where it does not, we keep to the letter of RFC 8446 (sections 5.1, 5.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Library {
+    Agrees,
+    Differs,
+}
+
+use Library::{Agrees, Differs};
+
+const UNEXPECTED_MESSAGE: Option<u8> = Some(10);
+const RECORD_OVERFLOW: Option<u8> = Some(22);
+const ILLEGAL_PARAMETER: Option<u8> = Some(47);
+const DECODE_ERROR: Option<u8> = Some(50);
+
+#[test]
+fn records_that_are_well_are_taken_as_the_library_does() {
+    let certificate = Certificate::new();
+    let hello = || record(b"hello", APPLICATION_DATA);
+    let cases: Vec<(&str, Vec<(u8, Vec<u8>)>)> = vec![
+        ("plaintext", vec![hello(), hello()]),
+        ("nothing at all", vec![record(b"", APPLICATION_DATA), hello()]),
+        ("padding", vec![(APPLICATION_DATA, inner(b"hello", APPLICATION_DATA, 200)), hello()]),
+        ("a full record", vec![record(&[7; CONTENT_SIZE_MAX], APPLICATION_DATA), hello()]),
+        ("a close", vec![hello(), record(&[1, 0], ALERT)]),
+        ("a user that cancels", vec![record(&[1, 90], ALERT), hello()]),
+        ("a fatal alert", vec![hello(), record(&[2, 40], ALERT)]),
+    ];
+    for (what, records) in cases {
+        let ours = verdict(&certificate, certificate.our_server(), &records);
+        assert_eq!(ours, verdict(&certificate, certificate.library_server(0), &records), "{what}");
+        assert_eq!(ours.alert, None, "{what}");
+    }
+}
+
+#[test]
+fn records_of_every_wrong_kind_are_refused_with_their_alert() {
+    let certificate = Certificate::new();
+    let hello = || record(b"hello", APPLICATION_DATA);
+    let two_updates = [KEY_UPDATE, KEY_UPDATE].concat();
+    let (full, too_full) = (vec![7; CONTENT_SIZE_MAX], vec![7; CONTENT_SIZE_MAX + 1]);
+    let cases: Vec<(&str, Vec<(u8, Vec<u8>)>, Option<u8>, Library)> = vec![
+        ("too full", vec![record(&too_full, APPLICATION_DATA)], RECORD_OVERFLOW, Agrees),
+        ("padded beyond full", vec![(APPLICATION_DATA, inner(&full, APPLICATION_DATA, 1))], RECORD_OVERFLOW, Agrees),
+        ("only zeros", vec![(APPLICATION_DATA, vec![0; 30])], UNEXPECTED_MESSAGE, Differs),
+        ("an unknown type", vec![record(b"hello", 99)], UNEXPECTED_MESSAGE, Differs),
+        ("a change of cipher", vec![record(&[1], 20)], UNEXPECTED_MESSAGE, Agrees),
+        ("an open handshake", vec![(HANDSHAKE, inner(b"x", APPLICATION_DATA, 0))], UNEXPECTED_MESSAGE, Differs),
+        ("an open alert", vec![(ALERT, inner(b"x", APPLICATION_DATA, 0))], UNEXPECTED_MESSAGE, Differs),
+        ("half an alert", vec![record(&[1], ALERT)], DECODE_ERROR, Agrees),
+        ("an alert and a half", vec![record(&[1, 0, 0], ALERT)], DECODE_ERROR, Agrees),
+        ("an empty alert", vec![record(&[], ALERT)], DECODE_ERROR, Agrees),
+        ("an empty handshake", vec![record(&[], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
+        ("a ticket of a client", vec![record(&[4, 0, 0, 0], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
+        ("a second hello", vec![record(&[1, 0, 0, 0], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
+        ("more behind a key update", vec![record(&two_updates, HANDSHAKE)], UNEXPECTED_MESSAGE, Agrees),
+        ("an odd key update", vec![record(&[24, 0, 0, 1, 2], HANDSHAKE)], ILLEGAL_PARAMETER, Agrees),
+        ("a key update of nothing", vec![record(&[24, 0, 0, 0], HANDSHAKE)], DECODE_ERROR, Agrees),
+        ("within a message", vec![record(&KEY_UPDATE[..3], HANDSHAKE), hello()], UNEXPECTED_MESSAGE, Differs),
+    ];
+    for (what, records, alert, library) in cases {
+        let refused = Verdict { plaintext: Vec::new(), goes_on: false, alert };
+        assert_eq!(verdict(&certificate, certificate.our_server(), &records), refused, "{what}");
+        let agrees = verdict(&certificate, certificate.library_server(0), &records) == refused;
+        assert_eq!(agrees, library == Agrees, "{what}");
+    }
+}
+
+#[test]
+fn key_updates_go_both_ways_again_and_again() {
+    for suite in [cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_CHACHA20_POLY1305_SHA256] {
+        let certificate = Certificate::new();
+        let (mut client, mut server) = (library_client(&certificate.certificate_pem, suite), certificate.our_server());
+        join(&mut client, &mut server);
+        for round in 0..20u8 {
+            // It asks us for ours as well.
+            client.refresh_traffic_keys().expect("established");
+            std::io::Write::write_all(&mut client.writer(), &[round; 100]).expect("memory");
+            let mut to_server = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut to_server).expect("memory");
+            }
+            let mut plaintext = Vec::new();
+            for torn in to_server.chunks(7) {
+                TlsStage::receive(&mut server, torn, &mut plaintext).expect("opened");
+            }
+            assert_eq!(plaintext, [round; 100]);
+            let mut answer = Vec::new();
+            server.seal(&[&[round; 50]], &mut answer).expect("sealed");
+            let mut rest = &answer[..];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).expect("memory");
+                client.process_new_packets().expect("opened");
+            }
+            let mut heard = [0; 50];
+            client.reader().read_exact(&mut heard).expect("it is there");
+            assert_eq!(heard, [round; 50]);
+        }
+    }
+}
+
+#[test]
+fn a_client_of_ours_throws_tickets_away_and_answers_key_updates() {
+    let certificate = Certificate::new();
+    let mut server = certificate.library_server(2);
+    let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
+    let mut client = trusting.connect("localhost").expect("a DNS name");
+    for round in 0..10u8 {
+        let mut to_server = Vec::new();
+        if client.is_established() {
+            client.seal(&[&[round; 10]], &mut to_server).expect("sealed");
+        } else {
+            client.take_outgoing(&mut to_server);
+        }
+        let mut plaintext = Vec::new();
+        assert!(Server::receive(&mut server, &to_server, &mut plaintext));
+        if !server.is_handshaking() {
+            server.refresh_traffic_keys().expect("established");
+        }
+        let to_client = Server::take_outgoing(&mut server);
+        TlsStage::receive(&mut client, &to_client, &mut Vec::new()).expect("opened");
+        if round > 3 {
+            assert_eq!(plaintext, [round; 10]);
+        }
+    }
+}
