@@ -13,6 +13,7 @@ mod perform;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -49,6 +50,7 @@ pub struct RealDisk {
     sides: Lane,
     chores: Lane,
     completions: Receiver<Completion>,
+    has_commits: Arc<AtomicBool>,
     lock: File,
 }
 
@@ -63,8 +65,9 @@ impl RealDisk {
         let lock = folder::lock(folder)?;
         let notify: Notify = Arc::new(notify);
         let (done, completions) = sync_channel(COMPLETIONS_MAX);
+        let has_commits = Arc::new(AtomicBool::new(false));
         let lane = |name: &str| {
-            Lane::start(name, Performer::new(folder.to_owned()), done.clone(), Arc::clone(&notify))
+            Lane::start(name, Performer::new(folder.to_owned(), has_commits.clone()), done.clone(), Arc::clone(&notify))
                 .map_err(|error| FolderError::Io { path: folder.to_owned(), error })
         };
         Ok(Self {
@@ -74,6 +77,7 @@ impl RealDisk {
             chores: lane("log-chore")?,
             folder: folder.to_owned(),
             completions,
+            has_commits,
             lock,
         })
     }
@@ -91,6 +95,7 @@ impl Disk for RealDisk {
             Operation::Read { .. } => &self.reads,
             _ if id.is_of_embedder() => &self.sides,
             Operation::Write { file: FileName::Segment(_), .. } | Operation::Sync { file: FileName::Segment(_) } => {
+                self.has_commits.store(true, Ordering::Relaxed);
                 &self.commits
             }
             _ => &self.chores,
@@ -109,6 +114,7 @@ impl Disk for RealDisk {
 
 impl Drop for RealDisk {
     fn drop(&mut self) {
+        self.has_commits.store(false, Ordering::Relaxed);
         for lane in [&mut self.commits, &mut self.reads, &mut self.sides, &mut self.chores] {
             lane.operations = None;
             if let Some(thread) = lane.thread.take() {

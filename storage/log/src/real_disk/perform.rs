@@ -5,6 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
 
 use super::folder;
 use crate::disk::{DiskError, FileName, Operation, Outcome};
@@ -12,19 +16,25 @@ use crate::disk::{DiskError, FileName, Operation, Outcome};
 /// Descriptors that one thread keeps open. Segments beyond are opened again when they are read.
 const OPEN_FILES_MAX: usize = 64;
 
-/// Zeros are written in steps of this size, each synced, so that a commit never queues behind a whole segment.
-const ZERO_STEP_BYTES: usize = 1 << 16;
+/// Zeros are written in steps of this size, each synced, so that a commit queues behind one step at most. Smaller ones
+/// would cost a segment more commits of the file system's journal, which every sync of the log may wait for.
+const ZERO_STEP_BYTES: usize = 1 << 19;
+
+/// After a step the disk is the commits' alone for so many times as long as the step took.
+const ZERO_PAUSE_FACTOR: u32 = 4;
 
 /// Performs operations with descriptors of its own.
 pub(super) struct Performer {
     folder: PathBuf,
+    /// Whether somebody writes into the log, and would wait for a disk that has something else to do.
+    has_commits: Arc<AtomicBool>,
     /// The most recently used last.
     open_files: VecDeque<(FileName, File)>,
 }
 
 impl Performer {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, open_files: VecDeque::new() }
+    pub(super) fn new(folder: PathBuf, has_commits: Arc<AtomicBool>) -> Self {
+        Self { folder, has_commits, open_files: VecDeque::new() }
     }
 
     pub(super) fn perform(&mut self, operation: Operation) -> Result<Outcome, DiskError> {
@@ -110,10 +120,14 @@ impl Performer {
         let zeros = vec![0; ZERO_STEP_BYTES.min(size_bytes as usize)];
         let mut offset = 0;
         while offset < size_bytes as usize {
+            let began = Instant::now();
             let step = zeros.len().min(size_bytes as usize - offset);
             created.write_all_at(zeros.get(..step).unwrap_or_default(), offset as u64)?;
             created.sync_data()?;
             offset += step;
+            if offset < size_bytes as usize && self.has_commits.load(Ordering::Relaxed) {
+                thread::sleep(began.elapsed() * ZERO_PAUSE_FACTOR);
+            }
         }
         self.keep_open(file, created);
         Ok(())
