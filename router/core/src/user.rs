@@ -15,7 +15,9 @@ use protocol::codes::Code;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserEpoch, UserId, UserSeq};
 use protocol::time::{Instant, WallTime};
 use protocol::wire::{self, ServerBody};
-use storage_api::{DeviceRow, Entry, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState};
+use storage_api::{
+    DeviceRow, Entry, EntryKey, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState,
+};
 
 use crate::config::RouterConfig;
 use crate::context::Context;
@@ -332,10 +334,15 @@ impl User {
         if session.device == DeviceId(0) || up_to <= row.read {
             return;
         }
-        // Counted from the newest entry down: never more than the true count, so unread is never too small.
+        // Where the entry is no longer at hand, counted from the newest one down: never more than the true count, so that
+        // unread is never too small.
+        let key = EntryKey { conversation, seq: up_to };
+        let at_hand =
+            self.recent.iter().rev().filter_map(|recent| recent.entry.as_ref()).find(|entry| entry.key == key);
         let behind = row.held.0 - up_to.0;
+        let counted = at_hand.map_or(row.held_ordinal.0.saturating_sub(behind), |entry| entry.ordinal.0);
         row.read = up_to;
-        row.read_ordinal = row.read_ordinal.max(Ordinal(row.held_ordinal.0.saturating_sub(behind)));
+        row.read_ordinal = row.read_ordinal.max(Ordinal(counted));
         let ordinal = row.read_ordinal;
         let ticket = Ticket::default();
         // A device that is told of its own mark does not report it again, so what follows from it must be durable before.

@@ -109,9 +109,6 @@ impl User {
                     row.kind = ConversationKind::Direct;
                     row.direct_peer = Some(if peer == self.id { head.sender } else { peer });
                 }
-                if head.sender == self.id {
-                    row.read_ordinal = row.read_ordinal.max(Ordinal(0));
-                }
             }
             EntryBody::Membership(change) => {
                 row.kind = change.kind;
