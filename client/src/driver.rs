@@ -308,7 +308,7 @@ impl Driver {
                 self.session.handle_applied(self.clock.now(), number);
             }
             ClientEvent::Failed { client_msg_id, reason } => self.tell(number, Event::Failed { client_msg_id, reason }),
-            ClientEvent::Stream { event, is_repeat, .. } => match of_log(event, self.me).filter(|_| !is_repeat) {
+            ClientEvent::Stream { event, is_repeat, .. } => match of_log(event, is_repeat, self.me) {
                 Some(event) => self.tell(number, event),
                 None => self.session.handle_applied(self.clock.now(), number),
             },

@@ -2,7 +2,7 @@
 
 use protocol::client::{Acked, ConnectionState, Draft, EventNumber, Me, Reason, Snapshot};
 use protocol::event::{Event as LogEvent, MemberChanged, Message, Receipt};
-use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, MessageId, Seq, UserId};
 
 use crate::trouble::Trouble;
 
@@ -68,6 +68,8 @@ pub enum Event {
         /// Cumulative.
         up_to: Seq,
     },
+    /// A message that was told of is erased for everybody: whoever keeps it is asked to let go of it.
+    Erased(MessageId),
     /// There is a hole in what was told: what is missing is in the histories. The first event of a new device.
     Snapshot(Snapshot),
 }
@@ -98,9 +100,11 @@ impl State {
     }
 }
 
-/// What an application is told of an event of the log; `None`: nothing.
-pub(crate) fn of_log(event: LogEvent, me: UserId) -> Option<Event> {
+/// What an application is told of an event of the log; `None`: nothing. `is_repeat`: its entry has come before.
+pub(crate) fn of_log(event: LogEvent, is_repeat: bool, me: UserId) -> Option<Event> {
     Some(match event {
+        LogEvent::Void(Some((conversation, seq))) if is_repeat => Event::Erased(MessageId { conversation, seq }),
+        _ if is_repeat => return None,
         LogEvent::MessageNew(message) => {
             let message = Message::from(&message);
             if message.sender == me { Event::OwnMessage(message) } else { Event::Message(message) }

@@ -260,6 +260,14 @@ impl fmt::Display for MessageId {
     }
 }
 
+impl FromStr for MessageId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (conversation, seq) = text.split_once('/').ok_or(IdError)?;
+        Ok(MessageId { conversation: conversation.parse()?, seq: seq.parse()? })
+    }
+}
+
 fn first_16(hash: Sha256) -> [u8; 16] {
     let digest = hash.finalize();
     let mut bytes = [0; 16];

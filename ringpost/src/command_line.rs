@@ -1,10 +1,11 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::ids::{ClientMsgId, ConversationId, DeviceId};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, MessageId};
 
 use crate::binary;
 use crate::config::{DEV, Flags, SERVE, SHOW};
@@ -49,6 +50,8 @@ pub(crate) enum Verb {
     Metrics,
     /// What can be set of a server, what is set, and what is wrong with that.
     Config(ConfigArguments),
+    /// Have the running server take something away for good.
+    Erase(EraseArguments),
 }
 
 #[derive(Args, Debug)]
@@ -392,6 +395,48 @@ pub(crate) enum ConfigVerb {
     },
     /// Print what every key means, as Markdown.
     Docs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EraseArguments {
+    #[command(subcommand)]
+    pub(crate) verb: EraseVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EraseVerb {
+    /// Take the content of a message away, for everybody. Its place stays, as a void.
+    Message {
+        /// Which, as `history --json` names it.
+        #[arg(value_name = "CONVERSATION/SEQ")]
+        message: MessageId,
+        #[command(flatten)]
+        order: OrderArguments,
+    },
+    /// Take a user away, with its devices and all that it has said. Its id is never used again.
+    User {
+        /// Who.
+        #[arg(value_name = "NAME or ID")]
+        user: String,
+        #[command(flatten)]
+        order: OrderArguments,
+    },
+}
+
+/// How an order is given.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OrderArguments {
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+    /// The admin listener of the router; without it the one that runs on the data folder.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

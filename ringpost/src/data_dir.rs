@@ -72,6 +72,15 @@ impl DataDir {
         })
     }
 
+    /// Where the server's admin listener is, or last was.
+    pub(crate) fn admin_address(&self) -> Result<SocketAddr, Mistake> {
+        let text = self.read("admin")?;
+        String::from_utf8_lossy(&text).trim().parse().map_err(|_| {
+            let path = self.path.join("admin");
+            Mistake::new(Exit::Data, format!("{} holds no address; give one with --admin ADDR", path.display()))
+        })
+    }
+
     /// Users for whom tokens may be made by name.
     pub(crate) fn demo_users(&self) -> Result<BTreeMap<String, UserId>, Mistake> {
         let text = self.read("demo-users.json")?;
@@ -97,6 +106,16 @@ impl DataDir {
         let users: BTreeMap<&str, String> = users.iter().map(|(name, id)| (name.as_str(), id.to_string())).collect();
         let text = serde_json::to_vec_pretty(&users).expect("names and numbers are always JSON");
         self.write("demo-users.json", &text)
+    }
+
+    /// Nobody may speak in this one's name any more.
+    pub(crate) fn forget_demo_user(&self, user: UserId) -> Result<(), Mistake> {
+        if !self.has("demo-users.json") {
+            return Ok(());
+        }
+        let mut users = self.demo_users()?;
+        users.retain(|_, id| *id != user);
+        self.save_demo_users(&users)
     }
 
     /// Writes a file as a whole: whoever reads sees the old one or the new one, also after a loss of power.

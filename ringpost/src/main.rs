@@ -10,6 +10,7 @@ mod data_dir;
 mod dev;
 mod device;
 mod entry;
+mod erase;
 mod group;
 mod history;
 mod lines;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Store(arguments) => store::run(&arguments),
         Verb::Metrics => metrics::run(),
         Verb::Config(arguments) => config::verbs::run(&arguments.verb),
+        Verb::Erase(arguments) => erase::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod link;
 pub(crate) mod listening;
 mod opening;
+pub(crate) mod orders;
 pub(crate) mod parts;
 pub(crate) mod router;
 pub(crate) mod signals;

@@ -13,7 +13,7 @@ use client::{
     Told, User,
 };
 use protocol::event::{Event as LogEvent, MemberChanged, Message, Receipt};
-use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, MessageId, Seq, UserId};
 use protocol::limits::{HISTORY_LIMIT_MAX, USER_LOOKUP_MAX};
 
 use crate::entry::{self, Names};
@@ -47,6 +47,8 @@ pub(super) enum News {
         by: UserId,
         active: bool,
     },
+    /// It is not to be shown any more.
+    Erased(MessageId),
     /// Everything that was missed has been shown.
     CaughtUp,
 }
@@ -174,6 +176,7 @@ impl Feed {
             Event::Delivered(receipt) if receipt.conversation == here => News::Delivered(receipt),
             Event::Read(receipt) if receipt.conversation == here => News::Read(receipt),
             Event::Typing { conversation, by, active } if conversation == here => News::Typing { by, active },
+            Event::Erased(message) if message.conversation == here => News::Erased(message),
             Event::Snapshot(snapshot) => {
                 let (read, head) = extent_of(&snapshot, here);
                 return self.held.push_front(Held::Hole { after: read.max(self.shown_up_to), head, ticket });

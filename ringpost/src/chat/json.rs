@@ -43,6 +43,10 @@ enum Line {
         by: String,
         active: bool,
     },
+    Erased {
+        conversation: String,
+        seq: u64,
+    },
     Failed {
         client_msg_id: String,
         code: u16,
@@ -127,6 +131,7 @@ async fn line_of(client: &Client, names: &Names, news: &News) -> Option<Line> {
         News::Delivered(receipt) => Line::Delivered(receipt_line(receipt, names)),
         News::Read(receipt) => Line::Read(receipt_line(receipt, names)),
         News::Typing { by, active } => Line::Typing { by: names.of(*by), active: *active },
+        News::Erased(message) => Line::Erased { conversation: message.conversation.to_string(), seq: message.seq.0 },
         News::Failed { client_msg_id, reason } => {
             Line::Failed { client_msg_id: client_msg_id.to_string(), code: reason.code, message: reason.text.clone() }
         }

@@ -209,6 +209,7 @@ impl<'a> View<'a> {
             }
             News::Delivered(receipt) => self.transcript.delivered(&receipt),
             News::Read(receipt) => self.transcript.read(&receipt),
+            News::Erased(message) => self.transcript.erased(message.seq),
             News::Typing { by, active } => {
                 self.others_typing.hear(Instant::now(), by, &names.of(by), active);
             }

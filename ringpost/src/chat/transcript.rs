@@ -120,6 +120,12 @@ impl Transcript {
         raise(&mut self.read, receipt.by, receipt.up_to);
     }
 
+    pub(super) fn erased(&mut self, seq: Seq) {
+        if let Some(entry) = self.entries.get_mut(&seq) {
+            "(erased)".clone_into(&mut entry.text);
+        }
+    }
+
     /// The first that is here.
     pub(super) fn first_seq(&self) -> Option<Seq> {
         self.entries.keys().next().copied()

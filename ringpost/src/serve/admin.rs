@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::exposition::{self, Exposition};
+use super::orders::{self, OrderTaker};
 
 /// What is looked at to answer: whatever of it runs in this process.
 pub(super) struct Probes {
@@ -39,14 +40,18 @@ impl Probes {
     }
 }
 
-/// Answers probes for as long as the runtime lives.
-pub(super) fn serve(runtime: &Runtime, listener: TcpListener, probes: Arc<Probes>) {
+/// Answers probes, and takes orders where a router runs, for as long as the runtime lives.
+pub(super) fn serve(runtime: &Runtime, listener: TcpListener, probes: Arc<Probes>, orders: Option<OrderTaker>) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n") })
         .with_state(probes);
+    let routes = match orders {
+        Some(taker) => routes.merge(orders::routes(taker)),
+        None => routes,
+    };
     spawn(runtime, listener, routes);
 }
 

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::admin::Probes;
 use super::configured::Configured;
+use super::orders::OrderTaker;
 use super::signals::{self, Hangups, Reason};
 use super::{listening, router};
 use crate::config::Tier;
@@ -43,7 +44,8 @@ impl Parts {
             router: self.router.as_ref().map(RouterServer::published),
             links: self.link_metrics(),
         };
-        super::admin::serve(runtime, admin.listener, Arc::new(probes));
+        let taker = |router: &RouterServer| OrderTaker { operator: router.operator(), data_dir: data_dir.clone() };
+        super::admin::serve(runtime, admin.listener, Arc::new(probes), self.router.as_ref().map(taker));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What every owner works with in a turn: the clock reading, the post between owners, the store, the links.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
@@ -8,12 +8,13 @@ use protocol::encode::{FrameBuilder, Refusal};
 use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId};
 use protocol::time::Now;
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
-use storage_api::{Mutation, Request, StoreToken, StoreTraits};
+use storage_api::{Entry, EntryBody, Mutation, Request, StoreToken, StoreTraits};
 
 use crate::config::RouterConfig;
 use crate::counters::RouterCounters;
 use crate::links::{Links, PushTemplate};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
+use crate::orders::{OrderId, OrderOutcome};
 use crate::request::ConversationRequest;
 use crate::store_queue::StoreQueue;
 
@@ -27,6 +28,9 @@ pub(crate) struct Context {
     pub(crate) builder: FrameBuilder,
     pub(crate) mail: VecDeque<Mail>,
     pub(crate) disk_low: bool,
+    /// Users that were erased in this life: what is at hand of them is of no account.
+    pub(crate) erased: BTreeSet<UserId>,
+    pub(crate) ended_orders: VecDeque<(OrderId, OrderOutcome)>,
     sessions_opened: u64,
     /// Requests for the shell to hand to the store.
     pub(crate) submitted: VecDeque<(StoreToken, Request)>,
@@ -47,6 +51,8 @@ impl Context {
             builder: FrameBuilder::default(),
             mail: VecDeque::new(),
             disk_low: false,
+            erased: BTreeSet::new(),
+            ended_orders: VecDeque::new(),
             sessions_opened: 0,
             submitted: VecDeque::new(),
             write: Vec::new(),
@@ -80,6 +86,17 @@ impl Context {
         if !self.traits.one_log {
             self.flush_write();
         }
+    }
+
+    pub(crate) fn end_order(&mut self, order: OrderId, outcome: OrderOutcome) {
+        self.ended_orders.push_back((order, outcome));
+    }
+
+    /// A message of a user that was erased.
+    pub(crate) fn is_erased(&self, entry: &Entry) -> bool {
+        !self.erased.is_empty()
+            && matches!(entry.body, EntryBody::Message(_))
+            && entry.identity().is_some_and(|identity| self.erased.contains(&identity.sender))
     }
 
     pub(crate) fn flush_write(&mut self) {

@@ -16,7 +16,9 @@ use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
 use protocol::time::{Instant, WallTime};
 use protocol::wire::ConversationKind;
-use storage_api::{ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, Identity, Mutation, Request, Response};
+use storage_api::{
+    ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response,
+};
 
 use crate::context::Context;
 use crate::dedup::DedupWindow;
@@ -48,6 +50,9 @@ struct InFlight {
     entry: Arc<Entry>,
     identity: Identity,
     waiters: Vec<Waiter>,
+    /// Of an erased user that leaves: given back with the entry.
+    #[expect(dead_code, reason = "holding it is its use")]
+    ticket: Option<Ticket>,
     is_durable: bool,
     /// When it got its place.
     since: Instant,
@@ -298,6 +303,13 @@ impl Conversation {
                 self.receipt(context, kind, user, up_to, ticket);
             }
             ToConversation::Wake => {}
+            ToConversation::Erased(seq) => {
+                let key = EntryKey { conversation: self.id, seq };
+                for row in self.members.all().filter(|row| self.members.visible_to(row.user, seq)) {
+                    context.tell_user(row.user, ToUser::Erased(key));
+                }
+            }
+            ToConversation::Leave { user, ticket } => self.leave(context, user, ticket),
         }
         false
     }

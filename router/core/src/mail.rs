@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use protocol::event::Receipt;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
 use protocol::link::ConnectionKey;
-use storage_api::{Entry, Standing};
+use storage_api::{Entry, EntryKey, Standing};
 
 use crate::links::{LinkId, PageSlot, PushTemplate};
+use crate::orders::OrderId;
 use crate::request::{ConversationRequest, OpenRequest};
 
 /// A session as requests carry it: where its answers go and whose it is.
@@ -60,6 +61,13 @@ pub(crate) enum ToConversation {
     },
     /// Loads it, which repeats what may be lacking.
     Wake,
+    /// The content of an entry is gone.
+    Erased(Seq),
+    /// The user is erased, and with that no member any more.
+    Leave {
+        user: UserId,
+        ticket: Ticket,
+    },
 }
 
 pub(crate) enum ToUser {
@@ -110,6 +118,8 @@ pub(crate) enum ToUser {
         by: UserId,
         active: bool,
     },
+    /// The content of an entry that this user could see is gone.
+    Erased(EntryKey),
     ListDevices {
         session: SessionRef,
         request_id: u32,
@@ -179,6 +189,19 @@ pub(crate) enum Purpose {
         session: SessionRef,
         request_id: u32,
     },
+    EraseEntry(OrderId, EntryKey),
+    /// `None`: it was ordered in a former life.
+    EraseUser(UserId, Option<OrderId>),
+    ForgetUser(UserId),
+    /// Who was erased in a former life and has not left all conversations.
+    Leavers,
+}
+
+impl Purpose {
+    /// Somebody has ordered it.
+    pub(crate) fn is_of_order(&self) -> bool {
+        matches!(self, Purpose::EraseEntry(..) | Purpose::EraseUser(..) | Purpose::ForgetUser(_) | Purpose::Leavers)
+    }
 }
 
 /// What a durable write lets happen.

@@ -54,6 +54,14 @@ impl Members {
         ends.max().unwrap_or_default()
     }
 
+    /// Somebody is gone without an entry that says so.
+    pub(crate) fn lose(&mut self, user: UserId, last: Seq) {
+        if let Some(row) = self.by_user.get_mut(&user) {
+            row.role = Role::None;
+            row.spans.iter_mut().for_each(|span| span.left = span.left.or(Some(last)));
+        }
+    }
+
     /// Follows an entry of the sequence.
     pub(crate) fn apply(&mut self, seq: Seq, change: &MemberChanged) {
         for &user in &change.users {

@@ -2,6 +2,7 @@
 
 mod gauges;
 mod input;
+mod ordering;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -19,6 +20,7 @@ use crate::conversation::ConversationOwner;
 use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
+use crate::orders::{Leavers, OrderId, OrderOutcome};
 use crate::request::{self, ClientRequest};
 use crate::room::make_room;
 use crate::user::UserOwner;
@@ -41,6 +43,8 @@ pub enum Action {
         /// What is asked.
         request: Request,
     },
+    /// The order of this name has ended.
+    OrderEnded(OrderId, OrderOutcome),
     /// Drop a link.
     DropLink {
         /// Which link. `handle_link_down` follows.
@@ -55,6 +59,7 @@ pub struct Router {
     context: Context,
     conversations: BTreeMap<ConversationId, ConversationOwner>,
     users: BTreeMap<UserId, UserOwner>,
+    leavers: Leavers,
     timers: BTreeSet<(Instant, UserId)>,
     timer_by_user: BTreeMap<UserId, Instant>,
     actions: VecDeque<Action>,
@@ -67,6 +72,7 @@ impl Router {
             context: Context::new(config, traits),
             conversations: BTreeMap::new(),
             users: BTreeMap::new(),
+            leavers: Leavers::default(),
             timers: BTreeSet::new(),
             timer_by_user: BTreeMap::new(),
             actions: VecDeque::new(),
@@ -77,6 +83,7 @@ impl Router {
     pub fn handle_start(&mut self, now: Now) {
         self.context.now = now;
         self.context.ask(Request::ListUnfanned, Purpose::Start);
+        self.context.ask(Request::ListLeaving, Purpose::Leavers);
         self.finish_turn();
     }
 
@@ -222,6 +229,9 @@ impl Router {
                 context.links.control(link, &RouterMessage::Hello(hello));
             }
             _ if !greeted => return Err(LinkError::HelloExpected),
+            Input::Open(session, _) if context.erased.contains(&session.user) => {
+                context.links.refuse(SessionRef { link, ..session }, protocol::codes::Code::UserUnknown);
+            }
             Input::Open(session, open) => {
                 let session = SessionRef { link, ..session };
                 context.links.links.get_mut(&link).expect("greeted").sessions.insert(session.connection, session);
@@ -337,6 +347,7 @@ impl Router {
             (Purpose::Lookup { session, request_id }, Response::Users(users)) => {
                 user_page(&mut self.context, session, request_id, &users);
             }
+            (purpose, response) if purpose.is_of_order() => self.order_answered(purpose, response),
             (purpose, response) => panic!("the store answered {purpose:?} with {response:?}"),
         }
     }
@@ -382,6 +393,7 @@ impl Router {
                 self.context.links.refuse(session, InternalError);
             }
             Purpose::AckedLog(user) => self.with_user(user, |owner, _| owner.acked_log_failed()),
+            Purpose::EraseEntry(order, _) => self.context.end_order(order, OrderOutcome::Damaged),
             _ => {}
         }
     }
@@ -454,10 +466,15 @@ impl Router {
     fn finish_turn(&mut self) {
         self.deliver_mail();
         self.begin_more();
+        self.leavers.advance(&mut self.context);
+        self.deliver_mail();
         self.context.flush_write();
         self.context.links.flush();
         while let Some((token, request)) = self.context.submitted.pop_front() {
             self.actions.push_back(Action::Store { token, request });
+        }
+        while let Some((id, outcome)) = self.context.ended_orders.pop_front() {
+            self.actions.push_back(Action::OrderEnded(id, outcome));
         }
         for (&id, link) in &mut self.context.links.links {
             while let Some(batch) = link.end.poll_batch() {

@@ -112,7 +112,7 @@ impl UserSession {
     pub(crate) fn sent(&mut self, now: Instant, user_seq: UserSeq, event: &UserEvent, size: usize, own: UserId) {
         assert_eq!(user_seq, self.pushed.next(), "pushes go out in order");
         let entry = match event {
-            UserEvent::Entry { key, sender } if *sender != own => Some(*key),
+            UserEvent::Entry { key, sender } if *sender != own && *sender != UserId(0) => Some(*key),
             _ => None,
         };
         self.pushed = user_seq;

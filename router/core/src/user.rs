@@ -119,9 +119,25 @@ impl UserOwner {
     }
 
     pub(crate) fn loaded(&mut self, context: &mut Context, state: Option<UserState>) {
+        // It may have been erased meanwhile.
+        if !matches!(self.state, State::Loading) {
+            return;
+        }
         self.state = state.map_or(State::Unknown, |state| State::Ready(User::new(state).into()));
         while let Some(mail) = self.inbox.pop_front() {
             self.handle(context, mail);
+        }
+    }
+
+    /// There is no such user any more.
+    pub(crate) fn erase(&mut self, context: &mut Context) {
+        if let State::Ready(user) = core::mem::replace(&mut self.state, State::Unknown) {
+            for session in user.sessions.keys() {
+                context.links.refuse(*session, Code::UserUnknown);
+            }
+        }
+        while let Some(mail) = self.inbox.pop_front() {
+            refuse_unknown(context, &mail);
         }
     }
 
@@ -282,6 +298,7 @@ impl User {
             ToUser::StandingChanged { device, standing, waiter } => {
                 self.standing_changed(context, device, standing, waiter);
             }
+            ToUser::Erased(key) => self.erased(context, key),
         }
     }
 

@@ -26,6 +26,8 @@ pub struct StoreConfig {
     pub segment_bytes: u32,
     /// Below this much free space new messages are refused.
     pub disk_low_bytes: u64,
+    /// See [`storage_log::Options::ballast_bytes`].
+    pub ballast_bytes: u32,
     /// See [`EmbeddedOptions::recent_bytes_max`].
     pub recent_bytes_max: usize,
     /// See [`EmbeddedOptions::backlog_bytes_max`].
@@ -43,8 +45,16 @@ impl StoreConfig {
     /// With the defaults of the store, which has them from its log.
     pub fn new(folder: PathBuf) -> StoreConfig {
         let EmbeddedOptions { log, recent_bytes_max, backlog_bytes_max, snapshot_every_bytes, renewed: _ } = defaults();
-        let storage_log::Options { segment_bytes, disk_low_bytes, new_log: _ } = log;
-        StoreConfig { folder, segment_bytes, disk_low_bytes, recent_bytes_max, backlog_bytes_max, snapshot_every_bytes }
+        let storage_log::Options { segment_bytes, disk_low_bytes, ballast_bytes, new_log: _ } = log;
+        StoreConfig {
+            folder,
+            segment_bytes,
+            disk_low_bytes,
+            ballast_bytes,
+            recent_bytes_max,
+            backlog_bytes_max,
+            snapshot_every_bytes,
+        }
     }
 
     fn options(&self) -> EmbeddedOptions {
@@ -53,6 +63,7 @@ impl StoreConfig {
             log: storage_log::Options {
                 segment_bytes: self.segment_bytes,
                 disk_low_bytes: self.disk_low_bytes,
+                ballast_bytes: self.ballast_bytes,
                 ..defaults.log
             },
             recent_bytes_max: self.recent_bytes_max,
@@ -203,5 +214,6 @@ impl EmbeddedExecutor {
         self.figures.index_bytes = sizes.index_bytes;
         self.figures.unindexed_bytes = sizes.unsealed_bytes;
         self.log_figures.segments = sizes.segments;
+        self.log_figures.ballast = sizes.has_ballast;
     }
 }

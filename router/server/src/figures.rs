@@ -49,6 +49,8 @@ figures! {
     #[derive(Clone, Debug, Default)]
     pub struct LogFigures of "log" {
         gauge segments: u64, "Segments of the log, the open one included.", "Times `segment_bytes`: the space it takes, at most.";
+        gauge ballast: bool, "1 while the ballast is in the data folder.",
+            "0: the disk was full, and what was accepted got the room of the ballast. Free disk; it is made again.";
         counter commits: u64, "Batches written to the log; each costs one sync.",
             "Messages per commit say how well they gather; one per message is the dearest.";
         histogram batch_bytes: Sizes, "Sizes of those batches.", "They grow with the load, which is how the log keeps up.";
@@ -85,7 +87,7 @@ impl Figure for StoreTime {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestCounts([u64; REQUESTS.len()]);
 
-const REQUESTS: [&str; 11] = [
+const REQUESTS: [&str; 14] = [
     "write",
     "load_conversation",
     "load_user",
@@ -97,6 +99,9 @@ const REQUESTS: [&str; 11] = [
     "register_device",
     "erase_entry",
     "list_unfanned",
+    "erase_user",
+    "forget_user",
+    "list_leaving",
 ];
 
 impl RequestCounts {
@@ -113,6 +118,9 @@ impl RequestCounts {
             Request::RegisterDevice { .. } => 8,
             Request::EraseEntry(_) => 9,
             Request::ListUnfanned => 10,
+            Request::EraseUser(_) => 11,
+            Request::ForgetUser(_) => 12,
+            Request::ListLeaving => 13,
         };
         *self.0.get_mut(index).expect("as many as there are names") += 1;
     }

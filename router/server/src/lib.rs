@@ -9,13 +9,15 @@ mod disk_watch;
 mod embedded;
 mod figures;
 mod link_port;
+mod operator;
 mod published;
 mod router_loop;
 mod server;
 mod wiretap;
 
 pub use embedded::StoreConfig;
+pub use operator::Operator;
 pub use published::Published;
-pub use router_core::RouterConfig;
+pub use router_core::{Order, OrderOutcome, RouterConfig};
 pub use server::{Ended, LinkGate, NotLetIn, NotRenewed, RouterServer, StartError, UserError};
 pub use storage_embedded::OpeningProgress;

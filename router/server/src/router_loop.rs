@@ -9,7 +9,7 @@ use protocol::figures::Times;
 use protocol::ids::Realm;
 use protocol::time::{Instant, Now};
 use protocol_shell::{LinkTransport, clock};
-use router_core::{Action, DropCause, LinkId, Router, RouterConfig};
+use router_core::{Action, DropCause, LinkId, Order, OrderId, OrderOutcome, Router, RouterConfig};
 use storage_api::{Request, Response, StoreError, StoreToken, UserRow};
 use storage_embedded::StoreEvent;
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +28,7 @@ const TURN_INTERVAL_MIN: Duration = Duration::from_micros(500);
 /// Requests of the shell itself have names with this bit; `router/core` counts its own from 1.
 const SHELL_TOKEN: u64 = 1 << 63;
 
-pub(crate) type UserReply = oneshot::Sender<Result<UserRow, StoreError>>;
+pub(crate) type UserReply = oneshot::Sender<Result<Option<UserRow>, StoreError>>;
 
 /// What the thread is told by its handle.
 pub(crate) enum Command {
@@ -38,6 +38,10 @@ pub(crate) enum Command {
     Limits(RouterConfig, StoreConfig),
     /// The user with this handle is wanted.
     EnsureUser { realm: Realm, handle: String, reply: UserReply },
+    /// Likewise, but it is not made.
+    FindUser { realm: Realm, handle: String, reply: UserReply },
+    /// An operator orders something.
+    Order { order: Order, reply: oneshot::Sender<OrderOutcome> },
 }
 
 pub(crate) struct RouterLoop {
@@ -50,6 +54,7 @@ pub(crate) struct RouterLoop {
     published: Arc<Published>,
     replies: HashMap<StoreToken, UserReply>,
     requests_of_shell: u64,
+    orders: HashMap<OrderId, oneshot::Sender<OrderOutcome>>,
     turn_began: Instant,
     turn_times: Times,
     failure: Option<Ended>,
@@ -75,6 +80,7 @@ impl RouterLoop {
             published,
             replies: HashMap::new(),
             requests_of_shell: 0,
+            orders: HashMap::new(),
             turn_began: Instant::default(),
             turn_times: Times::default(),
             failure: None,
@@ -211,6 +217,10 @@ impl RouterLoop {
                     wiretap::request(token, &request);
                     self.store.request(now, token, request);
                 }
+                Action::OrderEnded(id, outcome) => {
+                    // Whoever ordered it may have given up.
+                    let _ = self.orders.remove(&id).map(|reply| reply.send(outcome));
+                }
                 Action::DropLink { link, cause } => {
                     let why = match cause {
                         DropCause::Backlog => "a gateway does not take its answers; its link is given up",
@@ -235,6 +245,10 @@ impl RouterLoop {
                     self.router.handle_store(now, token, result);
                 }
                 StoreEvent::Pressure { is_pressed, text } => self.pressure(now, is_pressed, &text),
+                StoreEvent::Ballast { is_there: true } => tracing::info!("the ballast is there"),
+                StoreEvent::Ballast { is_there: false } => {
+                    tracing::warn!("the disk is full: the ballast is let go of, for what was accepted; make room soon");
+                }
                 StoreEvent::SideFileFailed { text } => tracing::warn!("{text}"),
                 StoreEvent::Damaged { text } => tracing::error!("{text}"),
                 StoreEvent::Failed { error, is_marked } => {
@@ -262,7 +276,18 @@ impl RouterLoop {
                 self.router.handle_limits(router);
                 self.store.set_limits(&store);
             }
-            Command::EnsureUser { realm, handle, reply } => self.ensure_user(realm, handle, reply),
+            Command::EnsureUser { realm, handle, reply } => {
+                self.ask_for_user(Request::EnsureUser { realm, handle }, reply);
+            }
+            Command::FindUser { realm, handle, reply } => {
+                self.ask_for_user(Request::LookupUsers { realm, handles: vec![handle], ids: Vec::new() }, reply);
+            }
+            Command::Order { order, reply } => {
+                self.requests_of_shell += 1;
+                let id = OrderId(self.requests_of_shell);
+                self.orders.insert(id, reply);
+                self.router.handle_order(clock::now(), id, order);
+            }
         }
     }
 
@@ -275,17 +300,17 @@ impl RouterLoop {
         tracing::info!(link = link.0, "a gateway has a link");
     }
 
-    fn ensure_user(&mut self, realm: Realm, handle: String, reply: UserReply) {
+    fn ask_for_user(&mut self, request: Request, reply: UserReply) {
         self.requests_of_shell += 1;
         let token = StoreToken(SHELL_TOKEN | self.requests_of_shell);
         self.replies.insert(token, reply);
-        self.store.request(clock::now(), token, Request::EnsureUser { realm, handle });
+        self.store.request(clock::now(), token, request);
     }
 
     fn reply(&mut self, token: StoreToken, result: Result<Response, StoreError>) {
         let Some(reply) = self.replies.remove(&token) else { return };
         let user = result.map(|response| match response {
-            Response::Users(users) => users.into_iter().next().expect("a user that was ensured is there"),
+            Response::Users(users) => users.into_iter().next(),
             other => panic!("the store answered a wish for a user with {other:?}"),
         });
         // Whoever asked may have given up.

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bell::Bell;
 use crate::embedded::{EmbeddedExecutor, StoreConfig};
+use crate::operator::Operator;
 use crate::published::Published;
 use crate::router_loop::{Command, RouterLoop};
 
@@ -76,7 +77,7 @@ pub enum Ended {
     },
 }
 
-/// Why a user was not made.
+/// Why a user was not made or found, or an order not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserError {
     /// The store did not do it.
@@ -121,12 +122,18 @@ impl RouterServer {
         LinkGate { commands: self.commands.downgrade() }
     }
 
+    /// Where an operator gives orders.
+    pub fn operator(&self) -> Operator {
+        Operator::new(self.commands.downgrade())
+    }
+
     /// The user with this handle, made if need be.
     pub fn ensure_user(&self, realm: Realm, handle: &str) -> Result<UserRow, UserError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::EnsureUser { realm, handle: handle.to_owned(), reply };
         self.commands.blocking_send(command).map_err(|_| UserError::Ended)?;
-        answer.blocking_recv().map_err(|_| UserError::Ended)?.map_err(UserError::Store)
+        let made = answer.blocking_recv().map_err(|_| UserError::Ended)?.map_err(UserError::Store)?;
+        Ok(made.expect("a user that was ensured is there"))
     }
 
     /// What it lets others see, also after it has ended.

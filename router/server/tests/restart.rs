@@ -30,7 +30,12 @@ impl Drop for TemporaryFolder {
 
 fn start(folder: &Path) -> Result<(RouterServer, Gateway), StartError> {
     let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
-    let store = StoreConfig { segment_bytes: 1 << 20, disk_low_bytes: 0, ..StoreConfig::new(folder.to_owned()) };
+    let store = StoreConfig {
+        segment_bytes: 1 << 20,
+        disk_low_bytes: 0,
+        ballast_bytes: 0,
+        ..StoreConfig::new(folder.to_owned())
+    };
     let server = RouterServer::start(RouterConfig::default(), &store, |_| {})?;
     assert_eq!(server.gate().let_in(far), Ok(()));
     Ok((server, Gateway { end: LinkEnd::default(), link: near }))

@@ -13,7 +13,7 @@ mod rows;
 
 pub use entry::{Entry, EntryBody, EntryKey, Identity, UserEvent};
 pub use error::StoreError;
-pub use request::{Mutation, Request, Response, StoreToken};
+pub use request::{Erasure, Mutation, Request, Response, StoreToken};
 pub use rows::{
     ConversationRow, DeviceRow, LoggedEvent, MemberRow, ReceiptRow, Span, Standing, StoreTraits, UserConversationRow,
     UserRow, UserState,

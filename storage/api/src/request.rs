@@ -140,10 +140,18 @@ pub enum Request {
         /// Of a device that is created.
         registered_at: WallTime,
     },
-    /// Takes the content of an entry away: from now on every read shows a void, and within 30 days its bytes are gone.
+    /// Takes the content of a message away: from now on every read shows a void, and within 30 days its bytes are gone.
     /// Its place stays taken, and a retry under its client id still finds it while retries may come. Answered by
-    /// `Written`, also when there is no such entry.
+    /// `Erased`.
     EraseEntry(EntryKey),
+    /// Takes a user away, with its devices, its log and the content of all that it has said: from now on there is no such
+    /// user, every read shows voids, and within 30 days the bytes are gone. Its id is never given again. What is written
+    /// for it later is of no account. Answered by `Leaving`; as often as it is asked.
+    EraseUser(UserId),
+    /// An erased user has left the conversations that `Leaving` named. Answered by `Written`.
+    ForgetUser(UserId),
+    /// Erased users for whom that has not come. Answered by `Users`, in order of id.
+    ListLeaving,
     /// Conversations with entries that some member's log may lack. Answered by `Conversations`.
     ListUnfanned,
 }
@@ -169,4 +177,19 @@ pub enum Response {
     Device(DeviceRow),
     /// In order of id.
     Conversations(Vec<ConversationId>),
+    /// What has become of the order to erase a message.
+    Erased(Erasure),
+    /// Where an erased user may still be a member; empty when it was forgotten. `None`: there was never such a user.
+    Leaving(Option<Vec<ConversationId>>),
+}
+
+/// What has become of the order to erase a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// Its content is gone, from now on or since before.
+    Done,
+    /// There is nothing at this place.
+    NotThere,
+    /// What is there says who came or went, and stays.
+    NotAMessage,
 }

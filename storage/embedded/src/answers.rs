@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use protocol::ids::{ConversationId, Epoch, Ordinal, Seq, UserId, UserSeq};
 use protocol::time::WallTime;
-use storage_api::{Entry, EntryBody, EntryKey, Identity, LoggedEvent, Response, StoreError, UserEvent, UserState};
+use storage_api::{
+    Entry, EntryBody, EntryKey, Erasure, Identity, LoggedEvent, Response, StoreError, UserEvent, UserState,
+};
 use storage_log::Place;
 
 use crate::memo::{Lacking, Memo};
@@ -155,11 +157,14 @@ impl Sight<'_> {
 
     /// It has been erased, or has had its time, whether or not it is still on the disk.
     fn is_over(self, entry: &Entry) -> bool {
-        if self.state.erased.contains_key(&entry.key) {
+        if self.state.erasures.entries.contains_key(&entry.key) {
             return true;
         }
         let EntryBody::Message(message) = &entry.body else { return false };
         let head = message.head();
+        if self.state.is_erased(head.sender) {
+            return true;
+        }
         let lifetime_ms = u64::from(head.expires_in_s) * 1000;
         lifetime_ms > 0 && head.server_time.0.saturating_add(lifetime_ms) <= self.now.0
     }
@@ -253,6 +258,21 @@ impl Sight<'_> {
         let is_wanted =
             |entry: &Arc<Entry>| entry.key.conversation == conversation && entry.identity() == Some(identity);
         Ok(found.into_iter().filter(is_wanted).max_by_key(|entry| entry.key.seq))
+    }
+
+    /// Where a message is that can be erased, or what there is to say instead.
+    pub(crate) fn erasable(self, memo: &mut Memo, key: EntryKey) -> Result<Result<Place, Erasure>, Lacking> {
+        let head = self.state.conversations.find(key.conversation).map_or(Seq(0), |found| found.head);
+        if key.seq == Seq(0) || key.seq > head {
+            return Ok(Err(Erasure::NotThere));
+        }
+        let Some(place) = self.search.entry(memo, key)? else { return Ok(Err(Erasure::Done)) };
+        Ok(match self.entry_at(memo, key, place)?.body {
+            EntryBody::Message(_) if self.state.erasures.entries.contains_key(&key) => Err(Erasure::Done),
+            EntryBody::Message(_) => Ok(place),
+            EntryBody::Membership(_) => Err(Erasure::NotAMessage),
+            EntryBody::Void => Err(Erasure::Done),
+        })
     }
 
     fn located_entry(self, memo: &mut Memo, key: EntryKey) -> Result<Option<Arc<Entry>>, Lacking> {

@@ -7,7 +7,8 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use storage_api::EntryKey;
+use protocol::ids::UserId;
+use storage_api::{EntryBody, EntryKey};
 use storage_log::{
     Class, Completion, DiskError, FileName, LogId, Operation, OperationId, Options, Outcome, Place, Position, Record,
     RecordView, SegmentNumber,
@@ -40,6 +41,21 @@ impl Expired {
 pub(crate) struct Goes {
     pub(crate) expired: Expired,
     pub(crate) erased: BTreeSet<EntryKey>,
+    pub(crate) users: BTreeSet<UserId>,
+}
+
+impl Goes {
+    fn has(&self, row: &Row) -> bool {
+        match row {
+            Row::Entry(entry) => {
+                let is_message_of = |user| self.users.contains(&user) && matches!(entry.body, EntryBody::Message(_));
+                self.erased.contains(&entry.key)
+                    || entry.identity().is_some_and(|identity| is_message_of(identity.sender))
+            }
+            Row::UserEvents { user, .. } => self.users.contains(user),
+            _ => false,
+        }
+    }
 }
 
 enum Phase {
@@ -218,7 +234,7 @@ fn keep(
         return Ok(());
     }
     let row = Row::decode(view).map_err(|fault| OpenError::Record { place, class, fault })?;
-    if matches!(&row, Row::Entry(entry) if goes.erased.contains(&entry.key)) {
+    if goes.has(&row) {
         return Ok(());
     }
     let offset = written_through + buffer.len() as u32;

@@ -15,6 +15,7 @@ mod answers;
 mod bytes;
 mod condense;
 mod conversation;
+mod erasures;
 mod error;
 mod filter;
 mod hash;

@@ -253,7 +253,7 @@ fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_read_only: bool) -> 
     while let Some(recovered) = recovery.poll_record()? {
         let (place, class) = (recovered.place, recovered.record.class);
         let row = Row::decode(recovered.record);
-        let applied = row.and_then(|row| found.state.apply(&row).map(|()| row));
+        let applied = row.and_then(|row| found.state.apply(&row, place.segment).map(|()| row));
         let row = applied.map_err(|fault| OpenError::Record { place, class, fault })?;
         found.side.segments.insert(place, class, &row);
         if let Some(snapshot) = found.snapshots.note(place, &row) {

@@ -14,6 +14,7 @@ use storage_api::{DeviceRow, Entry, EntryBody, EntryKey, Standing, UserEvent, Us
 use storage_log::{Class, Place, Position, RecordView, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
+use crate::erasures::{Erased, Sweep};
 use crate::error::RecordFault;
 
 /// The version of everything below.
@@ -61,6 +62,15 @@ pub(crate) enum Row {
     },
     /// What was to be taken away is no longer on the disk.
     Gone(EntryKey),
+    /// A user is erased with all that it has said.
+    UserErased {
+        user: UserId,
+        at: WallTime,
+    },
+    /// An erased user has left all conversations.
+    UserForgotten(UserId),
+    /// How far the sweep for erased users is.
+    Swept(Sweep),
     /// A piece of a snapshot; see `snapshot.rs`.
     SnapshotPart {
         number: u64,
@@ -69,15 +79,6 @@ pub(crate) enum Row {
     },
     /// A snapshot is whole.
     Snapshot(SnapshotEnd),
-}
-
-/// An entry whose content is to be taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Erased {
-    /// Where it is, in whatever form.
-    pub(crate) segment: SegmentNumber,
-    /// When that was asked for.
-    pub(crate) at: WallTime,
 }
 
 /// What ends a snapshot, and names all of it.
@@ -115,6 +116,9 @@ mod kind {
     pub(super) const STARTED: u8 = b's';
     pub(super) const ERASED: u8 = b'x';
     pub(super) const GONE: u8 = b'g';
+    pub(super) const USER_ERASED: u8 = b'y';
+    pub(super) const USER_FORGOTTEN: u8 = b'f';
+    pub(super) const SWEPT: u8 = b'w';
     pub(super) const SNAPSHOT_PART: u8 = b'p';
     pub(super) const SNAPSHOT: u8 = b'n';
 }
@@ -201,6 +205,13 @@ impl Row {
                 plain(key, Writer::default().u32(erased.segment.0).u64(erased.at.0))
             }
             Row::Gone(key) => plain(Writer::kind(kind::GONE).id(key.conversation).u64(key.seq.0), Writer::default()),
+            Row::UserErased { user, at } => {
+                plain(Writer::kind(kind::USER_ERASED).u64(user.0), Writer::default().u64(at.0))
+            }
+            Row::UserForgotten(user) => plain(Writer::kind(kind::USER_FORGOTTEN).u64(user.0), Writer::default()),
+            Row::Swept(sweep) => {
+                plain(Writer::kind(kind::SWEPT), Writer::default().u32(sweep.end.0).u32(sweep.through.0))
+            }
             Row::SnapshotPart { number, part, bytes } => {
                 plain(Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), Writer::default().bytes(bytes))
             }
@@ -289,6 +300,9 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
             Row::Erased { key: entry, erased }
         }
         kind::GONE => Row::Gone(EntryKey { conversation: key.id()?, seq: Seq(key.u64()?) }),
+        kind::USER_ERASED => Row::UserErased { user: UserId(key.u64()?), at: WallTime(payload.u64()?) },
+        kind::USER_FORGOTTEN => Row::UserForgotten(UserId(key.u64()?)),
+        kind::SWEPT => Row::Swept(Sweep { end: SegmentNumber(payload.u32()?), through: SegmentNumber(payload.u32()?) }),
         kind::SNAPSHOT_PART => {
             Row::SnapshotPart { number: key.u64()?, part: key.u32()?, bytes: payload.rest().to_vec() }
         }

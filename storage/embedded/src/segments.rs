@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::time::WallTime;
 use storage_log::{Class, Place, SegmentNumber};
 
+use crate::erasures::Sweep;
 use crate::open_segment::OpenSegment;
 use crate::record::Row;
 use crate::sealed_segment::SealedSegment;
@@ -82,6 +83,12 @@ impl Segments {
     /// Something that was written may be gone.
     pub(crate) fn has_remnants(&self) -> bool {
         self.remnant_count > 0
+    }
+
+    /// The next segment of a sweep. All of them have a side file: a sweep ends before a snapshot that side files name.
+    pub(crate) fn next_to_sweep(&self, sweep: Sweep, given_up: &BTreeSet<SegmentNumber>) -> Option<SegmentNumber> {
+        let rest = self.by_number.range(sweep.through.next()..=sweep.end.max(sweep.through.next()));
+        rest.map(|(number, _)| *number).find(|number| *number <= sweep.end && !given_up.contains(number))
     }
 
     /// Oldest first.

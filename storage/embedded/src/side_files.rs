@@ -1,15 +1,15 @@
 //! The segments with their side files: which are there, which is being written, and which segment becomes a remnant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::time::WallTime;
-use storage_api::EntryKey;
 use storage_log::{Completion, FileName, LogId, Monotonic, Operation, OperationId, Options, Place, SegmentNumber};
 
-use crate::condense::{CondenseChange, CondenseError, Condenser, Copied, Goes};
+use crate::condense::{CondenseChange, CondenseError, Condenser, Copied, Expired, Goes};
+use crate::erasures::{Erasures, Sweep};
 use crate::open_segment::OpenSegment;
-use crate::record::Erased;
+use crate::record::Row;
 use crate::retention::{self, Rules};
 use crate::seal::{SealChange, Sealer};
 use crate::segments::{Segment, Segments};
@@ -53,8 +53,10 @@ struct Writer {
     /// A remnant whose index is to be written, and one whose index is being written.
     copied: Option<Box<Copied>>,
     left: Option<OpenSegment>,
-    /// The erased entries of the segment that is in work.
-    erased: Vec<EntryKey>,
+    /// What is to be said of the segment that is in work when it is condensed.
+    outcome: Vec<Row>,
+    /// For erased users, as far as it has begun.
+    sweep: Option<Sweep>,
     /// The snapshot that the index in work names.
     names: Option<SnapshotPlace>,
     /// Segments that cannot be read.
@@ -62,8 +64,8 @@ struct Writer {
     look_due: Option<Monotonic>,
     /// Files that a remnant has replaced, and the one that is being removed.
     waste: Vec<FileName>,
-    /// Erased entries that go with it.
-    gone: Vec<EntryKey>,
+    /// What is true when they are gone.
+    gone: Vec<Row>,
     unlinking: Option<OperationId>,
 }
 
@@ -89,7 +91,8 @@ impl SideFiles {
             condenser: None,
             copied: None,
             left: None,
-            erased: Vec::new(),
+            outcome: Vec::new(),
+            sweep: None,
             names: None,
             given_up: BTreeSet::new(),
             look_due: None,
@@ -155,8 +158,8 @@ impl SideFiles {
         })
     }
 
-    /// Answers the erased entries that are no longer on the disk.
-    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Result<Vec<EntryKey>, Trouble> {
+    /// Answers what is to be recorded of what is no longer on the disk.
+    pub(crate) fn handle(&mut self, now: Monotonic, completion: Completion) -> Result<Vec<Row>, Trouble> {
         let writer = self.writer.as_mut().expect("the caller asked whether it is awaited");
         if writer.unlinking == Some(completion.id) {
             writer.unlinking = None;
@@ -184,7 +187,7 @@ impl SideFiles {
             }
             SealChange::Sealed(sealed) => {
                 if let Some(Segment::Sealed(former)) = self.segments.find(sealed.number) {
-                    writer.gone.append(&mut writer.erased);
+                    writer.gone.append(&mut writer.outcome);
                     writer.waste.push(former.home.records);
                     if former.home.index != former.home.records {
                         writer.waste.push(former.home.index);
@@ -229,30 +232,50 @@ impl SideFiles {
         [writer.sealer.poll_timeout(), writer.look_due].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime, erased: &BTreeMap<EntryKey, Erased>) {
-        let Some(writer) = &mut self.writer else { return };
+    /// Answers what is to be recorded.
+    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime, erasures: &Erasures) -> Option<Row> {
+        let writer = self.writer.as_mut()?;
         writer.sealer.handle_timeout(now);
         let is_busy = writer.condenser.is_some() || writer.copied.is_some() || !writer.sealer.is_free();
         if is_busy || writer.look_due.is_some_and(|due| due > now) {
-            return;
+            return None;
         }
         writer.look_due = Some(now.after(LOOK_PERIOD));
-        let Some(anchor) = self.anchor else { return };
+        let anchor = self.anchor?;
         let rules = Rules {
             end: anchor.begun_in,
             now: wall,
             is_given_up: &|number| writer.given_up.contains(&number),
-            has_erased: &|number| erased.values().any(|erased| erased.segment == number),
+            has_erased: &|number| erasures.entries.values().any(|erased| erased.segment == number),
         };
-        if let Some((number, expired)) = retention::next_due(&self.segments, &rules)
-            && let Some(Segment::Sealed(sealed)) = self.segments.find(number)
-        {
+        let due = retention::next_due(&self.segments, &rules);
+        let (number, expired) = match due {
+            Some(due) => due,
+            None => {
+                let sweep = writer.sweep.or(erasures.sweep).or_else(|| erasures.due_sweep(wall, anchor.begun_in))?;
+                match self.segments.next_to_sweep(sweep, &writer.given_up) {
+                    None => {
+                        writer.sweep = None;
+                        return Some(Row::Swept(Sweep { through: sweep.end, ..sweep }));
+                    }
+                    Some(number) => {
+                        let sweep = Sweep { through: number, ..sweep };
+                        writer.sweep = Some(sweep);
+                        writer.outcome.push(Row::Swept(sweep));
+                        (number, Expired::default())
+                    }
+                }
+            }
+        };
+        if let Some(Segment::Sealed(sealed)) = self.segments.find(number) {
             // What a retry may still look for goes the next time.
             let may_go = retention::may_lose_identities(sealed, wall);
-            let of_segment = erased.iter().filter(|(_, erased)| may_go && erased.segment == number);
-            writer.erased = of_segment.map(|(key, _)| *key).collect();
-            let goes = Goes { expired, erased: writer.erased.iter().copied().collect() };
+            let of_segment = erasures.entries.iter().filter(|(_, erased)| may_go && erased.segment == number);
+            let erased: BTreeSet<_> = of_segment.map(|(key, _)| *key).collect();
+            writer.outcome.extend(erased.iter().map(|key| Row::Gone(*key)));
+            let goes = Goes { expired, erased, users: erasures.users_to_lose() };
             writer.condenser = Some(Condenser::new(sealed, goes, writer.log, writer.log_id));
         }
+        None
     }
 }

@@ -16,8 +16,9 @@ use storage_log::{Place, Position, SegmentNumber};
 
 use crate::bytes::{Reader, Writer};
 use crate::conversation::Conversation;
+use crate::erasures::{Erased, ErasedUser, Erasures, Sweep};
 use crate::hash::IdHashes;
-use crate::record::{Erased, Row, SnapshotEnd};
+use crate::record::{Row, SnapshotEnd};
 use crate::state::{Counters, State};
 use crate::user::{Holding, User};
 
@@ -27,6 +28,11 @@ mod kind {
     /// As version 1 of the records wrote it: devices without name and date.
     pub(super) const USER_V1: u8 = b'u';
     pub(super) const ERASED: u8 = b'x';
+    /// The user before it is erased.
+    pub(super) const ERASED_USER: u8 = b'y';
+    /// The disk still has something of an erased user.
+    pub(super) const PENDING_USER: u8 = b'z';
+    pub(super) const SWEEP: u8 = b'w';
     pub(super) const HOLDINGS: u8 = b'h';
     pub(super) const CONVERSATION: u8 = b'c';
 }
@@ -54,7 +60,10 @@ impl SnapshotWriter {
         let mut parts = Parts { part_bytes: self.part_bytes, full: Vec::new(), last: Writer::default() };
         if self.end.parts.is_empty() {
             parts.push(|writer| writer.counters(state.counters));
-            state.erased.iter().for_each(|(key, erased)| parts.push(|writer| writer.erased(*key, *erased)));
+            let Erasures { entries, users, sweep } = &state.erasures;
+            entries.iter().for_each(|(key, erased)| parts.push(|writer| writer.erased(*key, *erased)));
+            users.iter().for_each(|(user, erased)| parts.push(|writer| writer.pending_user(*user, *erased)));
+            sweep.iter().for_each(|sweep| parts.push(|writer| writer.sweep(*sweep)));
         }
         for (_, user) in state.users.iter_from(self.users_done) {
             if !parts.full.is_empty() {
@@ -101,7 +110,7 @@ impl Parts {
 
     /// What a user holds comes in pieces: there is no bound to it, and there is one to a record.
     fn push_user(&mut self, user: &User) {
-        self.push(|writer| writer.user(user));
+        self.push(|writer| if user.is_erased { writer.erased_user(user) } else { writer.user(user) });
         let mut holdings = user.conversations.iter().peekable();
         while holdings.peek().is_some() {
             self.push(|writer| writer.holdings(user.row.id, holdings.by_ref().take(HOLDINGS_PER_PIECE)));
@@ -120,7 +129,17 @@ pub(crate) fn restore(state: &mut State, part: &[u8]) -> Option<()> {
             kind::ERASED => {
                 let key = EntryKey { conversation: reader.id()?, seq: Seq(reader.u64()?) };
                 let erased = Erased { segment: SegmentNumber(reader.u32()?), at: WallTime(reader.u64()?) };
-                state.erased.insert(key, erased);
+                state.erasures.entries.insert(key, erased);
+            }
+            kind::ERASED_USER => state.restore_erased_user(UserId(reader.u64()?)),
+            kind::PENDING_USER => {
+                let (user, at) = (UserId(reader.u64()?), WallTime(reader.u64()?));
+                let (segment, is_forgotten) = (SegmentNumber(reader.u32()?), reader.u8()? != 0);
+                state.erasures.users.insert(user, ErasedUser { at, segment, is_forgotten });
+            }
+            kind::SWEEP => {
+                let (end, through) = (SegmentNumber(reader.u32()?), SegmentNumber(reader.u32()?));
+                state.erasures.sweep = Some(Sweep { end, through });
             }
             kind::HOLDINGS => {
                 let user = UserId(reader.u64()?);
@@ -146,8 +165,21 @@ impl Writer {
         self.u8(kind::ERASED).id(key.conversation).u64(key.seq.0).u32(erased.segment.0).u64(erased.at.0)
     }
 
+    fn pending_user(self, user: UserId, erased: ErasedUser) -> Writer {
+        let ErasedUser { at, segment, is_forgotten } = erased;
+        self.u8(kind::PENDING_USER).u64(user.0).u64(at.0).u32(segment.0).u8(is_forgotten.into())
+    }
+
+    fn sweep(self, Sweep { end, through }: Sweep) -> Writer {
+        self.u8(kind::SWEEP).u32(end.0).u32(through.0)
+    }
+
+    fn erased_user(self, user: &User) -> Writer {
+        self.user(user).u8(kind::ERASED_USER).u64(user.row.id.0)
+    }
+
     fn user(self, user: &User) -> Writer {
-        let User { row, devices, head, conversations: _ } = user;
+        let User { row, devices, head, is_erased: _, conversations: _ } = user;
         let writer = self.u8(kind::USER).u64(row.id.0).sized_text(&row.handle).u64(head.0).u32(devices.len() as u32);
         devices.iter().fold(writer, |writer, (install_id, device)| {
             let DeviceRow { id, name, registered_at, standing, cursor } = device;
@@ -189,7 +221,7 @@ impl Reader<'_> {
         for _ in 0..self.u32()? {
             devices.push(device(self)?);
         }
-        Some(User { row, devices, head, conversations: HashMap::default() })
+        Some(User { row, devices, head, is_erased: false, conversations: HashMap::default() })
     }
 
     fn device(&mut self) -> Option<(ClientMsgId, DeviceRow)> {

@@ -4,16 +4,19 @@
 //! Applying a record that is in it already changes nothing: so a snapshot may be taken while records come, and a start
 //! may read records again that the snapshot knows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
+use protocol::wire::{ConversationKind, Role};
 use storage_api::{
     ConversationRow, DeviceRow, Entry, EntryKey, USER_CONVERSATIONS_MAX, UserConversationRow, UserRow, UserState,
 };
+use storage_log::SegmentNumber;
 
 use crate::conversation::Conversation;
+use crate::erasures::{ErasedUser, Erasures};
 use crate::error::RecordFault;
-use crate::record::{Erased, Row};
+use crate::record::Row;
 use crate::slab::Slab;
 use crate::user::{Holding, User};
 
@@ -26,8 +29,7 @@ pub(crate) struct State {
     pub(crate) conversations: Slab<ConversationId, Conversation>,
     pub(crate) users: Slab<UserId, User>,
     handles: HashMap<(Realm, String), UserId>,
-    /// Entries whose content is taken away, until it is no longer on the disk.
-    pub(crate) erased: BTreeMap<EntryKey, Erased>,
+    pub(crate) erasures: Erasures,
     pub(crate) counters: Counters,
 }
 
@@ -46,8 +48,9 @@ pub(crate) struct Counters {
 }
 
 impl State {
-    /// A record has been found, or has become durable. What belongs to a user comes after that user.
-    pub(crate) fn apply(&mut self, row: &Row) -> Result<(), RecordFault> {
+    /// A record has been found in this segment, or has become durable there. What belongs to a user comes after that
+    /// user.
+    pub(crate) fn apply(&mut self, row: &Row, segment: SegmentNumber) -> Result<(), RecordFault> {
         match row {
             Row::Entry(entry) => self.apply_entry(entry),
             Row::UserEvents { user, first_user_seq, epoch, events } => {
@@ -77,11 +80,22 @@ impl State {
             Row::DeviceStanding { user, device, standing } => self.user_mut(*user)?.save_standing(*device, *standing),
             Row::Started(epoch) => self.counters.epoch = self.counters.epoch.max(*epoch),
             Row::Erased { key, erased } => {
-                self.erased.insert(*key, *erased);
+                self.erasures.entries.insert(*key, *erased);
             }
             Row::Gone(key) => {
-                self.erased.remove(key);
+                self.erasures.entries.remove(key);
             }
+            Row::UserErased { user, at } => {
+                self.erase_user(*user)?;
+                self.erasures.users.insert(*user, ErasedUser { at: *at, segment, is_forgotten: false });
+            }
+            Row::UserForgotten(user) => {
+                self.user_mut(*user)?.conversations.clear();
+                if let Some(erased) = self.erasures.users.get_mut(user) {
+                    (erased.is_forgotten, erased.segment) = (true, segment);
+                }
+            }
+            Row::Swept(sweep) => self.erasures.swept(*sweep),
             Row::SnapshotPart { .. } | Row::Snapshot(_) => {}
         }
         Ok(())
@@ -91,6 +105,45 @@ impl State {
         self.counters.epoch = self.counters.epoch.max(entry.epoch);
         let conversation = self.conversations.find_or_insert(entry.key.conversation, Conversation::default);
         self.counters.entries += u64::from(conversation.apply(entry));
+    }
+
+    /// All that is left is that its id is taken, and until it has left them, its conversations.
+    fn erase_user(&mut self, id: UserId) -> Result<(), RecordFault> {
+        let user = self.users.find_mut(id).ok_or(RecordFault::Invalid)?;
+        user.is_erased = true;
+        user.devices.clear();
+        let handle = (id.realm(), std::mem::take(&mut user.row.handle));
+        // Somebody else may have it by now.
+        if self.handles.get(&handle) == Some(&id) {
+            self.handles.remove(&handle);
+        }
+        Ok(())
+    }
+
+    /// Who is erased and has not left all conversations.
+    pub(crate) fn leaving(&self) -> Vec<UserRow> {
+        let rows = self.erasures.leaving().into_iter().filter_map(|user| self.users.find(user));
+        rows.map(|user| user.row.clone()).collect()
+    }
+
+    /// A user who has not been erased.
+    pub(crate) fn is_live(&self, id: UserId) -> bool {
+        self.live_user(id).is_some()
+    }
+
+    /// See above.
+    fn live_user(&self, id: UserId) -> Option<&User> {
+        self.users.find(id).filter(|user| !user.is_erased)
+    }
+
+    /// What it has said is not shown to anybody.
+    pub(crate) fn is_erased(&self, id: UserId) -> bool {
+        self.users.find(id).is_some_and(|user| user.is_erased)
+    }
+
+    /// Where an erased user may still be a member. `None`: there is no such user.
+    pub(crate) fn conversations_of(&self, id: UserId) -> Option<Vec<ConversationId>> {
+        Some(self.users.find(id)?.conversations.keys().copied().collect())
     }
 
     fn user_mut(&mut self, user: UserId) -> Result<&mut User, RecordFault> {
@@ -115,6 +168,14 @@ impl State {
         self.insert_user(user.row.id, || user);
     }
 
+    /// The user is there, as a snapshot has it.
+    pub(crate) fn restore_erased_user(&mut self, id: UserId) {
+        self.handles.remove(&(id.realm(), String::new()));
+        if let Some(user) = self.users.find_mut(id) {
+            user.is_erased = true;
+        }
+    }
+
     /// A conversation as a snapshot has it.
     pub(crate) fn restore_conversation(&mut self, id: ConversationId, conversation: Conversation) {
         self.counters.entries += conversation.head.0;
@@ -129,7 +190,7 @@ impl State {
 
     pub(crate) fn users(&self, realm: Realm, handles: &[String], ids: &[UserId]) -> Vec<UserRow> {
         let by_handle = handles.iter().filter_map(|handle| self.user_called(realm, handle));
-        let by_id = ids.iter().filter(|id| id.realm() == realm).filter_map(|id| self.users.find(*id));
+        let by_id = ids.iter().filter(|id| id.realm() == realm).filter_map(|id| self.live_user(*id));
         let mut rows: Vec<UserRow> = by_handle.chain(by_id.map(|user| &user.row)).cloned().collect();
         rows.sort_by_key(|row| row.id);
         rows.dedup();
@@ -137,12 +198,19 @@ impl State {
     }
 
     pub(crate) fn device(&self, user: UserId, install_id: ClientMsgId) -> Option<&DeviceRow> {
-        self.users.find(user)?.device_installed_as(install_id)
+        self.live_user(user)?.device_installed_as(install_id)
     }
 
     pub(crate) fn conversation_row(&self, id: ConversationId) -> Option<ConversationRow> {
         let conversation = self.conversations.find(id)?;
-        conversation.row(self.fanned(id, conversation))
+        let mut row = conversation.row(self.fanned(id, conversation))?;
+        let is_direct = row.kind == ConversationKind::Direct;
+        for member in row.members.iter_mut().filter(|member| is_direct && self.is_erased(member.user)) {
+            // There is no entry that says so.
+            member.role = Role::None;
+            member.spans.iter_mut().for_each(|span| span.left = span.left.or(Some(row.head)));
+        }
+        Some(row)
     }
 
     /// In order of id.
@@ -161,7 +229,7 @@ impl State {
         id: UserId,
         mut ordinal_of: impl FnMut(EntryKey) -> Option<Ordinal>,
     ) -> Option<UserState> {
-        let user = self.users.find(id)?;
+        let user = self.live_user(id)?;
         let newest = user.conversations().into_iter().take(USER_CONVERSATIONS_MAX);
         let rows = newest.filter_map(|(conversation, holding)| {
             let key = EntryKey { conversation, seq: holding.held };
@@ -200,6 +268,7 @@ impl State {
     }
 
     fn fanned(&self, id: ConversationId, conversation: &Conversation) -> Seq {
-        conversation.fanned(|user| self.users.find(user).map(|user| user.held(id)).unwrap_or_default())
+        // Nobody reads what an erased user lacks.
+        conversation.fanned(|user| self.live_user(user).map_or(conversation.head, |user| user.held(id)))
     }
 }

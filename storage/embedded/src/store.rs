@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::ids::{Epoch, StoreIncarnation};
 use protocol::time::{Now, WallTime};
 use protocol::wire::Durability;
-use storage_api::{DEDUP_DAYS, Mutation, Request, Response, StoreError, StoreToken, StoreTraits};
+use storage_api::{DEDUP_DAYS, Erasure, Mutation, Request, Response, StoreError, StoreToken, StoreTraits};
 use storage_log::{Completion, DiskError, Log, LogEvent, Monotonic, Operation, OperationId};
 
 use crate::answers::{Bounds, Question};
@@ -44,6 +44,11 @@ pub enum StoreEvent {
         is_pressed: bool,
         /// For the operator's log.
         text: String,
+    },
+    /// The ballast is there, or is let go of since the disk is full.
+    Ballast {
+        /// Now.
+        is_there: bool,
     },
     /// The disk has refused a file beside the log, or its removal. Nothing is lost; it is tried again.
     SideFileFailed {
@@ -83,6 +88,8 @@ pub struct Figures {
     pub index_bytes: u64,
     /// Bytes of full segments whose index is in memory until its side file is written.
     pub unsealed_bytes: u64,
+    /// The ballast is there.
+    pub has_ballast: bool,
 }
 
 /// An open store.
@@ -167,6 +174,8 @@ impl EmbeddedStore {
         match request {
             Request::Write(_)
             | Request::EraseEntry(_)
+            | Request::EraseUser(_)
+            | Request::ForgetUser(_)
             | Request::EnsureUser { .. }
             | Request::RegisterDevice { .. }
                 if self.log.is_read_only() && self.known(&request).is_none() =>
@@ -206,6 +215,9 @@ impl EmbeddedStore {
                 self.register_device(token, user, install_id, &name, registered_at);
             }
             Request::EraseEntry(key) => self.ask(token, Question::Erase(key)),
+            Request::EraseUser(user) => self.erase_user(token, user),
+            Request::ForgetUser(user) => self.write(vec![Row::UserForgotten(user)], Ending::Write(token)),
+            Request::ListLeaving => self.answer(token, Ok(Response::Users(self.state.leaving()))),
             Request::ListUnfanned => self.answer(token, Ok(Response::Conversations(self.state.unfanned()))),
         }
     }
@@ -227,7 +239,10 @@ impl EmbeddedStore {
     /// The time that [`Self::poll_timeout`] named has come. Calling early or often is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.log.handle_timeout(monotonic(now));
-        self.side.handle_timeout(monotonic(now), now.wall, &self.state.erased);
+        let swept = self.side.handle_timeout(monotonic(now), now.wall, &self.state.erasures);
+        if let Some(swept) = swept {
+            self.write(vec![swept], Ending::Registration);
+        }
         self.handle_log_events();
     }
 
@@ -285,6 +300,7 @@ impl EmbeddedStore {
             identities: self.side.segments.identity_count(),
             index_bytes: self.side.segments.resident_bytes() as u64,
             unsealed_bytes: self.side.segments.unsealed_bytes(),
+            has_ballast: self.log.has_ballast(),
         }
     }
 
@@ -292,7 +308,7 @@ impl EmbeddedStore {
         match self.side.handle(monotonic(now), completion) {
             // What is not said now is said again after the next time.
             Ok(gone) if gone.is_empty() || self.log.is_read_only() => {}
-            Ok(gone) => self.write(gone.into_iter().map(Row::Gone).collect(), Ending::Registration),
+            Ok(gone) => self.write(gone, Ending::Registration),
             Err(Trouble::Disk(text)) => self.events.push_back(StoreEvent::SideFileFailed { text }),
             Err(Trouble::Damage(text)) => self.events.push_back(StoreEvent::Damaged { text }),
         }
@@ -319,6 +335,10 @@ impl EmbeddedStore {
                         if is_low { "the disk is almost full" } else { "the disk has room again" },
                         &free,
                     );
+                }
+                LogEvent::Ballast { is_there } => {
+                    self.is_disk_low |= !is_there;
+                    self.events.push_back(StoreEvent::Ballast { is_there });
                 }
                 LogEvent::Failed { error, is_marked } => self.fail(error, is_marked),
             }
@@ -358,7 +378,7 @@ impl EmbeddedStore {
     /// Only now does the index show it.
     fn durable(&mut self, chunk: Chunk) {
         for ((row, place), class) in chunk.rows.iter().zip(&chunk.places).zip(&chunk.classes) {
-            self.state.apply(row).expect("an owner writes for users that exist");
+            self.state.apply(row, place.segment).expect("an owner writes for users that exist");
             self.side.segments.insert(*place, *class, row);
             if let Some(snapshot) = self.snapshots.note(*place, row) {
                 self.side.snapshot = Some(snapshot);
@@ -380,6 +400,10 @@ impl EmbeddedStore {
         }
         match chunk.ending {
             Some(Ending::Write(token)) => self.answer(token, Ok(Response::Written)),
+            Some(Ending::Erased(token)) => self.answer(token, Ok(Response::Erased(Erasure::Done))),
+            Some(Ending::UserErased(token, user)) => {
+                self.answer(token, Ok(Response::Leaving(self.state.conversations_of(user))));
+            }
             Some(Ending::Started) => {
                 for (now, token, request) in self.early.take().into_iter().flatten() {
                     self.handle_request(now, token, request);
@@ -395,7 +419,7 @@ impl EmbeddedStore {
 
     fn fail(&mut self, error: DiskError, is_marked: bool) {
         for chunk in self.writes.abandon() {
-            if let Some(Ending::Write(token)) = chunk.ending {
+            if let Some(Ending::Write(token) | Ending::Erased(token) | Ending::UserErased(token, _)) = chunk.ending {
                 self.answer(token, Err(StoreError::UnknownOutcome));
             }
         }

@@ -14,6 +14,8 @@ pub(crate) struct User {
     pub(crate) devices: Vec<(ClientMsgId, DeviceRow)>,
     /// The end of the log.
     pub(crate) head: UserSeq,
+    /// Its id stays taken, so that it is never given to anybody else.
+    pub(crate) is_erased: bool,
     pub(crate) conversations: HashMap<ConversationId, Holding, IdHashes>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Holding {
 
 impl User {
     pub(crate) fn new(row: UserRow) -> User {
-        User { row, devices: Vec::new(), head: UserSeq(0), conversations: HashMap::default() }
+        User { row, devices: Vec::new(), head: UserSeq(0), is_erased: false, conversations: HashMap::default() }
     }
 
     /// Events that are there already are kept as they are; behind a gap nothing is taken. Answers how many were new.
@@ -50,8 +52,8 @@ impl User {
                 let holding = self.conversations.entry(key.conversation).or_default();
                 if key.seq >= holding.held {
                     (holding.held, holding.held_ordinal) = (key.seq, ordinal_of(*key));
+                    holding.touched = self.head;
                 }
-                holding.touched = self.head;
             }
         }
         fresh.len()

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use protocol::ids::UserId;
 use storage_api::StoreToken;
 use storage_log::{Admission, AppendRefusal, AppendToken, Class, Log, Place, Record};
 
@@ -15,9 +16,12 @@ use crate::record::{Encoded, FORMAT_VERSION, Row};
 pub(crate) enum Ending {
     /// The epoch of this process.
     Started,
-    /// A write, or a registration: who is answered is known by the row itself.
     Write(StoreToken),
-    /// See above.
+    /// A message is erased.
+    Erased(StoreToken),
+    /// This user is erased.
+    UserErased(StoreToken, UserId),
+    /// Nobody waits for it, or who is answered is known by the row itself.
     Registration,
     /// A piece of a snapshot.
     Snapshot,

@@ -45,6 +45,10 @@ pub enum FileName {
     PreparedRemnant(SegmentNumber, u16),
     /// The mark of a failed write or sync: `needs_check`.
     NeedsCheck,
+    /// Zeros that are let go of when the disk is full: `ballast`.
+    Ballast,
+    /// Such a file that is still being written: `ballast_new`. Nobody misses it.
+    PreparedBallast,
 }
 
 impl FileName {
@@ -65,6 +69,8 @@ impl FileName {
                     _ => return None,
                 }
             }
+            None if name == "ballast" => Self::Ballast,
+            None if name == "ballast_new" => Self::PreparedBallast,
             None => Self::NeedsCheck,
         };
         // There is one spelling of each name: `1.seg` is somebody else's file.
@@ -82,6 +88,8 @@ impl fmt::Display for FileName {
             Self::Remnant(number, generation) => write!(formatter, "{:08}.{generation:04}.rem", number.0),
             Self::PreparedRemnant(number, generation) => write!(formatter, "{:08}.{generation:04}.rem.new", number.0),
             Self::NeedsCheck => formatter.write_str("needs_check"),
+            Self::Ballast => formatter.write_str("ballast"),
+            Self::PreparedBallast => formatter.write_str("ballast_new"),
         }
     }
 }

@@ -79,6 +79,12 @@ pub enum LogEvent {
         /// What the disk answered, `None` when it was simply full.
         free_bytes: Option<u64>,
     },
+    /// The ballast is there; or it was let go of since the disk is full, so that what was accepted finds room, and new
+    /// work is shed.
+    Ballast {
+        /// Now.
+        is_there: bool,
+    },
     /// A write or a sync has failed. The last event but for reads: end the process with exit code 74.
     Failed {
         /// What the disk said.
@@ -105,6 +111,8 @@ pub(crate) struct Recovered {
     pub(crate) renewed: Option<StoreIncarnation>,
     pub(crate) head: Head,
     pub(crate) is_read_only: bool,
+    /// Of the ballast that is there; 0 for none.
+    pub(crate) ballast_bytes: u64,
     pub(crate) ids: OperationIds,
 }
 
@@ -124,7 +132,7 @@ pub struct Log {
 
 impl Log {
     pub(crate) fn new(recovered: Recovered, now: Monotonic) -> Self {
-        let Recovered { options, mut identity, renewed, head, is_read_only, ids } = recovered;
+        let Recovered { options, mut identity, renewed, head, is_read_only, ballast_bytes, ids } = recovered;
         // An older, smaller segment still has to be filled before a larger one can be.
         let batch_bytes_max = batch_bytes_max(options.segment_bytes.min(head.open.bytes));
         let mut commit = Commit::new(identity.log_id, batch_bytes_max, head, now);
@@ -132,7 +140,7 @@ impl Log {
             identity.incarnation = incarnation;
             commit.leave_segment();
         }
-        let supply = Supply::new(&options, identity, head.open.number, now);
+        let supply = Supply::new(&options, identity, head.open.number, ballast_bytes, now);
         Self {
             identity,
             health: if is_read_only { Health::ReadOnly } else { Health::Good },
@@ -260,6 +268,7 @@ impl Log {
                 SupplyChange::Low(is_low, free_bytes) => {
                     self.events.push_back(LogEvent::DiskLow { is_low, free_bytes });
                 }
+                SupplyChange::Ballast(is_there) => self.events.push_back(LogEvent::Ballast { is_there }),
                 SupplyChange::Failed(error) => self.fail(error),
             },
             Health::Good | Health::ReadOnly => panic!("nobody waits for the completion of {id:?}"),
@@ -327,6 +336,12 @@ impl Log {
     #[must_use]
     pub fn identity(&self) -> LogIdentity {
         self.identity
+    }
+
+    /// The ballast is in the folder.
+    #[must_use]
+    pub fn has_ballast(&self) -> bool {
+        self.supply.has_ballast()
     }
 
     /// Nothing can be appended until a check has passed.

@@ -11,15 +11,18 @@ pub struct Options {
     pub segment_bytes: u32,
     /// Below this much free space new work is shed. What was accepted goes on in the space that is allocated already.
     pub disk_low_bytes: u64,
+    /// Size of a file that is kept beside the log and let go of when the disk is full all the same, so that what was
+    /// accepted finds room. At least a segment, or it is of no use; 0 for none. It is made again when there is room.
+    pub ballast_bytes: u32,
     /// Who the log shall be if the folder is empty. Random numbers; not used when there is a log.
     pub new_log: LogIdentity,
 }
 
 impl Options {
-    /// Segments of 64 MiB, new work shed below 256 MiB.
+    /// Segments of 64 MiB, new work shed below 256 MiB, a ballast of 64 MiB.
     #[must_use]
     pub fn new(new_log: LogIdentity) -> Self {
-        Self { segment_bytes: 64 << 20, disk_low_bytes: 256 << 20, new_log }
+        Self { segment_bytes: 64 << 20, disk_low_bytes: 256 << 20, ballast_bytes: 64 << 20, new_log }
     }
 
     pub(crate) fn assert_valid(&self) {

@@ -250,6 +250,7 @@ impl Recovery {
             renewed: self.renewed,
             head: Head { open: Segment { number: end.segment, bytes: segment_bytes }, end, sealed_through },
             is_read_only,
+            ballast_bytes: self.survey.ballast_bytes,
             ids: self.ids,
         };
         Log::new(recovered, now)

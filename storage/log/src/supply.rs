@@ -1,5 +1,6 @@
 //! The supply of segments: one is prepared ahead of need, so that a roll costs the commits nothing, and the free space
-//! of the disk is watched, so that new work is shed before space runs out.
+//! of the disk is watched, so that new work is shed before space runs out. Where it runs out all the same, since others
+//! use the disk too, the ballast is let go of, and the segment that could not be made is made in its place.
 //!
 //! A segment gets its name only when it is wholly durable: created, header written, file and folder synced, renamed,
 //! folder synced again. Until then it has a name that recovery throws away.
@@ -35,10 +36,21 @@ pub(crate) fn creation_of(segment: Segment, identity: LogIdentity) -> Chain {
     ])
 }
 
-/// What is being done about the next segment.
+/// The operations that make the ballast in place of one of another size, or of none.
+fn making_of_ballast(present_bytes: u64, size_bytes: u32) -> Chain {
+    let (file, name) = (FileName::PreparedBallast, FileName::Ballast);
+    let removal = [Operation::Unlink { file: name }, Operation::SyncFolder];
+    let making =
+        [Operation::Create { file, size_bytes }, Operation::Rename { from: file, to: name }, Operation::SyncFolder];
+    let removal = removal.into_iter().filter(|_| present_bytes > 0);
+    Chain::new(removal.chain(making.into_iter().filter(|_| size_bytes > 0)))
+}
+
+/// What is being done about the next segment, or about the ballast.
 enum Work {
     None,
     Creating(Segment, Chain),
+    Ballasting(Chain),
     /// The disk ran full half way: the part that exists is thrown away.
     Clearing(Chain),
 }
@@ -50,6 +62,8 @@ pub(crate) enum SupplyChange {
     Ready,
     /// New work is now shed, or no longer. Holds the free bytes, `None` when the disk said "full" without a number.
     Low(bool, Option<u64>),
+    /// The ballast is there, or is gone because the disk is full; new work is shed then.
+    Ballast(bool),
     /// The disk failed otherwise than by being full.
     Failed(DiskError),
 }
@@ -58,6 +72,11 @@ pub(crate) struct Supply {
     identity: LogIdentity,
     segment_bytes: u32,
     disk_low_bytes: u64,
+    ballast_bytes: u32,
+    /// Of the file that is there.
+    present_ballast_bytes: u64,
+    /// It is not as it should be, and there is room.
+    ballast_is_due: bool,
     /// The segment that follows the open one.
     ready: Option<Segment>,
     /// The open segment, or the one that is ready.
@@ -72,11 +91,20 @@ pub(crate) struct Supply {
 }
 
 impl Supply {
-    pub(crate) fn new(options: &Options, identity: LogIdentity, open: SegmentNumber, now: Monotonic) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        identity: LogIdentity,
+        open: SegmentNumber,
+        present_ballast_bytes: u64,
+        now: Monotonic,
+    ) -> Self {
         Self {
             identity,
             segment_bytes: options.segment_bytes,
             disk_low_bytes: options.disk_low_bytes,
+            ballast_bytes: options.ballast_bytes,
+            present_ballast_bytes,
+            ballast_is_due: false,
             newest: open,
             ready: None,
             work: Work::None,
@@ -91,6 +119,10 @@ impl Supply {
     /// From the next time that the disk is asked.
     pub(crate) fn set_disk_low_bytes(&mut self, disk_low_bytes: u64) {
         self.disk_low_bytes = disk_low_bytes;
+    }
+
+    pub(crate) fn has_ballast(&self) -> bool {
+        self.present_ballast_bytes > 0
     }
 
     /// New work has to be shed.
@@ -131,16 +163,19 @@ impl Supply {
             let segment = Segment { number: self.newest.next(), bytes: self.segment_bytes };
             self.work = Work::Creating(segment, creation_of(segment, self.identity));
         }
+        if matches!(self.work, Work::None) && std::mem::take(&mut self.ballast_is_due) {
+            self.work = Work::Ballasting(making_of_ballast(self.present_ballast_bytes, self.ballast_bytes));
+        }
         match &mut self.work {
             Work::None => None,
-            Work::Creating(_, chain) | Work::Clearing(chain) => chain.poll_operation(ids),
+            Work::Creating(_, chain) | Work::Ballasting(chain) | Work::Clearing(chain) => chain.poll_operation(ids),
         }
     }
 
     pub(crate) fn awaits(&self, id: OperationId) -> bool {
         let chain_awaits = match &self.work {
             Work::None => false,
-            Work::Creating(_, chain) | Work::Clearing(chain) => chain.awaits(id),
+            Work::Creating(_, chain) | Work::Ballasting(chain) | Work::Clearing(chain) => chain.awaits(id),
         };
         chain_awaits || self.query == Some(id)
     }
@@ -168,6 +203,19 @@ impl Supply {
                 Progress::Failed(error) if error.is_no_space() => self.starve(segment),
                 Progress::Failed(error) => SupplyChange::Failed(error),
             },
+            Work::Ballasting(mut chain) => match chain.handle(result) {
+                Progress::Going => self.go_on(Work::Ballasting(chain)),
+                Progress::Finished => {
+                    self.present_ballast_bytes = self.ballast_bytes.into();
+                    SupplyChange::Ballast(self.ballast_bytes > 0)
+                }
+                // The log does without, and tries again when it next hears of room.
+                Progress::Failed(_) => {
+                    self.present_ballast_bytes = 0;
+                    let clearing = [Operation::Unlink { file: FileName::PreparedBallast }];
+                    self.go_on(Work::Clearing(Chain::new(clearing)))
+                }
+            },
             Work::Clearing(mut chain) => match chain.handle(result) {
                 Progress::Going => self.go_on(Work::Clearing(chain)),
                 Progress::Failed(error) if error.kind != std::io::ErrorKind::NotFound => SupplyChange::Failed(error),
@@ -185,7 +233,14 @@ impl Supply {
     }
 
     fn starve(&mut self, segment: Segment) -> SupplyChange {
-        self.work = Work::Clearing(Chain::new([Operation::Unlink { file: FileName::Prepared(segment.number) }]));
+        let prepared = Operation::Unlink { file: FileName::Prepared(segment.number) };
+        if std::mem::take(&mut self.present_ballast_bytes) > 0 {
+            let ballast = Operation::Unlink { file: FileName::Ballast };
+            self.work = Work::Clearing(Chain::new([prepared, ballast, Operation::SyncFolder]));
+            self.is_low = true;
+            return SupplyChange::Ballast(false);
+        }
+        self.work = Work::Clearing(Chain::new([prepared]));
         self.is_starved = true;
         self.become_low(true, None)
     }
@@ -200,6 +255,9 @@ impl Supply {
         if !is_clearing && free_bytes >= self.disk_low_bytes.saturating_add(u64::from(self.segment_bytes)) {
             self.is_starved = false;
         }
+        let enough_bytes = self.disk_low_bytes.saturating_add((self.segment_bytes + self.ballast_bytes).into());
+        let is_as_wished = self.present_ballast_bytes == u64::from(self.ballast_bytes);
+        self.ballast_is_due = !is_as_wished && (self.ballast_bytes == 0 || free_bytes >= enough_bytes);
         self.become_low(self.is_starved || free_bytes < self.disk_low_bytes, Some(free_bytes))
     }
 

@@ -14,7 +14,7 @@ fn hex(bytes: &[u8]) -> String {
 fn open(disk: &mut SimDisk) -> Log {
     let identity =
         LogIdentity { log_id: LogId(*b"golden log id 16"), incarnation: StoreIncarnation(0x0102_0304_0506_0708) };
-    let options = Options { segment_bytes: 64 << 10, disk_low_bytes: 0, new_log: identity };
+    let options = Options { segment_bytes: 64 << 10, disk_low_bytes: 0, ballast_bytes: 0, new_log: identity };
     let mut recovery = Recovery::new(options, Purpose::Open);
     while !recovery.is_done() {
         while let Some((id, operation)) = recovery.poll_operation() {

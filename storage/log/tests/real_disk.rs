@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use process::{Process, StartError, TemporaryFolder};
+use process::{Process, SEGMENT_BYTES, StartError, TemporaryFolder};
 use storage_log::{
     AppendRefusal, CheckError, Damage, Disk, FileName, FolderError, LogEvent, OpenError, Operation, OperationId,
     Outcome, ReadToken, RealDisk, SegmentNumber, check,
@@ -286,7 +286,7 @@ fn a_full_disk_sheds_new_work_serves_reads_and_goes_on_when_there_is_space() {
         return;
     };
     let folder = disk.0.0.join("data");
-    let mut process = Process::start_with_low_water(&folder, 128 << 10).expect("the disk is empty");
+    let mut process = Process::start_with(&folder, 128 << 10, 0).expect("the disk is empty");
     let place = process.commit(0, b"the first");
     let filler = disk.0.0.join("filler");
     let filled = OpenOptions::new().create_new(true).write(true).open(&filler).expect("the disk has room");
@@ -314,7 +314,7 @@ fn a_full_disk_sheds_new_work_serves_reads_and_goes_on_when_there_is_space() {
     }
 
     drop(process);
-    let mut process = Process::start_with_low_water(&folder, 128 << 10).expect("a full disk can be opened");
+    let mut process = Process::start_with(&folder, 128 << 10, 0).expect("a full disk can be opened");
     assert_eq!(process.found.len() as u64, token, "what was accepted is there");
     std::fs::remove_file(&filler).expect("it is there");
     while process.append(token, &[3; 3000]).is_err() {
@@ -322,6 +322,52 @@ fn a_full_disk_sheds_new_work_serves_reads_and_goes_on_when_there_is_space() {
         process.turn();
     }
     process.settle();
+}
+
+#[test]
+fn a_full_disk_gets_the_room_of_the_ballast_which_is_made_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount("ballast", "2m") else {
+        say("skipped: a full disk needs `mount -t tmpfs`, which needs root");
+        return;
+    };
+    let (folder, filler) = (disk.0.0.join("data"), disk.0.0.join("filler"));
+    let mut process = Process::start_with(&folder, 0, 3 * SEGMENT_BYTES).expect("the disk is empty");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let wait_for = |process: &mut Process, is_wanted: bool| {
+        while !process.turn().contains(&LogEvent::Ballast { is_there: is_wanted }) {
+            assert!(Instant::now() < deadline, "nothing happens to the ballast");
+        }
+        assert_eq!(folder.join("ballast").exists(), is_wanted);
+    };
+    wait_for(&mut process, true);
+    // What is in use has its successor, which is there before the disk is full.
+    process.commit(0, &[1; 3000]);
+    process.settle();
+    let filled = OpenOptions::new().create_new(true).write(true).open(&filler).expect("the disk has room");
+    while (&filled).write_all(&[1; 4096]).is_ok() {}
+    drop(filled);
+    let mut token = 1;
+    while folder.join("ballast").exists() {
+        assert!(Instant::now() < deadline, "a full disk was never noticed");
+        token += u64::from(process.append(token, &[2; 3000]).is_ok());
+        process.turn();
+    }
+    // Since then there is room for two more segments at least.
+    let goal = token + 2 * u64::from(SEGMENT_BYTES) / 4000;
+    while token < goal {
+        assert!(Instant::now() < deadline, "the room of the ballast is not used");
+        token += u64::from(process.append(token, &[3; 3000]).is_ok());
+        process.turn();
+    }
+    process.settle();
+    drop(process);
+    let mut process = Process::start_with(&folder, 0, 3 * SEGMENT_BYTES).expect("a full disk can be opened");
+    assert_eq!(process.found.len() as u64, token);
+    std::fs::remove_file(&filler).expect("it is there");
+    wait_for(&mut process, true);
+    drop(process);
+    let mut process = Process::start_with(&folder, 0, 0).expect("it can be opened");
+    wait_for(&mut process, false);
 }
 
 impl StartError {

@@ -8,7 +8,7 @@ use storage_log::{
 #[test]
 fn a_walk_of_a_segment_that_is_not_there_makes_none() {
     let new_log = LogIdentity { log_id: LogId([7; 16]), incarnation: StoreIncarnation(1) };
-    let options = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, new_log };
+    let options = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, ballast_bytes: 0, new_log };
     for first in [SegmentNumber::FIRST, SegmentNumber(3)] {
         let mut disk = SimDisk::new(0, 1 << 20);
         let mut recovery = Recovery::new(options, Purpose::Walk).starting_at(first);

@@ -203,7 +203,8 @@ impl Life {
             Event::Snapshot(_) => {
                 self.note(News::Mishap("P5", "a cursor of less than 30 days was refused".to_owned()));
             }
-            Event::State(_) | Event::Typing { .. } | Event::MemberChanged(_) | Event::ReadByMe { .. } => {}
+            Event::State(_) | Event::Typing { .. } | Event::MemberChanged(_) => {}
+            Event::ReadByMe { .. } | Event::Erased(_) => {}
         }
         client.applied(told.ticket);
         Ok(())

@@ -50,6 +50,7 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     load.resume();
     ledger.wait_for_acks(ACKS_BEFORE, RETURN_TIMEOUT)?;
 
+    expect_ballast(&server)?;
     let filler = disk.fill("filler", LEFT_WHEN_LOW_BYTES)?;
     expect_low(&server, &plan, &site)?;
     println!("low: new messages are refused after {} acks", ledger.acks());
@@ -74,13 +75,21 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     poll::until(NOTICE_TIMEOUT, || (server.admin("/readyz").ok()?.0 == 200).then_some(()))
         .context("the server is not ready although its disk has room again")?;
     ledger.wait_for_acks(acks + ACKS_AFTER, RETURN_TIMEOUT)?;
-    println!("room again: messages go on, {} acks", ledger.acks());
+    expect_ballast(&server)?;
+    println!("room again: messages go on, {} acks, and the ballast is there", ledger.acks());
     load.pause();
     load.settle(RETURN_TIMEOUT)?;
     let messages = ending::judge(&site, &load, &ledger)?;
     load.stop()?;
     ending::leave(server, &plan)?;
     Ok(format!("{messages} messages: all there once, in order, told and receipted"))
+}
+
+/// It was never let go of, or is made again.
+fn expect_ballast(server: &Server) -> Verdict {
+    let is_there = || server.metric("ringpost_log_ballast").ok().filter(|ballast| *ballast == 1);
+    poll::until(RETURN_TIMEOUT, is_there).context("there is no ballast although there is room for it")?;
+    Ok(())
 }
 
 /// `/readyz` says so, and a new message gets the code for it on a connection that stays.

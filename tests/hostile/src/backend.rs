@@ -100,6 +100,7 @@ impl Backend {
                 match action {
                     Action::SendBatch { link, batch } => batches.push((link, batch)),
                     Action::Store { token, request } => self.store.handle_request(now, token, request),
+                    Action::OrderEnded(..) => {}
                     Action::DropLink { link, cause } => {
                         self.router.handle_link_down(now, link);
                         self.dropped.push((link, cause));
@@ -115,6 +116,7 @@ impl Backend {
                     StoreEvent::SideFileFailed { text } | StoreEvent::Damaged { text } => {
                         panic!("nothing has damaged the disk: {text}")
                     }
+                    StoreEvent::Ballast { .. } => {}
                     StoreEvent::Failed { error, .. } => panic!("the disk has not failed: {error}"),
                 }
             }
@@ -127,7 +129,7 @@ impl Backend {
 
 fn open(now: Now, disk: &SimDisk) -> EmbeddedStore {
     let new_log = LogIdentity { log_id: LogId([7; 16]), incarnation: StoreIncarnation(1) };
-    let options = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, new_log };
+    let options = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, ballast_bytes: 0, new_log };
     let opened = machine::open(now, disk, EmbeddedOptions::new(options));
     opened.expect("what the store has written it can read")
 }

@@ -15,7 +15,8 @@ use crate::input::Input;
 use crate::seed::Seed;
 
 const IDENTITY: LogIdentity = LogIdentity { log_id: LogId(*b"a log of forgery"), incarnation: StoreIncarnation(9) };
-const OPTIONS: Options = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, new_log: IDENTITY };
+const OPTIONS: Options =
+    Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, ballast_bytes: 0, new_log: IDENTITY };
 const NOW: Monotonic = Monotonic(std::time::Duration::ZERO);
 
 /// What the fuzzer calls.

@@ -76,7 +76,7 @@ pub fn run(bytes: &[u8]) {
 
 fn options() -> EmbeddedOptions {
     let new_log = LogIdentity { log_id: LogId(*b"a log to tamper."), incarnation: StoreIncarnation(1) };
-    let log = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, new_log };
+    let log = Options { segment_bytes: limits::SEGMENT_BYTES_MIN, disk_low_bytes: 0, ballast_bytes: 0, new_log };
     EmbeddedOptions { recent_bytes_max: 1, snapshot_every_bytes: 24 << 10, ..EmbeddedOptions::new(log) }
 }
 
@@ -178,7 +178,10 @@ fn ask(store: &mut EmbeddedStore, disk: &SimDisk, request: Request) -> Result<Re
     let mut answers = std::iter::from_fn(|| store.poll_event()).filter_map(|event| match event {
         StoreEvent::Answer { result, .. } => Some(result),
         StoreEvent::Failed { error, .. } => panic!("the disk has not failed: {error}"),
-        StoreEvent::SideFileFailed { .. } | StoreEvent::Damaged { .. } | StoreEvent::Pressure { .. } => None,
+        StoreEvent::SideFileFailed { .. }
+        | StoreEvent::Damaged { .. }
+        | StoreEvent::Ballast { .. }
+        | StoreEvent::Pressure { .. } => None,
     });
     answers.next().expect("every request is answered")
 }

@@ -90,6 +90,7 @@ impl RouterHost {
                     }
                 }
                 Action::Store { token, request } => around.submit(token, request),
+                Action::OrderEnded(..) => unreachable!("nobody orders anything"),
                 Action::DropLink { link, cause: DropCause::Silence } => {
                     let wire = self.wire(link).expect("a link that was not dropped before");
                     self.links.remove(&wire);

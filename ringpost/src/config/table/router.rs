@@ -25,6 +25,12 @@ const DISK_LOW: Place = Place {
     write: |settings, value| settings.store.disk_low_bytes = u64::of_value(value) * MIB,
 };
 
+/// Likewise.
+const BALLAST: Place = Place {
+    read: |settings| Value::Number(u64::from(settings.store.ballast_bytes) / MIB),
+    write: |settings, value| settings.store.ballast_bytes = u32::of_value(value) * MIB as u32,
+};
+
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     limits().into_iter().chain(times()).map(|key| key.of(Tier::Router).on_hangup())
 }
@@ -83,6 +89,12 @@ pub(super) fn store_keys() -> impl Iterator<Item = Key> {
             .reached("All else goes on.")
             .on_hangup()
             .flag("disk-low-mib", "MIB", DEV | SERVE),
+        key("store.ballast_mib", BALLAST, mebibytes(0..=4095_u64))
+            .means(
+                "Size of a file that is let go of when the disk is full all the same, so that what was accepted finds \
+                 room. At least a segment; 0 for none.",
+            )
+            .reached("It is made again when there is room for it above `store.disk_low_mib`."),
         key("store.recent_bytes_max", place!(store.recent_bytes_max), bytes(MEMORY))
             .means("Messages kept in memory because they were written or read lately.")
             .reached("The oldest go; they are read from the disk again.")

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::event::{MemberChanged, Message};
-use protocol::ids::{ClientMsgId, Ordinal, Seq, UserId};
+use protocol::ids::{ClientMsgId, DeviceId, Ordinal, Seq, UserId};
 use protocol::limits;
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
@@ -14,7 +14,7 @@ use storage_api::{Entry, EntryBody, EntryKey, Identity, Mutation, Request};
 use super::{Conversation, InFlight, Step, Waiter};
 use crate::context::Context;
 use crate::dedup::Known;
-use crate::mail::{Effect, Purpose, SessionRef};
+use crate::mail::{Effect, Purpose, SessionRef, Ticket};
 use crate::members::Members;
 use crate::request::{ConversationRequest, check_age};
 
@@ -100,7 +100,11 @@ impl Conversation {
             ConversationRequest::Send { message, .. } if !self.exists() => {
                 message.direct_peer.map(|peer| alloc::vec![peer]).ok_or(Code::ConversationUnknown)
             }
-            ConversationRequest::Send { .. } => self.present(session.user).map(|_| Vec::new()),
+            ConversationRequest::Send { .. } => {
+                self.present(session.user)?;
+                let is_alone = self.kind == ConversationKind::Direct && self.members.present_count() < 2;
+                if is_alone { Err(Code::NoSuchUser) } else { Ok(Vec::new()) }
+            }
             ConversationRequest::Create { kind, title, members, .. } => {
                 if *kind != ConversationKind::Group {
                     return Err(Code::Unsupported);
@@ -171,6 +175,9 @@ impl Conversation {
 
     /// Gives it its place. Everything has been checked; the users exist.
     pub(super) fn admit(&mut self, context: &mut Context, session: SessionRef, request: ConversationRequest) {
+        if context.erased.contains(&session.user) {
+            return context.refuse(session, &request, Code::UserUnknown);
+        }
         let is_operation = request.is_operation();
         let (_, client_id, _) = request.reference();
         let client_id = client_id.expect("only a request with a client id becomes an entry");
@@ -190,7 +197,13 @@ impl Conversation {
             ConversationRequest::Create { kind, title, members, .. } => {
                 (self.kind, self.title) = (kind, title);
                 let users = with_creator(&members, session.user);
-                let change = self.change(session, client_id, MembershipAction::Created, users, Role::Member);
+                let change = self.change(
+                    (session.user, session.device),
+                    client_id,
+                    MembershipAction::Created,
+                    users,
+                    Role::Member,
+                );
                 (change, self.head_ordinal)
             }
             ConversationRequest::Change { action, mut users, role, .. } => {
@@ -201,18 +214,35 @@ impl Conversation {
                     // It is as they wish already.
                     return context.op_ack(session, client_id, Ok(Some((self.id, self.durable_head))));
                 }
-                (self.change(session, client_id, action, users, role), self.head_ordinal)
+                (self.change((session.user, session.device), client_id, action, users, role), self.head_ordinal)
             }
             _ => unreachable!("only what becomes an entry is admitted"),
         };
         let key = EntryKey { conversation: self.id, seq };
         let entry = Arc::new(Entry { key, epoch: context.config.epoch, ordinal, body });
-        self.append(context, entry, Waiter { session, client_id, is_operation });
+        self.append(context, entry, alloc::vec![Waiter { session, client_id, is_operation }], None);
+    }
+
+    /// An erased user leaves. From a direct conversation nobody can, so that the other one just finds nobody there.
+    pub(super) fn leave(&mut self, context: &mut Context, user: UserId, ticket: Ticket) {
+        if self.kind == ConversationKind::Direct {
+            return self.members.lose(user, self.head);
+        }
+        if self.members.role(user) == Role::None {
+            return;
+        }
+        self.server_time = self.server_time.max(context.now.wall);
+        let client_op_id = ClientMsgId::new(self.server_time, user.0.into());
+        let (actor, users) = ((user, DeviceId(0)), alloc::vec![user]);
+        let body = self.change(actor, client_op_id, MembershipAction::Left, users, Role::None);
+        let key = EntryKey { conversation: self.id, seq: self.head.next() };
+        let entry = Arc::new(Entry { key, epoch: context.config.epoch, ordinal: self.head_ordinal, body });
+        self.append(context, entry, Vec::new(), Some(ticket));
     }
 
     fn change(
         &self,
-        session: SessionRef,
+        (actor, actor_device): (UserId, DeviceId),
         client_op_id: ClientMsgId,
         action: MembershipAction,
         users: Vec<UserId>,
@@ -223,8 +253,8 @@ impl Conversation {
             seq: self.head.next(),
             ordinal: self.head_ordinal,
             action,
-            actor: session.user,
-            actor_device: session.device,
+            actor,
+            actor_device,
             users,
             role,
             kind: self.kind,
@@ -234,7 +264,7 @@ impl Conversation {
         }))
     }
 
-    fn append(&mut self, context: &mut Context, entry: Arc<Entry>, waiter: Waiter) {
+    fn append(&mut self, context: &mut Context, entry: Arc<Entry>, waiters: Vec<Waiter>, ticket: Option<Ticket>) {
         let seq = entry.key.seq;
         (self.head, self.head_ordinal) = (seq, entry.ordinal);
         if let EntryBody::Membership(change) = &entry.body {
@@ -247,8 +277,8 @@ impl Conversation {
         if context.traits.one_log {
             self.fan_out(context, &entry);
         }
-        let (waiters, since) = (alloc::vec![waiter], context.now.monotonic);
-        self.in_flight.push_back(InFlight { entry, identity, waiters, is_durable: false, since });
+        let since = context.now.monotonic;
+        self.in_flight.push_back(InFlight { entry, identity, waiters, ticket, is_durable: false, since });
     }
 
     pub(super) fn ack(&self, context: &mut Context, waiter: Waiter, seq: Seq, time: WallTime) {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use protocol::event::Receipt;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
 use protocol::wire::{ConversationKind, MembershipAction};
-use storage_api::{Entry, EntryBody, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
+use storage_api::{Entry, EntryBody, EntryKey, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
 
 use super::{RECENT_EVENTS_MAX, Recent, Save, User};
 use crate::context::Context;
@@ -85,6 +85,19 @@ impl User {
         let sender = entry.identity().map_or(UserId(0), |identity| identity.sender);
         let event = UserEvent::Entry { key: entry.key, sender };
         self.append(context, event, Some(entry), push, Vec::new());
+    }
+
+    /// Devices that have the entry hear that its place is void, and those that lack it will find it so.
+    pub(super) fn erased(&mut self, context: &mut Context, key: EntryKey) {
+        for recent in &mut self.recent {
+            if matches!(recent.event, UserEvent::Entry { key: held, .. } if held == key) {
+                (recent.entry, recent.push) = (None, None);
+            }
+        }
+        if key.seq <= self.held(key.conversation) {
+            let event = UserEvent::Entry { key, sender: UserId(0) };
+            self.append(context, event, None, None, Vec::new());
+        }
     }
 
     /// Keeps the list of conversations in step with the log.
@@ -273,6 +286,7 @@ impl User {
         for logged in page.iter().filter(|logged| logged.user_seq <= up_to) {
             if let UserEvent::Entry { key, sender } = logged.event
                 && sender != self.id
+                && sender != UserId(0)
             {
                 entries.insert(key.conversation, key.seq);
             }

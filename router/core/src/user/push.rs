@@ -50,19 +50,18 @@ impl User {
                 };
                 return context.ask(request, Purpose::Push(reference));
             };
-            let is_own = recent
-                .entry
-                .as_ref()
+            let entry = recent.entry.as_deref().filter(|entry| !context.is_erased(entry));
+            let is_own = entry
                 .and_then(|entry| entry.identity())
                 .is_some_and(|identity| identity.sender == self.id && identity.device == session.device);
-            if let Some(push) = recent.push.as_ref().filter(|_| !is_own) {
+            if let Some(push) = recent.push.as_ref().filter(|_| entry.is_some() && !is_own) {
                 if !context.links.may_push(reference, push.frame.len()) {
                     return;
                 }
                 context.links.push_shared(reference, user_seq, push);
                 session.sent(now, user_seq, &recent.event, push.frame.len(), self.id);
             } else {
-                let event = render(self.id, session.device, &recent.event, recent.entry.as_deref());
+                let event = render(self.id, session.device, &recent.event, entry);
                 let size = event_size_max(&event);
                 if !context.links.may_push(reference, size + 256) {
                     return;
@@ -217,7 +216,9 @@ fn fill_page(
 /// As this device sees it. An entry that no longer exists is void.
 fn render(user: protocol::ids::UserId, device: DeviceId, event: &UserEvent, entry: Option<&Entry>) -> Event {
     match *event {
-        UserEvent::Entry { .. } => entry.map_or(Event::Void(None), |entry| entry.event_for(user, device)),
+        UserEvent::Entry { key, .. } => {
+            entry.map_or(Event::Void(Some((key.conversation, key.seq))), |entry| entry.event_for(user, device))
+        }
         UserEvent::Delivered(receipt) => Event::Delivered(receipt),
         UserEvent::Read(receipt) => Event::Read(receipt),
         UserEvent::SyncRead { conversation, up_to } => Event::SyncRead { conversation, up_to },

@@ -24,7 +24,7 @@ fn drain(router: &mut Router) -> (Vec<Vec<u8>>, Vec<(LinkId, DropCause)>) {
         match action {
             Action::SendBatch { link: QUIET, batch } => batches.push(batch),
             Action::DropLink { link, cause } => drops.push((link, cause)),
-            Action::SendBatch { .. } | Action::Store { .. } => {}
+            Action::SendBatch { .. } | Action::OrderEnded(..) | Action::Store { .. } => {}
         }
     }
     (batches, drops)

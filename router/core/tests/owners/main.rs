@@ -5,6 +5,7 @@
 mod devices;
 mod floods;
 mod links;
+mod orders;
 mod pulls;
 mod receipts;
 mod store;

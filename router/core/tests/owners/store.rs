@@ -1,14 +1,14 @@
 //! A store of maps: what was written is there at once, and what follows from entries is derived anew at each question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::event::nonzero;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{
-    ConversationRow, DeviceRow, Entry, EntryBody, LoggedEvent, MemberRow, Mutation, Request, Response, Span,
-    UserConversationRow, UserEvent, UserRow, UserState,
+    ConversationRow, DeviceRow, Entry, EntryBody, EntryKey, Erasure, LoggedEvent, MemberRow, Mutation, Request,
+    Response, Span, UserConversationRow, UserEvent, UserRow, UserState,
 };
 
 pub(crate) const ALICE: UserId = UserId(1 << 48 | 1);
@@ -21,6 +21,9 @@ pub(crate) struct Store {
     pub(crate) logs: BTreeMap<UserId, BTreeMap<UserSeq, UserEvent>>,
     fanned: BTreeMap<ConversationId, Seq>,
     devices: BTreeMap<UserId, BTreeMap<ClientMsgId, DeviceRow>>,
+    pub(crate) erased: BTreeSet<EntryKey>,
+    /// Erased users, and whether they have left all conversations.
+    pub(crate) leavers: BTreeMap<UserId, bool>,
     /// What stood before this in any log is gone.
     pub(crate) log_start: UserSeq,
 }
@@ -45,12 +48,12 @@ impl Store {
                 Response::Entries(entries)
             }
             Request::ReadUserLog { user, after, count_max, .. } => {
-                let log = self.logs.entry(*user).or_default().range(after.next()..).take(*count_max);
+                let log = self.logs.get(user).into_iter().flat_map(|log| log.range(after.next()..)).take(*count_max);
                 let page = log.map(|(user_seq, event)| LoggedEvent {
                     user_seq: *user_seq,
                     event: *event,
                     entry: match event {
-                        UserEvent::Entry { key, .. } => self.entries[&key.conversation].get(&key.seq).cloned(),
+                        UserEvent::Entry { key, .. } => self.shown(*key),
                         _ => None,
                     },
                 });
@@ -71,8 +74,42 @@ impl Store {
                 let next = DeviceRow::new(DeviceId(user.0 << 8 | (devices.len() as u64 + 1)), name, *registered_at);
                 Response::Device(devices.entry(*install_id).or_insert(next).clone())
             }
-            Request::EraseEntry(_) => unreachable!("a router erases nothing"),
+            Request::EraseEntry(_) | Request::EraseUser(_) | Request::ForgetUser(_) | Request::ListLeaving => {
+                self.erase(request)
+            }
             Request::ListUnfanned => Response::Conversations(self.entries.keys().copied().collect()),
+        }
+    }
+
+    fn erase(&mut self, request: &Request) -> Response {
+        match request {
+            Request::EraseEntry(key) => {
+                let Some(entry) = self.entries.get(&key.conversation).and_then(|entries| entries.get(&key.seq)) else {
+                    return Response::Erased(Erasure::NotThere);
+                };
+                if matches!(entry.body, EntryBody::Membership(_)) {
+                    return Response::Erased(Erasure::NotAMessage);
+                }
+                self.erased.insert(*key);
+                Response::Erased(Erasure::Done)
+            }
+            Request::EraseUser(user) => {
+                if self.user(*user).is_none() && !self.leavers.contains_key(user) {
+                    return Response::Leaving(None);
+                }
+                self.leavers.entry(*user).or_insert(false);
+                let conversations = self.entries.keys().copied().collect();
+                Response::Leaving(Some(if self.leavers[user] { Vec::new() } else { conversations }))
+            }
+            Request::ForgetUser(user) => {
+                self.leavers.insert(*user, true);
+                Response::Written
+            }
+            Request::ListLeaving => {
+                let leaving = self.leavers.iter().filter(|(_, is_forgotten)| !**is_forgotten);
+                Response::Users(leaving.map(|(id, _)| UserRow { id: *id, handle: String::new() }).collect())
+            }
+            _ => unreachable!("it erases nothing"),
         }
     }
 
@@ -151,21 +188,31 @@ impl Store {
         })
     }
 
+    /// The entry, as long as nobody has taken it away.
+    fn shown(&self, key: EntryKey) -> Option<Arc<Entry>> {
+        let entry = self.entries[&key.conversation].get(&key.seq)?;
+        let sender = entry.identity().map(|identity| identity.sender);
+        let is_of_leaver = sender.is_some_and(|sender| self.leavers.contains_key(&sender));
+        let is_over = is_of_leaver && matches!(entry.body, EntryBody::Message(_));
+        Some(entry).filter(|_| !is_over && !self.erased.contains(&key)).cloned()
+    }
+
     fn user(&self, id: UserId) -> Option<UserState> {
-        if ![ALICE, BOB, CAROL].contains(&id) {
+        if ![ALICE, BOB, CAROL].contains(&id) || self.leavers.contains_key(&id) {
             return None;
         }
         let log = self.logs.get(&id);
         let mut conversations: BTreeMap<ConversationId, UserConversationRow> = BTreeMap::new();
         for event in log.into_iter().flat_map(|log| log.values()) {
             let UserEvent::Entry { key, .. } = event else { continue };
+            let known = conversations.get(&key.conversation).map_or(Seq(0), |row| row.held);
             let row = UserConversationRow {
                 conversation: key.conversation,
                 kind: ConversationKind::Direct,
                 direct_peer: None,
                 title: String::new(),
-                held: key.seq,
-                held_ordinal: Ordinal(key.seq.0),
+                held: known.max(key.seq),
+                held_ordinal: Ordinal(known.max(key.seq).0),
                 read: Seq(0),
                 read_ordinal: Ordinal(0),
             };

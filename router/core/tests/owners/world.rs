@@ -13,7 +13,7 @@ use protocol::ids::{
 use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterMessage, SessionOpen};
 use protocol::time::{Instant, Now, WallTime};
 use protocol::wire::{self, ClientBody, Durability, OpStatus, ServerBody};
-use router_core::{Action, LinkId, Router, RouterConfig};
+use router_core::{Action, LinkId, Order, OrderId, OrderOutcome, Router, RouterConfig};
 use storage_api::{Request, StoreError, StoreToken, StoreTraits};
 
 use crate::store::Store;
@@ -38,6 +38,7 @@ pub(crate) enum Got {
     Delivered(Seq),
     Read(Seq),
     ReadByMe(Seq),
+    Void(UserSeq, Seq),
     /// A page of so many entries.
     History(usize),
     /// A page of the user's log: its first place, and how many events.
@@ -59,6 +60,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) router: Router,
     pub(crate) asked: Vec<(StoreToken, Request)>,
+    pub(crate) outcomes: Vec<(OrderId, OrderOutcome)>,
     config: RouterConfig,
     one_log: bool,
     gateway: LinkEnd,
@@ -76,6 +78,7 @@ impl World {
             store: Store::default(),
             router: Router::new(config, traits(one_log)),
             asked: Vec::new(),
+            outcomes: Vec::new(),
             config,
             one_log,
             gateway: LinkEnd::default(),
@@ -176,6 +179,11 @@ impl World {
         self.request(connection, &frame);
     }
 
+    pub(crate) fn order(&mut self, id: u64, order: Order) {
+        self.router.handle_order(self.now, OrderId(id), order);
+        self.collect();
+    }
+
     pub(crate) fn request(&mut self, connection: u64, frame: &[u8]) {
         self.send(GatewayMessage::ClientRequest { connection: ConnectionKey(connection), frame });
     }
@@ -238,6 +246,7 @@ impl World {
         while let Some(action) = self.router.poll_action() {
             match action {
                 Action::Store { token, request } => self.asked.push((token, request)),
+                Action::OrderEnded(id, outcome) => self.outcomes.push((id, outcome)),
                 Action::DropLink { .. } => panic!("the test takes what it is sent"),
                 Action::SendBatch { batch, .. } => {
                     let (got, devices) = (&mut self.got, &mut self.devices);
@@ -313,6 +322,7 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
                     Event::Delivered(receipt) => Got::Delivered(receipt.up_to),
                     Event::Read(receipt) => Got::Read(receipt.up_to),
                     Event::SyncRead { up_to, .. } => Got::ReadByMe(up_to),
+                    Event::Void(Some((_, seq))) => Got::Void(user_seq, seq),
                     _ => continue,
                 };
                 got.push((connection, event));

@@ -32,7 +32,7 @@ impl Listing {
                 }
                 FileName::PreparedIndex(_) | FileName::PreparedRemnant(..) => listing.waste.push(*file),
                 FileName::NeedsCheck => listing.is_marked = true,
-                FileName::Prepared(_) => {}
+                FileName::Prepared(_) | FileName::Ballast | FileName::PreparedBallast => {}
             }
         }
         // A remnant has its name when it is whole: whatever was there before has had its time.

@@ -5,21 +5,21 @@ use storage_log::{Completion, ReadError, ReadToken, StoredRecord};
 
 use super::{EmbeddedStore, StoreEvent};
 use crate::answers::{Question, Sight};
+use crate::erasures::Erased;
 use crate::jobs::Job;
 use crate::memo::Memo;
-use crate::record::{Erased, Row};
+use crate::record::Row;
 use crate::search::Search;
 use crate::writes::Ending;
 
 impl EmbeddedStore {
     /// Looks for the entry, so that it is known which segment is to lose it.
     fn try_to_erase(&mut self, token: StoreToken, key: EntryKey, mut memo: Memo) {
-        let search = Search { segments: &self.side.segments, cache: &self.pages };
-        match search.entry(&mut memo, key) {
-            Ok(None) => self.answer(token, Ok(Response::Written)),
-            Ok(Some(place)) => {
+        match self.sight().erasable(&mut memo, key) {
+            Ok(Err(erasure)) => self.answer(token, Ok(Response::Erased(erasure))),
+            Ok(Ok(place)) => {
                 let erased = Erased { segment: place.segment, at: self.wall };
-                self.write(vec![Row::Erased { key, erased }], Ending::Write(token));
+                self.write(vec![Row::Erased { key, erased }], Ending::Erased(token));
             }
             Err(_) => self.jobs.wait(token, Question::Erase(key), memo),
         }
@@ -34,12 +34,15 @@ impl EmbeddedStore {
         if let Question::Erase(key) = question {
             return self.try_to_erase(token, key, memo);
         }
-        let search = Search { segments: &self.side.segments, cache: &self.pages };
-        let sight = Sight { now: self.wall, state: &self.state, recent: &self.recent, search };
-        match sight.answer(&mut memo, &question) {
+        match self.sight().answer(&mut memo, &question) {
             Ok(result) => self.answer(token, result),
             Err(_) => self.jobs.wait(token, question, memo),
         }
+    }
+
+    fn sight(&self) -> Sight<'_> {
+        let search = Search { segments: &self.side.segments, cache: &self.pages };
+        Sight { now: self.wall, state: &self.state, recent: &self.recent, search }
     }
 
     fn go_on(&mut self, jobs: Vec<Job>) {

@@ -1,4 +1,4 @@
-//! Users and devices that are made when they are asked for.
+//! Users and devices that are made when they are asked for, and users that are erased.
 
 use protocol::ids::{ClientMsgId, DeviceId, Realm, UserId};
 use protocol::time::WallTime;
@@ -20,6 +20,13 @@ impl EmbeddedStore {
             }
             _ => None,
         }
+    }
+
+    pub(super) fn erase_user(&mut self, token: StoreToken, user: UserId) {
+        if self.state.is_live(user) {
+            return self.write(vec![Row::UserErased { user, at: self.wall }], Ending::UserErased(token, user));
+        }
+        self.answer(token, Ok(Response::Leaving(self.state.conversations_of(user))));
     }
 
     pub(super) fn ensure_user(&mut self, token: StoreToken, realm: Realm, handle: String) {

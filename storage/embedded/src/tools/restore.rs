@@ -68,7 +68,7 @@ fn renew(folder: &Path, incarnation: StoreIncarnation, segment_bytes: Option<u32
     let is_valid =
         |bytes: &u32| (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(bytes) && bytes.is_multiple_of(SECTOR_BYTES);
     let segment_bytes = segment_bytes.filter(is_valid).unwrap_or(usual.segment_bytes);
-    let log = Options { segment_bytes, disk_low_bytes: 0, ..usual };
+    let log = Options { segment_bytes, disk_low_bytes: 0, ballast_bytes: 0, ..usual };
     let options = EmbeddedOptions { renewed: Some(incarnation), ..EmbeddedOptions::new(log) };
     let started = Instant::now();
     let mut opening = Opening::new(options);

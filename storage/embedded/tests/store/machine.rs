@@ -56,7 +56,7 @@ impl Machine {
 
     fn options() -> EmbeddedOptions {
         let identity = LogIdentity { log_id: LogId(*b"a log of a test."), incarnation: StoreIncarnation(1) };
-        let log = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, new_log: identity };
+        let log = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: 0, ballast_bytes: 0, new_log: identity };
         EmbeddedOptions { recent_bytes_max: 2000, snapshot_every_bytes: 24 << 10, ..EmbeddedOptions::new(log) }
     }
 
@@ -152,7 +152,7 @@ impl Machine {
             match event {
                 StoreEvent::Answer { token, result } => answers.push((token, result)),
                 StoreEvent::Damaged { text } => self.damages.push(text),
-                StoreEvent::SideFileFailed { .. } | StoreEvent::Pressure { .. } => {}
+                StoreEvent::SideFileFailed { .. } | StoreEvent::Pressure { .. } | StoreEvent::Ballast { .. } => {}
                 StoreEvent::Failed { .. } => return Err(Failed),
             }
         }

@@ -31,7 +31,7 @@ impl Process {
         };
         let mut disk = RealDisk::open(folder, notify).expect("the folder can be used");
         let identity = LogIdentity { log_id: LogId([7; 16]), incarnation: StoreIncarnation(1) };
-        let log = Options { segment_bytes: 64 << 10, disk_low_bytes: 0, new_log: identity };
+        let log = Options { segment_bytes: 64 << 10, disk_low_bytes: 0, ballast_bytes: 0, new_log: identity };
         let options = EmbeddedOptions { snapshot_every_bytes: 100 << 10, ..EmbeddedOptions::new(log) };
         let mut opening = Opening::new(options);
         while !opening.is_done() {

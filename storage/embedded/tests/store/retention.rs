@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::ids::{ConversationId, Seq, UserId, UserSeq};
-use storage_api::{Entry, EntryBody, EntryKey, Mutation, Request, Response, StoreError};
+use storage_api::{Entry, EntryBody, EntryKey, Erasure, Mutation, Request, Response, StoreError};
 use storage_embedded::{IndexFault, OpenError};
 use storage_log::{FileName, SegmentNumber};
 
@@ -24,6 +24,14 @@ impl Talk {
         let mut machine = Machine::new(seed);
         let users = machine.make_users(2);
         Talk { machine, pair: (users[0], users[1]), entries: Vec::new() }
+    }
+
+    fn make_user(&mut self, handle: &str) -> UserId {
+        let realm = self.pair.0.realm();
+        match self.machine.ask(Request::EnsureUser { realm, handle: handle.to_owned() }) {
+            Ok(Response::Users(rows)) => rows[0].id,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn say(&mut self, body: &[u8], expires_in_s: u32) {
@@ -143,7 +151,7 @@ fn an_erased_message_is_void_at_once_and_later_not_on_the_disk() {
     talk.say(MARKER, 0);
     talk.say_much();
     let key = talk.entries[0].key;
-    assert_eq!(talk.machine.ask(Request::EraseEntry(key)), Ok(Response::Written));
+    assert_eq!(talk.machine.ask(Request::EraseEntry(key)), Ok(Response::Erased(Erasure::Done)));
     for _ in 0..2 {
         let found = talk.read_all();
         assert_eq!((found[0].key, &found[0].body), (key, &EntryBody::Void));
@@ -167,7 +175,50 @@ fn an_erased_message_is_void_at_once_and_later_not_on_the_disk() {
     assert_eq!((found[0].key, &found[0].body), (key, &EntryBody::Void));
     assert_eq!(found[1..], talk.entries[1..]);
     let nothing = EntryKey { seq: Seq(10_000), ..key };
-    assert_eq!(talk.machine.ask(Request::EraseEntry(nothing)), Ok(Response::Written));
+    assert_eq!(talk.machine.ask(Request::EraseEntry(nothing)), Ok(Response::Erased(Erasure::NotThere)));
+}
+
+/// The one who speaks in `talk` is erased, in steps that a kill may come between.
+#[test]
+fn an_erased_user_is_gone_at_once_and_later_not_on_the_disk() {
+    let mut talk = Talk::new(5);
+    let (erased, peer) = talk.pair;
+    let conversation = ConversationId::direct(erased, peer);
+    talk.say(MARKER, 0);
+    talk.say_much();
+    assert!(disk_has(&talk.machine, b"user-0"));
+    for _ in 0..2 {
+        let leaving = talk.machine.ask(Request::EraseUser(erased));
+        assert_eq!(leaving, Ok(Response::Leaving(Some(vec![conversation]))));
+        assert!(talk.read_all().iter().all(|entry| entry.body == EntryBody::Void));
+        assert_eq!(talk.machine.ask(Request::LoadUser(erased)), Ok(Response::User(None)));
+        let Ok(Response::Users(rows)) = talk.machine.ask(Request::ListLeaving) else { panic!("there is a list") };
+        assert!(rows.iter().map(|row| row.id).eq([erased]));
+        assert_eq!(talk.machine.ask(Request::ListUnfanned), Ok(Response::Conversations(vec![])));
+        talk.restart();
+    }
+    assert_eq!(talk.machine.ask(Request::ForgetUser(erased)), Ok(Response::Written));
+    assert_eq!(talk.machine.ask(Request::EraseUser(erased)), Ok(Response::Leaving(Some(vec![]))));
+    let nobody = UserId(1 << 48 | 77);
+    assert_eq!(talk.machine.ask(Request::EraseUser(nobody)), Ok(Response::Leaving(None)));
+    // Somebody else goes on, which brings snapshots; a day later the sweep begins, and the process dies amid it.
+    let carol = talk.make_user("carol");
+    talk.pair = (peer, carol);
+    talk.entries.clear();
+    talk.say_much();
+    talk.machine.wait(DAY * 2);
+    for _ in 0..40 {
+        talk.machine.step().expect("the disk is well");
+    }
+    talk.restart();
+    talk.rest();
+    for what in [MARKER, b"user-0"] {
+        assert!(!disk_has(&talk.machine, what));
+    }
+    talk.restart();
+    assert!(talk.read_all() == talk.entries);
+    // The name may be given again, to somebody else.
+    assert_ne!(talk.make_user("user-0"), erased);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use protocol::event::MessageBytes;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
 use protocol::time::WallTime;
 use storage_api::{
-    Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response, StoreError, StoreToken, UserEvent, UserState,
+    Entry, EntryBody, EntryKey, Erasure, Identity, Mutation, Request, Response, StoreError, StoreToken, UserEvent,
+    UserState,
 };
 
 use storage_embedded::EmbeddedStore;
@@ -315,8 +316,9 @@ impl World {
     fn erase(&mut self, conversation: ConversationId) {
         let head = self.content.entries(conversation).len() as u64;
         let key = EntryKey { conversation, seq: Seq(1 + self.random.below(head + 1)) };
-        assert_eq!(self.machine.ask(Request::EraseEntry(key)), Ok(Response::Written));
-        if key.seq <= Seq(head) {
+        let erasure = if key.seq <= Seq(head) { Erasure::Done } else { Erasure::NotThere };
+        assert_eq!(self.machine.ask(Request::EraseEntry(key)), Ok(Response::Erased(erasure)));
+        if erasure == Erasure::Done {
             self.content.erased.insert(key);
             self.ahead.erased.insert(key);
         }

@@ -14,6 +14,8 @@ pub(super) struct Survey {
     pub(super) segments: Vec<(SegmentNumber, u64)>,
     /// What is to be thrown away: segments that were never finished, and later the one behind the last batch.
     waste: Vec<FileName>,
+    /// Size of the ballast that is there; 0 for none.
+    pub(super) ballast_bytes: u64,
     /// The file of the mark is there, whatever its content says.
     pub(super) has_mark: bool,
 }
@@ -26,7 +28,8 @@ impl Survey {
             match file {
                 FileName::Segment(number) if !range.contains(number) => {}
                 FileName::Segment(number) => survey.segments.push((*number, *bytes)),
-                FileName::Prepared(_) => survey.waste.push(*file),
+                FileName::Prepared(_) | FileName::PreparedBallast => survey.waste.push(*file),
+                FileName::Ballast => survey.ballast_bytes = *bytes,
                 FileName::NeedsCheck => survey.has_mark = true,
                 // The embedder's.
                 FileName::Index(_)

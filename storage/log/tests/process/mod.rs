@@ -29,17 +29,17 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path) -> Result<Self, StartError> {
-        Self::start_with_low_water(folder, 0)
+        Self::start_with(folder, 0, 0)
     }
 
-    pub(crate) fn start_with_low_water(folder: &Path, disk_low_bytes: u64) -> Result<Self, StartError> {
+    pub(crate) fn start_with(folder: &Path, disk_low_bytes: u64, ballast_bytes: u32) -> Result<Self, StartError> {
         let (wake, woken) = sync_channel(1);
         let notify = move || {
             let _is_awake = wake.try_send(());
         };
         let mut disk = RealDisk::open(folder, notify).map_err(StartError::Folder)?;
         let identity = LogIdentity { log_id: LogId([0x5a; 16]), incarnation: StoreIncarnation(7) };
-        let options = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes, new_log: identity };
+        let options = Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes, ballast_bytes, new_log: identity };
         let mut recovery = Recovery::new(options, Purpose::Open);
         let mut found = Vec::new();
         while !recovery.is_done() {

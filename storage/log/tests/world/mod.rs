@@ -140,7 +140,12 @@ impl<D: Disk> World<D> {
 
     fn options(&self) -> Options {
         let identity = LogIdentity { log_id: LogId([0xa5; 16]), incarnation: StoreIncarnation(1) };
-        Options { segment_bytes: SEGMENT_BYTES, disk_low_bytes: u64::from(SEGMENT_BYTES), new_log: identity }
+        Options {
+            segment_bytes: SEGMENT_BYTES,
+            disk_low_bytes: u64::from(SEGMENT_BYTES),
+            ballast_bytes: SEGMENT_BYTES,
+            new_log: identity,
+        }
     }
 
     /// One random thing happens.
@@ -269,7 +274,7 @@ impl<D: Disk> World<D> {
                 self.acked_count += 1;
                 self.counts.acked += 1;
             }
-            LogEvent::AppendFailed { .. } | LogEvent::DiskLow { .. } => {}
+            LogEvent::AppendFailed { .. } | LogEvent::DiskLow { .. } | LogEvent::Ballast { .. } => {}
             LogEvent::ReadDone { token, result } => {
                 let (stored, is_rotten) = self.reads.remove(&token).expect("it was begun");
                 match result {

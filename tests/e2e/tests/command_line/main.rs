@@ -2,6 +2,7 @@
 
 mod chat;
 mod devices;
+mod erase;
 mod metrics;
 mod mistakes;
 mod one_shot;

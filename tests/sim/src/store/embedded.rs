@@ -95,7 +95,12 @@ impl EmbeddedHost {
     pub fn new(handles: &[&str], fair: Weather, lies: bool, mut prng: Prng) -> EmbeddedHost {
         let log_id = LogId(prng.draw_u128().to_be_bytes());
         let new_log = LogIdentity { log_id, incarnation: StoreIncarnation(prng.draw()) };
-        let log = Options { segment_bytes: *prng.pick(&SEGMENT_BYTES), disk_low_bytes: DISK_LOW_BYTES, new_log };
+        let log = Options {
+            segment_bytes: *prng.pick(&SEGMENT_BYTES),
+            disk_low_bytes: DISK_LOW_BYTES,
+            ballast_bytes: 0,
+            new_log,
+        };
         let options = EmbeddedOptions {
             recent_bytes_max: *prng.pick(&RECENT_BYTES),
             snapshot_every_bytes: *prng.pick(&SNAPSHOT_EVERY_BYTES),
@@ -257,7 +262,7 @@ impl EmbeddedHost {
                     completions.push((token, result));
                 }
                 StoreEvent::Pressure { is_pressed, .. } => self.news.push_back(News::Pressed(is_pressed)),
-                StoreEvent::SideFileFailed { .. } => {}
+                StoreEvent::SideFileFailed { .. } | StoreEvent::Ballast { .. } => {}
                 StoreEvent::Damaged { text } => self.news.push_back(News::Damaged(text)),
                 StoreEvent::Failed { error, is_marked } => {
                     self.news.push_back(News::Failed(format!("{error}, marked: {is_marked}")));

@@ -96,7 +96,10 @@ impl StoreAtOnce {
                 match event {
                     StoreEvent::Answer { result, .. } => return result.map_err(|error| error.to_string()),
                     StoreEvent::Damaged { text } => return Err(text),
-                    StoreEvent::SideFileFailed { .. } | StoreEvent::Pressure { .. } | StoreEvent::Failed { .. } => {}
+                    StoreEvent::SideFileFailed { .. }
+                    | StoreEvent::Pressure { .. }
+                    | StoreEvent::Ballast { .. }
+                    | StoreEvent::Failed { .. } => {}
                 }
             }
             assert!(self.turn(), "a store that has something to do asks its disk to do it");
