@@ -6,7 +6,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{cipher_suite, default_provider};
 
 /// Both suites of SHA-256; the third, AES-256-GCM, would make the state of every idle connection a third larger, and no
-/// client of TLS 1.3 lacks AES-128-GCM (RFC 8446, section 9.1). AES-128-GCM first: the cheapest on every processor of the last ten years, and the least state to keep of an idle
+/// client of TLS 1.3 lacks AES-128-GCM (RFC 8446, section 9.1).
+///
+/// AES-128-GCM first: the cheapest on every processor of the last ten years, and the least state to keep of an idle
 /// connection. A client that has no AES in hardware says so by its own order, which the server follows. Key exchange is
 /// classical: ring has no post-quantum hybrid.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
