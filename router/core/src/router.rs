@@ -11,8 +11,8 @@ use protocol::frame;
 use protocol::ids::{ConversationId, UserId};
 use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage};
 use protocol::time::{Instant, Now};
-use protocol::wire::{self, ServerBody};
-use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits, UserRow};
+use protocol::wire;
+use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits};
 
 use crate::config::RouterConfig;
 use crate::context::Context;
@@ -345,7 +345,7 @@ impl Router {
                 self.with_user(user, |owner, context| owner.acked_log_read(context, &page));
             }
             (Purpose::Lookup { session, request_id }, Response::Users(users)) => {
-                user_page(&mut self.context, session, request_id, &users);
+                self.context.user_page(session, request_id, &users);
             }
             (purpose, response) if purpose.is_of_order() => self.order_answered(purpose, response),
             (purpose, response) => panic!("the store answered {purpose:?} with {response:?}"),
@@ -485,20 +485,4 @@ impl Router {
             }
         }
     }
-}
-
-fn user_page(context: &mut Context, session: SessionRef, request_id: u32, users: &[UserRow]) {
-    let frame = context.builder.server(|fbb| {
-        let users: Vec<_> = users
-            .iter()
-            .map(|user| {
-                let handle = fbb.create_string(&user.handle);
-                wire::User::create(fbb, &wire::UserArgs { id: user.id.0, handle: Some(handle) })
-            })
-            .collect();
-        let users = fbb.create_vector(&users);
-        let args = wire::UserPageArgs { request_id, users: Some(users) };
-        (ServerBody::UserPage, wire::UserPage::create(fbb, &args).as_union_value())
-    });
-    context.links.answer(session, frame);
 }

@@ -101,10 +101,10 @@ struct Verdict {
     alert: Option<u8>,
 }
 
-/// Outer type and inner plaintext of each record.
-type Records<'a> = &'a [(u8, Vec<u8>)];
+/// Outer type and inner plaintext.
+type Record = (u8, Vec<u8>);
 
-fn verdict(certificate: &Certificate, mut server: impl Server, records: Records<'_>) -> Verdict {
+fn verdict(certificate: &Certificate, mut server: impl Server, records: &[Record]) -> Verdict {
     let mut peer = Peer::shake_hands(&certificate.certificate_pem, &mut server);
     let (mut plaintext, mut goes_on) = (Vec::new(), true);
     for (outer_type, inner) in records {
@@ -119,7 +119,7 @@ fn inner(content: &[u8], content_type: u8, padding: usize) -> Vec<u8> {
     [content, &[content_type], &vec![0; padding]].concat()
 }
 
-fn record(content: &[u8], content_type: u8) -> (u8, Vec<u8>) {
+fn record(content: &[u8], content_type: u8) -> Record {
     (APPLICATION_DATA, inner(content, content_type, 0))
 }
 
@@ -141,7 +141,7 @@ const DECODE_ERROR: Option<u8> = Some(50);
 fn records_that_are_well_are_taken_as_the_library_does() {
     let certificate = Certificate::new();
     let hello = || record(b"hello", APPLICATION_DATA);
-    let cases: Vec<(&str, Vec<(u8, Vec<u8>)>)> = vec![
+    let cases: Vec<(&str, Vec<Record>)> = vec![
         ("plaintext", vec![hello(), hello()]),
         ("nothing at all", vec![record(b"", APPLICATION_DATA), hello()]),
         ("padding", vec![(APPLICATION_DATA, inner(b"hello", APPLICATION_DATA, 200)), hello()]),
@@ -163,7 +163,7 @@ fn records_of_every_wrong_kind_are_refused_with_their_alert() {
     let hello = || record(b"hello", APPLICATION_DATA);
     let two_updates = [KEY_UPDATE, KEY_UPDATE].concat();
     let (full, too_full) = (vec![7; CONTENT_SIZE_MAX], vec![7; CONTENT_SIZE_MAX + 1]);
-    let cases: Vec<(&str, Vec<(u8, Vec<u8>)>, Option<u8>, Library)> = vec![
+    let cases: Vec<(&str, Vec<Record>, Option<u8>, Library)> = vec![
         ("too full", vec![record(&too_full, APPLICATION_DATA)], RECORD_OVERFLOW, Agrees),
         ("padded beyond full", vec![(APPLICATION_DATA, inner(&full, APPLICATION_DATA, 1))], RECORD_OVERFLOW, Agrees),
         ("only zeros", vec![(APPLICATION_DATA, vec![0; 30])], UNEXPECTED_MESSAGE, Differs),
