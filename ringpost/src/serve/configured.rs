@@ -2,6 +2,8 @@
 //!
 //! Invariant: a HUP changes everything that it can, or, when anything is wrong, nothing.
 
+use tracing::Level;
+
 use super::gateway;
 use super::parts::Parts;
 use crate::config::{Applies, Change, Given, Settings, refuse};
@@ -31,7 +33,17 @@ impl Configured {
     /// After a HUP. Says what has come of it in one line.
     pub(super) fn renew(&mut self, parts: &Parts) {
         match self.try_renew(parts) {
-            Ok(outcome) => tracing::info!("HUP: {outcome}"),
+            Ok(outcome) => {
+                // Under whichever filter lets it through, the old or the new.
+                let is_told = tracing::enabled!(Level::INFO);
+                if is_told {
+                    tracing::info!("HUP: {outcome}");
+                }
+                self.logging.apply(&self.settings);
+                if !is_told {
+                    tracing::info!("HUP: {outcome}");
+                }
+            }
             Err(why) => tracing::error!("HUP: nothing is changed: {why}"),
         }
     }
@@ -58,7 +70,6 @@ impl Configured {
         if let (Some(gateway), Some((tls, verifier, tickets))) = (&parts.gateway, credentials) {
             gateway.renew(settings.gateway.clone(), tls, verifier, tickets).expect("it was checked when it was read");
         }
-        self.logging.apply(&settings);
         self.settings = settings;
         Ok(format!("{read_anew}{}; {}", told("applied", &applied), told("waiting for a restart", &waiting)))
     }

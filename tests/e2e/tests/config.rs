@@ -177,7 +177,8 @@ fn a_live_connection_survives_a_hup_and_new_ones_see_the_new_certificate() {
 
     let is_pressed = || running.server.metric("ringpost_store_pressed").expect("a metric") == 1;
     assert!(!is_pressed());
-    running.write_config("[gateway]\nconnections_max = 1\n[store]\ndisk_low_mib = 16777216\n");
+    running
+        .write_config("[log]\nfilter = \"error\"\n[gateway]\nconnections_max = 1\n[store]\ndisk_low_mib = 16777216\n");
     running.hang_up();
     running.wait_for_line("gateway.connections_max 1_048_576 -> 1");
     assert!(poll::until(PATIENCE, || is_pressed().then_some(())).is_some(), "no disk has 16 TiB to spare here");
