@@ -12,7 +12,7 @@ pub(super) struct Contradiction {
 }
 
 pub(super) fn find(settings: &Settings) -> Vec<Contradiction> {
-    let Settings { gateway, router, .. } = settings;
+    let Settings { gateway, router, store, .. } = settings;
     let mut found = Vec::new();
     let mut refuse = |keys, is_wrong: bool, why: String| {
         if is_wrong {
@@ -38,6 +38,11 @@ pub(super) fn find(settings: &Settings) -> Vec<Contradiction> {
         gateway.drain_timeout < gateway.close_timeout,
         "gateway.drain_timeout_ms is below gateway.close_timeout_ms: a drain would cut who is only being closed"
             .to_owned(),
+    );
+    refuse(
+        ["store.ballast_mib", "store.segment_bytes"],
+        (1..store.segment_bytes).contains(&store.ballast_bytes),
+        "store.ballast_mib is less than a segment (store.segment_bytes), and of no use then; 0 is none".to_owned(),
     );
     refuse(
         ["gateway.certificate_file", "gateway.certificate_key_file"],

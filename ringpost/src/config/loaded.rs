@@ -147,6 +147,7 @@ mod tests {
             ),
             (&[("RINGPOST_GATEWAY_DRAIN_TIMEOUT_MS", "1000")], "RINGPOST_GATEWAY_DRAIN_TIMEOUT_MS: gateway.drain"),
             (&[("RINGPOST_GATEWAY_CERTIFICATE_FILE", "c")], "RINGPOST_GATEWAY_CERTIFICATE_FILE: gateway.certificate"),
+            (&[("RINGPOST_STORE_SEGMENT_BYTES", "134217728")], "RINGPOST_STORE_SEGMENT_BYTES: store.ballast_mib"),
             (&[("RINGPOST_ADMIN_LISTEN", "127.0.0.1:7443")], "RINGPOST_ADMIN_LISTEN: gateway.listen and admin.listen"),
         ];
         for (environment, expected) in cases {
