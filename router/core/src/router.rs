@@ -3,6 +3,7 @@
 mod gauges;
 mod input;
 mod ordering;
+mod user_page;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ use crate::request::{self, ClientRequest};
 use crate::room::make_room;
 use crate::user::UserOwner;
 use input::Input;
+use user_page::user_page;
 
 /// What the shell does next.
 #[derive(Debug)]
