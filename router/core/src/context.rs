@@ -8,7 +8,7 @@ use protocol::encode::{FrameBuilder, Refusal};
 use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId};
 use protocol::time::Now;
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
-use storage_api::{Entry, EntryBody, Mutation, Request, StoreToken, StoreTraits, UserRow};
+use storage_api::{Entry, EntryBody, Mutation, Request, StoreToken, StoreTraits};
 
 use crate::config::RouterConfig;
 use crate::counters::RouterCounters;
@@ -164,23 +164,6 @@ impl Context {
                 text,
             };
             (ServerBody::OpAck, wire::OpAck::create(fbb, &args).as_union_value())
-        });
-        self.links.answer(session, frame);
-    }
-
-    /// Answers who asked for users with those that there are.
-    pub(crate) fn user_page(&mut self, session: SessionRef, request_id: u32, users: &[UserRow]) {
-        let frame = self.builder.server(|fbb| {
-            let users: Vec<_> = users
-                .iter()
-                .map(|user| {
-                    let handle = fbb.create_string(&user.handle);
-                    wire::User::create(fbb, &wire::UserArgs { id: user.id.0, handle: Some(handle) })
-                })
-                .collect();
-            let users = fbb.create_vector(&users);
-            let args = wire::UserPageArgs { request_id, users: Some(users) };
-            (ServerBody::UserPage, wire::UserPage::create(fbb, &args).as_union_value())
         });
         self.links.answer(session, frame);
     }

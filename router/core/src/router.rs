@@ -347,7 +347,7 @@ impl Router {
                 self.with_user(user, |owner, context| owner.acked_log_read(context, &page));
             }
             (Purpose::Lookup { session, request_id }, Response::Users(users)) => {
-                self.context.user_page(session, request_id, &users);
+                user_page(&mut self.context, session, request_id, &users);
             }
             (purpose, response) if purpose.is_of_order() => self.order_answered(purpose, response),
             (purpose, response) => panic!("the store answered {purpose:?} with {response:?}"),
