@@ -18,5 +18,6 @@ pub mod link;
 pub mod peek;
 pub mod server;
 pub mod time;
+pub mod trace;
 
 pub use wire;

@@ -4,7 +4,7 @@
 //! For counting only, never for deciding: of bytes that are no frame it may say nothing, or nonsense. It never panics, and
 //! its work is bounded by the frame. Whoever decides verifies with [`crate::frame`].
 
-use wire::{ClientBody, ServerBody};
+use wire::{ClientBody, EventBody, ServerBody};
 
 use crate::ids::ClientMsgId;
 
@@ -27,13 +27,41 @@ pub fn requested(frame: &[u8]) -> Option<ClientMsgId> {
     root.id(wire::ClientFrame::VT_CLIENT_OP_ID)
 }
 
-/// Which request a server's frame acks.
-pub fn acked(frame: &[u8]) -> Option<ClientMsgId> {
+/// Which request a server's frame answers, and the code it is refused with; 0 where it is done.
+pub fn answered(frame: &[u8]) -> Option<(ClientMsgId, u16)> {
     let root = Table::root(frame)?;
     let body = root.table(wire::ServerFrame::VT_BODY)?;
     match ServerBody(root.byte(wire::ServerFrame::VT_BODY_TYPE)?) {
-        ServerBody::MessageAck => body.id(wire::MessageAck::VT_CLIENT_MSG_ID),
-        ServerBody::OpAck => body.id(wire::OpAck::VT_CLIENT_OP_ID),
+        ServerBody::MessageAck => Some((body.id(wire::MessageAck::VT_CLIENT_MSG_ID)?, 0)),
+        ServerBody::OpAck => Some((body.id(wire::OpAck::VT_CLIENT_OP_ID)?, body.code(wire::OpAck::VT_CODE))),
+        ServerBody::Error => Some((body.id(wire::Error::VT_CLIENT_MSG_ID)?, body.code(wire::Error::VT_CODE))),
+        _ => None,
+    }
+}
+
+/// What a server's frame tells a device of, by the names of those who sent it.
+pub fn told(frame: &[u8]) -> impl Iterator<Item = ClientMsgId> {
+    events(frame).into_iter().flatten().filter_map(sent_as)
+}
+
+fn events(frame: &[u8]) -> Option<impl Iterator<Item = Table<'_>>> {
+    let root = Table::root(frame)?;
+    let body = root.table(wire::ServerFrame::VT_BODY)?;
+    match ServerBody(root.byte(wire::ServerFrame::VT_BODY_TYPE)?) {
+        ServerBody::Push => body.tables(wire::Push::VT_EVENTS),
+        ServerBody::SyncPage => body.tables(wire::SyncPage::VT_EVENTS),
+        _ => None,
+    }
+}
+
+fn sent_as(event: Table<'_>) -> Option<ClientMsgId> {
+    let body = event.table(wire::Event::VT_BODY)?;
+    match EventBody(event.byte(wire::Event::VT_BODY_TYPE)?) {
+        EventBody::MessageNew => {
+            Table::root(body.bytes(wire::MessageNew::VT_MESSAGE)?)?.id(wire::Message::VT_CLIENT_MSG_ID)
+        }
+        EventBody::Echo => body.id(wire::Echo::VT_CLIENT_MSG_ID),
+        EventBody::MemberChanged => body.id(wire::MemberChanged::VT_CLIENT_OP_ID),
         _ => None,
     }
 }
@@ -78,6 +106,27 @@ impl<'a> Table<'a> {
 
     fn table(self, slot: flatbuffers::VOffsetT) -> Option<Table<'a>> {
         self.behind(self.field(slot)?)
+    }
+
+    fn code(self, slot: flatbuffers::VOffsetT) -> u16 {
+        self.field(slot).and_then(|at| self.chunk(at)).map_or(0, u16::from_le_bytes)
+    }
+
+    /// How many there are, and where the first one is.
+    fn vector(self, slot: flatbuffers::VOffsetT) -> Option<(usize, usize)> {
+        let vector = self.table(slot)?.at;
+        Some((u32::from_le_bytes(self.chunk(vector)?) as usize, vector + 4))
+    }
+
+    fn bytes(self, slot: flatbuffers::VOffsetT) -> Option<&'a [u8]> {
+        let (count, first) = self.vector(slot)?;
+        self.bytes.get(first..)?.get(..count)
+    }
+
+    /// Up to the first that is not there.
+    fn tables(self, slot: flatbuffers::VOffsetT) -> Option<impl Iterator<Item = Table<'a>>> {
+        let (count, first) = self.vector(slot)?;
+        Some((0..count).map_while(move |index| self.behind(first + 4 * index)))
     }
 
     fn id(self, slot: flatbuffers::VOffsetT) -> Option<ClientMsgId> {

@@ -48,6 +48,8 @@ pub(crate) enum Verb {
     Store(StoreArguments),
     /// Print what each metric of a server says and when to look at it, as Markdown.
     Metrics,
+    /// Print when a message was received, durable, acked, and pushed to and stored by each device.
+    Trace(TraceArguments),
     /// What can be set of a server, what is set, and what is wrong with that.
     Config(ConfigArguments),
     /// Have the running server take something away for good.
@@ -327,6 +329,22 @@ pub(crate) struct TokenArguments {
     /// How long it is valid.
     #[arg(long, value_name = "S", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub(crate) lifetime_s: u64,
+    #[command(flatten)]
+    pub(crate) folder: FolderArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TraceArguments {
+    /// The id that `send` printed, and that logs name.
+    #[arg(value_name = "CLIENT_MSG_ID")]
+    pub(crate) client_msg_id: ClientMsgId,
+    /// The admin listener of a server; repeat it for each gateway and router of a cluster. [default: the one of the
+    /// server that runs, or last ran, on the data folder]
+    #[arg(long = "admin", value_name = "ADDR")]
+    pub(crate) admins: Vec<SocketAddr>,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) folder: FolderArguments,
 }

@@ -65,19 +65,19 @@ impl DataDir {
 
     /// Where the server listens, or last did.
     pub(crate) fn server_address(&self) -> Result<SocketAddr, Mistake> {
-        let text = self.read("server")?;
-        String::from_utf8_lossy(&text).trim().parse().map_err(|_| {
-            let path = self.path.join("server");
-            Mistake::new(Exit::Data, format!("{} holds no address; give one with --server HOST:PORT", path.display()))
-        })
+        self.address("server", "--server HOST:PORT")
     }
 
-    /// Where the server's admin listener is, or last was.
+    /// Where its admin listener is, or last was.
     pub(crate) fn admin_address(&self) -> Result<SocketAddr, Mistake> {
-        let text = self.read("admin")?;
+        self.address("admin", "--admin ADDR")
+    }
+
+    fn address(&self, name: &str, flag: &str) -> Result<SocketAddr, Mistake> {
+        let text = self.read(name)?;
         String::from_utf8_lossy(&text).trim().parse().map_err(|_| {
-            let path = self.path.join("admin");
-            Mistake::new(Exit::Data, format!("{} holds no address; give one with --admin ADDR", path.display()))
+            let path = self.path.join(name);
+            Mistake::new(Exit::Data, format!("{} holds no address; give one with {flag}", path.display()))
         })
     }
 

@@ -2,13 +2,14 @@
 //!
 //! What is erased cannot be had back, so a person is asked first; a script says `--yes`.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::access::reachable;
+use crate::admin_client;
 use crate::command_line::{EraseArguments, EraseVerb};
 use crate::data_dir::DataDir;
 use crate::mistake::{Exit, Mistake};
@@ -17,8 +18,6 @@ use crate::serve::orders::{HEADER, OrderObject, Outcome};
 
 /// Longer than the server takes to say that it is still at it.
 const ANSWER_MAX: Duration = Duration::from_secs(40);
-/// An answer is one line.
-const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 pub(crate) fn run(arguments: &EraseArguments) -> Result<(), Mistake> {
     let (what, path, order) = match &arguments.verb {
@@ -83,18 +82,11 @@ fn post(admin: SocketAddr, path: &str) -> Result<OrderObject, Mistake> {
         let text = format!("cannot reach the admin listener at {admin}: {error}; is the router's server running?");
         Mistake::new(Exit::Unavailable, text)
     };
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {admin}\r\n{HEADER}: yes\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    let mut connection = TcpStream::connect_timeout(&admin, ANSWER_MAX).map_err(unreachable)?;
-    connection.set_read_timeout(Some(ANSWER_MAX)).map_err(unreachable)?;
-    connection.write_all(request.as_bytes()).map_err(unreachable)?;
-    let mut text = String::new();
-    connection.take(ANSWER_BYTES_MAX).read_to_string(&mut text).map_err(unreachable)?;
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-    serde_json::from_str(body.trim()).map_err(|_| {
-        let status = head.lines().next().unwrap_or_default();
-        let text = format!("{admin} takes no orders ({}): name the admin listener of a router with --admin", status);
+    let headers = format!("{HEADER}: yes\r\nContent-Length: 0\r\n");
+    let answer = admin_client::ask(admin, &format!("POST {path}"), &headers, ANSWER_MAX).map_err(unreachable)?;
+    serde_json::from_str(answer.body.trim()).map_err(|_| {
+        let status = answer.status;
+        let text = format!("{admin} takes no orders ({status}): name the admin listener of a router with --admin");
         Mistake::new(Exit::Unavailable, text)
     })
 }

@@ -24,6 +24,11 @@ impl LocalTime {
         format!("{:02}:{:02}", at.hour(), at.minute())
     }
 
+    /// `23:59:58`
+    pub(crate) fn second(self, time_ms: u64) -> String {
+        format!("{}:{:02}", self.minute(time_ms), self.at(time_ms).second())
+    }
+
     pub(crate) fn date(self, time_ms: u64) -> Date {
         self.at(time_ms).date()
     }

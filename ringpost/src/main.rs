@@ -1,6 +1,7 @@
 //! The one binary: argument parsing and wiring only.
 
 mod access;
+mod admin_client;
 mod bench;
 mod binary;
 mod chat;
@@ -26,6 +27,7 @@ mod serve;
 mod signal;
 mod store;
 mod token;
+mod trace;
 mod visit;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
         Verb::Store(arguments) => store::run(&arguments),
         Verb::Metrics => metrics::run(),
+        Verb::Trace(arguments) => trace::run(&arguments),
         Verb::Config(arguments) => config::verbs::run(&arguments.verb),
         Verb::Erase(arguments) => erase::run(&arguments),
     };

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use protocol::limits::{FRAME_PREFIX_SIZE, FRAME_SIZE_MAX, HANDSHAKE_TIMEOUT};
+use protocol::trace::TraceConfig;
 
 /// See each field. [`Default`] is for the only shard of the only gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct ShardConfig {
     /// How long a device may show its resume ticket in place of its access token, as far as that lasts. A session that a
     /// ticket has begun ends with it, and the device comes back with its token.
     pub ticket_lifetime: Duration,
+    /// Which messages leave a trace, and how much of it is kept.
+    pub trace: TraceConfig,
 }
 
 impl Default for ShardConfig {
@@ -48,6 +51,7 @@ impl Default for ShardConfig {
             send_queue_bytes_max: 1024 * 1024,
             reconnect_window: Duration::from_secs(10),
             ticket_lifetime: Duration::from_secs(24 * 3600),
+            trace: TraceConfig::default(),
         }
     }
 }

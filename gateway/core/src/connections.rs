@@ -13,11 +13,12 @@ use core::time::Duration;
 
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
-use protocol::ids::{DeviceId, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, DeviceId, UserId, UserSeq};
 use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
 use protocol::peek;
 use protocol::server::{Hello, Phase, Welcome};
 use protocol::time::Now;
+use protocol::trace::{Stage, TraceNotes, TraceStep};
 
 use crate::ack_times::AckTimes;
 use crate::config::ShardConfig;
@@ -41,6 +42,7 @@ pub(crate) struct Connections {
     pub(crate) output: Output,
     pub(crate) counters: ShardCounters,
     pub(crate) ack_times: AckTimes,
+    pub(crate) notes: TraceNotes,
     /// Of all connections together.
     pub(crate) send_queue_bytes: u64,
     pub(crate) ticket_keys: Option<TicketKeys>,
@@ -50,6 +52,7 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(config: ShardConfig) -> Connections {
         config.assert_in_range();
+        let notes = TraceNotes::new(&config.trace);
         let handshakes = Handshakes::new(config.handshakes_max as usize, config.handshakes_per_address_max as usize);
         Connections {
             config,
@@ -61,6 +64,7 @@ impl Connections {
             output: Output::default(),
             counters: ShardCounters::default(),
             ack_times: AckTimes::default(),
+            notes,
             send_queue_bytes: 0,
             ticket_keys: None,
             is_draining: false,
@@ -226,23 +230,42 @@ impl Connections {
 
     /// A frame of the router for one connection.
     pub(crate) fn deliver(&mut self, now: Now, id: ConnectionId, user_seq_last: UserSeq, frame: &[u8]) {
-        if let Some(since) = peek::acked(frame).and_then(|id| self.ack_times.answered(id)) {
-            self.counters.ack_seconds.observe(now.monotonic.since(since));
-        }
         if self.note_user_seq(id, user_seq_last) {
+            if let Some((client_id, code)) = peek::answered(frame) {
+                self.note_answer(now, id, client_id, code);
+            }
+            peek::told(frame).for_each(|client_id| self.trace(now, id, client_id, Stage::Pushed, 0));
             let frame = self.output.store(frame);
             self.queue(id, frame);
         }
     }
 
     /// One frame of the router for several connections.
-    pub(crate) fn fan_out(&mut self, fanout: &Fanout<'_>) {
+    pub(crate) fn fan_out(&mut self, now: Now, fanout: &Fanout<'_>) {
         self.counters.fanouts += 1;
+        let client_id = peek::told(fanout.frame).next();
         let frame = self.output.store(fanout.frame);
         for (key, user_seq) in fanout.targets.iter() {
             if self.note_user_seq(key.into(), user_seq) {
+                client_id.iter().for_each(|id| self.trace(now, key.into(), *id, Stage::Pushed, 0));
                 self.queue(key.into(), frame.with_user_seq(fanout.user_seq_offset, user_seq));
             }
+        }
+    }
+
+    /// An answer to a request of this connection leaves.
+    pub(crate) fn note_answer(&mut self, now: Now, id: ConnectionId, client_id: ClientMsgId, code: u16) {
+        if let Some(since) = self.ack_times.answered(client_id) {
+            self.counters.ack_seconds.observe(now.monotonic.since(since));
+        }
+        self.trace(now, id, client_id, if code == 0 { Stage::Acked } else { Stage::Refused }, code);
+    }
+
+    /// A step of a message to or from this connection.
+    pub(crate) fn trace(&mut self, now: Now, id: ConnectionId, client_id: ClientMsgId, stage: Stage, code: u16) {
+        if let Some(Connection { user, device, .. }) = self.slab.get(id) {
+            let (user, device) = (*user, *device);
+            self.notes.note(TraceStep { id: client_id, at: now.monotonic, user, device, code, stage });
         }
     }
 

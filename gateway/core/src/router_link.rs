@@ -324,7 +324,7 @@ fn handle_message(
         RouterMessage::Fanout(fanout) => {
             check_size(fanout.frame)?;
             end.release(LinkEnd::fanout_cost(fanout.targets.iter().count(), fanout.frame.len()));
-            connections.fan_out(&fanout);
+            connections.fan_out(now, &fanout);
         }
     }
     Ok(())

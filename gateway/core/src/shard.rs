@@ -19,6 +19,7 @@ use protocol::link::LinkError;
 use protocol::peek;
 use protocol::server::{Hello, Step};
 use protocol::time::{Instant, Now, WallTime};
+use protocol::trace::{Stage, TraceNotes};
 
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId};
@@ -197,6 +198,7 @@ impl Shard {
                 counters.frames_forwarded += 1;
                 if let Some(id) = peek::requested(frame) {
                     self.connections.ack_times.requested(id, now.monotonic);
+                    self.connections.trace(now, connection, id, Stage::Received, 0);
                 }
                 self.link.forward(connection, frame);
             }
@@ -207,10 +209,13 @@ impl Shard {
             Step::Skip => counters.frames_skipped += 1,
             Step::Refuse(refusal) => {
                 counters.refusals.increment(refusal.code);
+                let code = refusal.code.number();
+                refusal.client_msg_id.iter().for_each(|id| self.connections.note_answer(now, connection, *id, code));
                 self.connections.send(connection, |builder| builder.error(refusal));
             }
             Step::RefuseOp { client_op_id, code } => {
                 counters.refusals.increment(code);
+                self.connections.note_answer(now, connection, client_op_id, code.number());
                 self.connections.send(connection, |builder| builder.op_refused(client_op_id, code));
             }
             Step::Close(code) => self.connections.close(connection, code),
@@ -325,6 +330,11 @@ impl Shard {
     /// What has been counted.
     pub fn counters(&self) -> &ShardCounters {
         &self.connections.counters
+    }
+
+    /// Steps of messages since they were last taken.
+    pub fn notes(&mut self) -> &mut TraceNotes {
+        &mut self.connections.notes
     }
 
     /// How full it is.

@@ -18,7 +18,7 @@ pub struct GatewayConfig {
     /// Which mechanism moves the bytes.
     pub driver: DriverChoice,
     /// The bounds and intervals of the shard: each field says its range, and none is above an hour, 16,777,216 connections
-    /// or 1,048,576 handshakes.
+    /// or 1,048,576 handshakes. Traces take 64 KiB to 16 GiB and are kept for 1 s to 30 days.
     pub shard: ShardConfig,
     /// Memory of a shard for frames and TLS records of which the rest has not arrived, and for what is held while a
     /// connection may not be read, 1 MiB to 16 GiB. At the bound the connection with most of it is closed.
@@ -67,6 +67,10 @@ pub mod range {
     pub const TICKET_LIFETIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
     /// Of [`super::ShardConfig::send_queue_bytes_max`].
     pub const SEND_QUEUE_BYTES_MAX: RangeInclusive<u32> = (FRAME_PREFIX_SIZE + FRAME_SIZE_MAX) as u32..=1 << 30;
+    /// Of the memory of [`super::ShardConfig::trace`].
+    pub const TRACE_BYTES_MAX: RangeInclusive<usize> = 64 << 10..=16 << 30;
+    /// Of the age of [`super::ShardConfig::trace`].
+    pub const TRACE_KEPT: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR.saturating_mul(24 * 30);
     /// Of [`super::GatewayConfig::torn_bytes_max`].
     pub const TORN_BYTES_MAX: RangeInclusive<usize> = 1 << 20..=16 << 30;
     /// Of [`super::GatewayConfig::frame_timeout`].
@@ -104,6 +108,8 @@ impl GatewayConfig {
         in_range("shard.reconnect_window", shard.reconnect_window, range::RECONNECT_WINDOW)?;
         in_range("shard.ticket_lifetime", shard.ticket_lifetime, range::TICKET_LIFETIME)?;
         in_range("shard.send_queue_bytes_max", shard.send_queue_bytes_max, range::SEND_QUEUE_BYTES_MAX)?;
+        in_range("shard.trace.bytes_max", shard.trace.bytes_max, range::TRACE_BYTES_MAX)?;
+        in_range("shard.trace.kept", shard.trace.kept, range::TRACE_KEPT)?;
         in_range("torn_bytes_max", self.torn_bytes_max, range::TORN_BYTES_MAX)?;
         in_range("frame_timeout", self.frame_timeout, range::FRAME_TIMEOUT)?;
         in_range("close_timeout", self.close_timeout, range::CLOSE_TIMEOUT)?;

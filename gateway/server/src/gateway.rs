@@ -26,7 +26,7 @@ use crate::published::Published;
 use crate::renewal::{Renewal, RenewalSlot};
 use crate::shard_loop::ShardLoop;
 use crate::shard_port::ShardPort;
-use protocol_shell::LinkSource;
+use protocol_shell::{LinkSource, TraceRing};
 
 /// Handle of the threads: one that accepts, one shard, one that checks tokens.
 pub struct Gateway {
@@ -54,6 +54,11 @@ impl GatewayView {
     /// Whether sessions can be served: the link to the router is up.
     pub fn is_ready(&self) -> bool {
         self.published.is_ready()
+    }
+
+    /// The steps of messages that it keeps.
+    pub fn trace(&self) -> &TraceRing {
+        &self.published.trace
     }
 
     /// What the shell counts.
@@ -124,7 +129,7 @@ impl Gateway {
         let thread =
             ShardThread { driver: driver.driver, sockets, post, drain: drain.clone(), renewals: renewals.clone() };
         let link = LinkPort::new(links, Waker::from(bell.clone()));
-        let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::default()));
+        let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::new(config.shard.trace)));
         let shard_published = published.clone();
         let shard = thread::Builder::new()
             .name("shard 0".to_owned())

@@ -56,6 +56,10 @@ figures! {
             "High for long: slow networks, or somebody who sends frames without their ends.";
         gauge closing_connections: u64, "Connections that are being flushed and closed.",
             "High for long: peers do not take their last bytes.";
+        counter trace_steps: u64, "Steps of messages noted for `ringpost trace`.",
+            "Stands still: tracing is off (`trace.one_in` is 0). `docs/trace.md` says what a step costs.";
+        counter trace_lost: u64, "Of those: the ones that were never kept, since somebody read traces for long.",
+            "Above 0: traces of that time lack steps.";
         gauge linked: bool, "1 while the gateway has a link to its router.",
             "0: sessions stay, nothing is delivered. The same as `/readyz`.";
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway_core::{ShardCounters, ShardGauges};
 use protocol::figures::{Figures, Visitor};
+use protocol::trace::TraceConfig;
+use protocol_shell::TraceRing;
 
 use crate::metrics::LoopFigures;
 
@@ -13,6 +15,7 @@ use crate::metrics::LoopFigures;
 pub(crate) struct Published {
     is_ready: AtomicBool,
     figures: Mutex<ShardFigures>,
+    pub(crate) trace: TraceRing,
 }
 
 /// Not older than a tick of the loop.
@@ -24,6 +27,10 @@ pub(crate) struct ShardFigures {
 }
 
 impl Published {
+    pub(crate) fn new(trace: TraceConfig) -> Published {
+        Published { trace: TraceRing::new(trace), ..Published::default() }
+    }
+
     pub(crate) fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Relaxed);
     }

@@ -12,6 +12,7 @@ use gateway_core::{
 use protocol::codes::Code;
 use protocol::link::LinkError;
 use protocol::time::{Instant, Now};
+use protocol::trace::TraceNotes;
 
 /// What to do next. See [`gateway_core::Action`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub trait ShardPort {
     fn is_ready(&self) -> bool;
     fn counters(&self) -> &ShardCounters;
     fn gauges(&self) -> ShardGauges;
+    fn notes(&mut self) -> &mut TraceNotes;
 }
 
 impl ShardPort for Shard {
@@ -164,5 +166,9 @@ impl ShardPort for Shard {
 
     fn gauges(&self) -> ShardGauges {
         self.gauges()
+    }
+
+    fn notes(&mut self) -> &mut TraceNotes {
+        self.notes()
     }
 }

@@ -1,12 +1,14 @@
-//! What the shells of both tiers need and no core may have: clocks, randomness, counters that others look at, and the
-//! queues of a link within one process.
+//! What the shells of both tiers need and no core may have: clocks, randomness, counters that others look at, traces,
+//! and the queues of a link within one process.
 
 pub mod clock;
 mod counter;
 mod link_queue;
 mod link_source;
 pub mod random;
+mod trace_ring;
 
 pub use counter::Counter;
 pub use link_queue::{BatchReceiver, BatchSender, LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 pub use link_source::LinkSource;
+pub use trace_ring::{TraceFound, TraceRing};

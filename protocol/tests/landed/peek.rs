@@ -26,10 +26,23 @@ fn peeking_at_a_frame_of_a_client_sees_what_verifying_sees() {
 fn peeking_at_a_frame_of_a_server_sees_what_verifying_sees() {
     for bytes in frames_of("ServerBody") {
         let frame = frame::server_frame(&bytes).expect("a sample");
-        let message = frame.body_as_message_ack().map(|ack| ClientMsgId::from(ack.client_msg_id()));
-        let acked = message.or(frame.body_as_op_ack().map(|ack| ack.client_op_id().into()));
-        assert_eq!((peek::server_frame_number(&bytes), peek::acked(&bytes)), (frame.body_type().0, acked));
+        let message = frame.body_as_message_ack().map(|ack| (ClientMsgId::from(ack.client_msg_id()), 0));
+        let operation = frame.body_as_op_ack().map(|ack| (ack.client_op_id().into(), ack.code()));
+        let error = frame.body_as_error().and_then(|error| Some((error.client_msg_id()?.into(), error.code())));
+        let seen = (peek::server_frame_number(&bytes), peek::answered(&bytes));
+        assert_eq!(seen, (frame.body_type().0, message.or(operation).or(error)));
+        let events = frame.body_as_push().and_then(|push| push.events());
+        let events = events.or(frame.body_as_sync_page().and_then(|page| page.events()));
+        let sent_as: Vec<ClientMsgId> = events.into_iter().flatten().filter_map(|event| sent_as(&event)).collect();
+        assert_eq!(peek::told(&bytes).collect::<Vec<_>>(), sent_as);
     }
+}
+
+fn sent_as(event: &wire::Event<'_>) -> Option<ClientMsgId> {
+    let message = event.body_as_message_new();
+    let message = message.map(|new| frame::message(new.message().bytes()).expect("a sample").client_msg_id().into());
+    let echo = event.body_as_echo().map(|echo| echo.client_msg_id().into());
+    message.or(echo).or(event.body_as_member_changed().and_then(|change| change.client_op_id()).map(ClientMsgId::from))
 }
 
 #[test]
@@ -48,5 +61,6 @@ fn look(bytes: &[u8]) {
     peek::client_frame_number(bytes);
     peek::server_frame_number(bytes);
     peek::requested(bytes);
-    peek::acked(bytes);
+    peek::answered(bytes);
+    peek::told(bytes).for_each(drop);
 }

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod router;
+mod trace;
 
 use std::sync::LazyLock;
 
@@ -31,7 +32,7 @@ pub(crate) fn keys() -> &'static [Key] {
                 .means("The data folder of the server. Client verbs take the flag and the variable, and read no file.")
                 .flag("data-dir", "DIR", DEV | SERVE),
             key("admin.listen", place!(admin), Kind::Address)
-                .means("Where /healthz, /readyz and /metrics are served.")
+                .means("Where /healthz, /readyz, /metrics and /trace are served.")
                 .flag("admin", "ADDR", DEV | SERVE),
             key("http.listen", place!(http), Kind::Address).means("`dev`: where HTTP is served.").flag("http", "ADDR", DEV),
             key("log.filter", place!(log_filter), Kind::LogFilter)
@@ -44,6 +45,7 @@ pub(crate) fn keys() -> &'static [Key] {
         keys.extend(gateway::keys());
         keys.extend(router::keys());
         keys.extend(router::store_keys());
+        keys.extend(trace::keys());
         keys
     });
     &KEYS

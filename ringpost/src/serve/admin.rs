@@ -1,15 +1,16 @@
-//! What operators and probes ask: `/healthz`, `/readyz` and `/metrics` on the admin listener; and the HTTP listener,
-//! which has nothing to serve yet.
+//! What operators and probes ask: `/healthz`, `/readyz`, `/metrics` and `/trace/CLIENT_MSG_ID` on the admin listener; and
+//! the HTTP listener, which has nothing to serve yet.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use gateway_server::GatewayView;
+use protocol::ids::ClientMsgId;
 use protocol_carrier::LinkMetrics;
 use router_server::Published;
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::exposition::{self, Exposition};
 use super::orders::{self, OrderTaker};
+use crate::trace::page::{TierPage, TracePage};
 
 /// What is looked at to answer: whatever of it runs in this process.
 pub(super) struct Probes {
@@ -46,7 +48,8 @@ pub(super) fn serve(runtime: &Runtime, listener: TcpListener, probes: Arc<Probes
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n") })
+        .route("/trace/{client_msg_id}", get(trace))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /healthz, /readyz, /metrics or /trace/CLIENT_MSG_ID\n") })
         .with_state(probes);
     let routes = match orders {
         Some(taker) => routes.merge(orders::routes(taker)),
@@ -82,4 +85,18 @@ async fn metrics(State(probes): State<Arc<Probes>>) -> impl IntoResponse {
     probes.router.iter().for_each(|router| exposition.add(&**router));
     probes.links.iter().for_each(|links| exposition.add(&**links));
     ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], exposition.into_text())
+}
+
+/// 404 when nothing is known of it; the body says what would be kept all the same.
+async fn trace(State(probes): State<Arc<Probes>>, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<ClientMsgId>() else {
+        return (StatusCode::BAD_REQUEST, "a client_msg_id is a UUID\n").into_response();
+    };
+    let gateway = probes.gateway.iter().map(|gateway| TierPage::new("gateway", gateway.trace(), id));
+    let router = probes.router.iter().map(|router| TierPage::new("router", router.trace(), id));
+    let page = TracePage { client_msg_id: id.to_string(), tiers: gateway.chain(router).collect() };
+    let is_known = page.tiers.iter().any(|tier| !tier.steps.is_empty());
+    let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let body = serde_json::to_string(&page).expect("numbers and texts are always JSON");
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use protocol::ids::Epoch;
+use protocol::trace::TraceConfig;
 
 /// Every bound is stated with what happens when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,8 @@ pub struct RouterConfig {
     pub store_retry_max: Duration,
     /// What a client is told to wait with `TryAgain` and `DiskLow`.
     pub retry_after: Duration,
+    /// Which messages leave a trace, and how much of it is kept.
+    pub trace: TraceConfig,
 }
 
 impl Default for RouterConfig {
@@ -59,6 +62,7 @@ impl Default for RouterConfig {
             store_retry_min: Duration::from_millis(50),
             store_retry_max: Duration::from_secs(2),
             retry_after: Duration::from_secs(1),
+            trace: TraceConfig::default(),
         }
     }
 }

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
-use protocol::ids::{ClientMsgId, ConversationId, Seq, SessionId, UserId};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, SessionId, UserId};
 use protocol::time::Now;
+use protocol::trace::{Stage, TraceNotes, TraceStep};
 use protocol::wire::{self, ClientBody, OpStatus, ServerBody};
 use storage_api::{Entry, EntryBody, Mutation, Request, StoreToken, StoreTraits};
 
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) config: RouterConfig,
     pub(crate) traits: StoreTraits,
     pub(crate) counters: RouterCounters,
+    pub(crate) notes: TraceNotes,
     pub(crate) links: Links,
     pub(crate) store: StoreQueue,
     pub(crate) builder: FrameBuilder,
@@ -46,6 +48,7 @@ impl Context {
             config,
             traits,
             counters: RouterCounters::default(),
+            notes: TraceNotes::new(&config.trace),
             links: Links::default(),
             store: StoreQueue::default(),
             builder: FrameBuilder::default(),
@@ -58,6 +61,11 @@ impl Context {
             write: Vec::new(),
             effects: Vec::new(),
         }
+    }
+
+    /// A step of a message, from or to this device.
+    pub(crate) fn trace(&mut self, id: ClientMsgId, stage: Stage, user: UserId, device: DeviceId) {
+        self.notes.note(TraceStep { id, at: self.now.monotonic, user, device, code: 0, stage });
     }
 
     pub(crate) fn tell_conversation(&mut self, conversation: ConversationId, mail: ToConversation) {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, Ordinal, Seq, UserId};
 use protocol::time::{Instant, WallTime};
+use protocol::trace::Stage;
 use protocol::wire::ConversationKind;
 use storage_api::{
     ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response,
@@ -339,6 +340,8 @@ impl Conversation {
         while let Some(done) = self.in_flight.pop_front_if(|entry| entry.is_durable) {
             self.durable_head = done.entry.key.seq;
             context.counters.durable_seconds.observe(context.now.monotonic.since(done.since));
+            let Identity { sender, device, client_id } = done.identity;
+            context.trace(client_id, Stage::Durable, sender, device);
             if matches!(done.entry.body, EntryBody::Message(_)) {
                 context.counters.messages_acked += 1;
             }

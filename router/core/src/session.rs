@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use protocol::ids::{DeviceId, SessionId, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, DeviceId, SessionId, UserId, UserSeq};
 use protocol::time::Instant;
 use storage_api::{EntryKey, UserEvent};
 
@@ -50,6 +50,8 @@ pub(crate) struct Sent {
     size: usize,
     /// An entry of somebody else, whose sender wants to know.
     pub(crate) entry: Option<EntryKey>,
+    /// What its sender calls it, where its way is traced.
+    pub(crate) traced: Option<ClientMsgId>,
 }
 
 impl UserSession {
@@ -118,7 +120,14 @@ impl UserSession {
         self.pushed = user_seq;
         self.reached = self.reached.max(user_seq);
         self.window_bytes += size;
-        self.window.push_back(Sent { user_seq, sent_at: now, size, entry });
+        self.window.push_back(Sent { user_seq, sent_at: now, size, entry, traced: None });
+    }
+
+    /// The ack of what was sent last is a step of this message.
+    pub(crate) fn trace_last(&mut self, id: ClientMsgId) {
+        if let Some(last) = self.window.back_mut() {
+            last.traced = Some(id);
+        }
     }
 
     /// Takes what is acked out of the window; calls back with each event that was in it. Answers up to where that is: a

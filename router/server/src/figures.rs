@@ -14,6 +14,10 @@ figures! {
         counter store_seconds: StoreTime, "Time of the router's thread with its store, by part.",
             "append: rows on their way into the log; apply: the index taking what is durable, and reads. Near 1 s a \
              second in sum, this thread is the limit.";
+        counter trace_steps: u64, "Steps of messages noted for `ringpost trace`.",
+            "Stands still: tracing is off (`trace.one_in` is 0). `docs/trace.md` says what a step costs.";
+        counter trace_lost: u64, "Of those: the ones that were never kept, since somebody read traces for long.",
+            "Above 0: traces of that time lack steps.";
         histogram turn_seconds: Times, "From what has happened being collected to everything that follows being done.",
             "What a message waits for at most before its own turn. Long ones: large reads, or an overloaded machine.";
     }

@@ -4,18 +4,30 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::figures::{Figures, Visitor};
+use protocol::trace::TraceConfig;
+use protocol_shell::TraceRing;
 
 use crate::figures::RouterFigures;
 
 /// Written by the router's thread each turn, read by whoever answers probes and exports metrics.
 #[derive(Default)]
 pub struct Published {
+    trace: TraceRing,
     figures: Mutex<RouterFigures>,
     pressed: AtomicBool,
     read_only: AtomicBool,
 }
 
 impl Published {
+    pub(crate) fn new(trace: TraceConfig) -> Published {
+        Published { trace: TraceRing::new(trace), ..Published::default() }
+    }
+
+    /// The steps of messages that the router keeps.
+    pub fn trace(&self) -> &TraceRing {
+        &self.trace
+    }
+
     /// Links to gateway shards.
     pub fn links(&self) -> u64 {
         self.figures.lock().expect("nothing panics while it holds this lock").gauges.links

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// A gateway shard has connected.
     Link(LinkTransport),
     /// These limits hold from now on.
-    Limits(RouterConfig, StoreConfig),
+    Limits(Box<RouterConfig>, StoreConfig),
     /// The user with this handle is wanted.
     EnsureUser { realm: Realm, handle: String, reply: UserReply },
     /// Likewise, but it is not made.
@@ -190,15 +190,18 @@ impl RouterLoop {
         for link in closed {
             self.drop_link(now, link);
         }
-        self.publish();
+        self.publish(now);
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Now) {
+        self.published.trace().absorb(now.monotonic, self.router.notes());
+        let (trace_steps, trace_lost) = self.router.notes().counts();
         let (router, store, turn_times) = (&self.router, &mut self.store, &self.turn_times);
         self.published.update(|figures| {
             figures.counters.clone_from(router.counters());
             figures.gauges = router.gauges();
             figures.thread.turn_seconds.clone_from(turn_times);
+            (figures.thread.trace_steps, figures.thread.trace_lost) = (trace_steps, trace_lost);
             store.report(figures);
         });
     }
@@ -273,7 +276,7 @@ impl RouterLoop {
         match command {
             Command::Link(transport) => self.take_link(transport),
             Command::Limits(router, store) => {
-                self.router.handle_limits(router);
+                self.router.handle_limits(*router);
                 self.store.set_limits(&store);
             }
             Command::EnsureUser { realm, handle, reply } => {

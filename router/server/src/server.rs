@@ -101,7 +101,7 @@ impl RouterServer {
         let mut executor = runtime.block_on(EmbeddedExecutor::open(store, &bell, on_progress))?;
         let config =
             RouterConfig { epoch: executor.store().next_epoch(), router_incarnation: random::number(), ..config };
-        let published = Arc::new(Published::default());
+        let published = Arc::new(Published::new(config.trace));
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let router_loop = RouterLoop::new(config, executor, received, bell, published.clone());
         let thread = thread::Builder::new()
@@ -114,7 +114,7 @@ impl RouterServer {
     /// Other limits and intervals from its next turn on. Of `store` its folder and the size of its segments are for good,
     /// and not looked at. Does not wait.
     pub fn renew(&self, config: RouterConfig, store: StoreConfig) -> Result<(), NotRenewed> {
-        self.commands.try_send(Command::Limits(config, store)).map_err(|_| NotRenewed)
+        self.commands.try_send(Command::Limits(Box::new(config), store)).map_err(|_| NotRenewed)
     }
 
     /// Where gateways come in.

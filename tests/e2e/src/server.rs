@@ -230,6 +230,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Where its admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Status and text of a page of its admin listener.
     pub fn admin(&self, path: &str) -> Result<(u16, String)> {
         probe(self.admin, path)

@@ -48,6 +48,7 @@ impl<S: ShardPort> ShardLoop<S> {
 
     fn settle(&mut self, now: Now) {
         self.published.set_ready(self.shard.is_ready());
+        self.published.trace.absorb(now.monotonic, self.shard.notes());
         if self.has_earlier_deadline() {
             self.timer.waiting.take().inspect(Waker::wake_by_ref);
         }
@@ -59,6 +60,7 @@ impl<S: ShardPort> ShardLoop<S> {
     }
 
     pub(super) fn publish(&mut self) {
+        (self.figures.trace_steps, self.figures.trace_lost) = self.shard.notes().counts();
         self.figures.torn_bytes = self.torn_bytes as u64;
         self.figures.torn_connections = self.torn.len() as u64;
         self.figures.closing_connections = self.closing.len() as u64;

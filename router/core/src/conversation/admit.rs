@@ -8,6 +8,7 @@ use protocol::event::{MemberChanged, Message};
 use protocol::ids::{ClientMsgId, DeviceId, Ordinal, Seq, UserId};
 use protocol::limits;
 use protocol::time::WallTime;
+use protocol::trace::Stage;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
 use storage_api::{Entry, EntryBody, EntryKey, Identity, Mutation, Request};
 
@@ -35,12 +36,11 @@ impl Conversation {
         }
         // Whatever the window has forgotten: what is in flight is known here, and to the store only by chance.
         if let Some(in_flight) = self.in_flight.iter_mut().find(|entry| entry.identity == identity) {
-            context.counters.dedup_hits += 1;
             in_flight.waiters.push(waiter);
-            return;
+            return is_known(context, waiter);
         }
         if let Known::At(seq, time) = known {
-            context.counters.dedup_hits += 1;
+            is_known(context, waiter);
             return self.ack(context, waiter, seq, time);
         }
         context.counters.dedup_lookups += 1;
@@ -62,8 +62,8 @@ impl Conversation {
         let identity = Identity { sender: session.user, device: session.device, client_id };
         match found {
             Some(entry) if entry.identity() == Some(identity) && entry.key.seq <= self.durable_head => {
-                context.counters.dedup_hits += 1;
                 let waiter = Waiter { session, client_id, is_operation: request.is_operation() };
+                is_known(context, waiter);
                 self.ack(context, waiter, entry.key.seq, entry.server_time());
             }
             _ => self.prepare(context, session, request),
@@ -273,6 +273,7 @@ impl Conversation {
         let identity = entry.identity().expect("an admitted entry is somebody's");
         self.dedup.insert(identity, (seq, self.server_time), context.config.dedup_window_entries);
         self.last_sent.insert(identity.sender, seq);
+        context.trace(identity.client_id, Stage::Placed, identity.sender, identity.device);
         context.write(Mutation::Entry(Arc::clone(&entry)), Some(Effect::Entry(self.id, seq)));
         if context.traits.one_log {
             self.fan_out(context, &entry);
@@ -288,6 +289,12 @@ impl Conversation {
             super::answer::message_ack(context, waiter.session, waiter.client_id, self.id, seq, time);
         }
     }
+}
+
+/// Its entry has its place already.
+fn is_known(context: &mut Context, waiter: Waiter) {
+    context.counters.dedup_hits += 1;
+    context.trace(waiter.client_id, Stage::Known, waiter.session.user, waiter.session.device);
 }
 
 /// Each once, in order, the creator among them.

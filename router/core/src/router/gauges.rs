@@ -1,9 +1,16 @@
-//! How full a router is.
+//! What a router shows of itself: how full it is, and the steps of messages.
+
+use protocol::trace::TraceNotes;
 
 use super::Router;
 use crate::counters::RouterGauges;
 
 impl Router {
+    /// Steps of messages since they were last taken.
+    pub fn notes(&mut self) -> &mut TraceNotes {
+        &mut self.context.notes
+    }
+
     /// How full it is.
     pub fn gauges(&self) -> RouterGauges {
         let mut gauges = RouterGauges {

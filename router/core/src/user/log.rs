@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use protocol::event::Receipt;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserId, UserSeq};
+use protocol::trace::Stage;
 use protocol::wire::{ConversationKind, MembershipAction};
 use storage_api::{Entry, EntryBody, EntryKey, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent};
 
@@ -217,6 +218,9 @@ impl User {
         let (mut entries, mut seen_count) = (BTreeMap::new(), 0);
         let user_seq = session.acked(user_seq, |sent| {
             context.counters.device_ack_seconds.observe(context.now.monotonic.since(sent.sent_at));
+            if let Some(id) = sent.traced {
+                context.trace(id, Stage::Stored, reference.user, reference.device);
+            }
             if sent.user_seq > delivered {
                 seen_count += 1;
                 entries.extend(sent.entry.map(|key| (key.conversation, key.seq)));

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use protocol::codes::Code;
 use protocol::encode::{event_size_max, events};
 use protocol::event::Event;
-use protocol::ids::{DeviceId, UserSeq};
+use protocol::ids::{ClientMsgId, DeviceId, UserSeq};
 use protocol::limits;
 use protocol::time::Instant;
+use protocol::trace::Stage;
 use protocol::wire::{self, ServerBody};
 use storage_api::{Entry, LoggedEvent, Request, UserEvent};
 
@@ -71,6 +72,9 @@ impl User {
                 session.sent(now, user_seq, &recent.event, size, self.id);
             }
             context.counters.push_seconds.observe(now.since(recent.since));
+            if let Some(id) = trace_sent(context, reference, recent.entry.as_deref()) {
+                session.trace_last(id);
+            }
         }
     }
 
@@ -90,6 +94,9 @@ impl User {
         }
         for (logged, event) in in_order(page, first).zip(&rendered) {
             session.sent(context.now.monotonic, logged.user_seq, &logged.event, event_size_max(event), self.id);
+            if let Some(id) = trace_sent(context, reference, logged.entry.as_deref()) {
+                session.trace_last(id);
+            }
         }
         let frame = context.builder.push(first, &rendered);
         context.links.push(reference, session.pushed, frame);
@@ -159,6 +166,9 @@ impl User {
         let last = UserSeq(first.0 + rendered.len() as u64 - 1);
         let was_pulling = session.is_pulling();
         session.paged(first, last, durable_head);
+        for logged in page.iter().take(rendered.len()) {
+            trace_sent(context, reference, logged.entry.as_deref());
+        }
         context.counters.pulls_ended += u64::from(was_pulling && !session.is_pulling());
         let frame = context.builder.server(|fbb| {
             let events = events(fbb, &rendered);
@@ -183,6 +193,13 @@ fn tell_pull_mode(context: &mut Context, session: SessionRef, user_head: UserSeq
         (ServerBody::PullMode, wire::PullMode::create(fbb, &args).as_union_value())
     });
     context.links.push(session, UserSeq(0), frame);
+}
+
+/// Its id when its way is traced.
+fn trace_sent(context: &mut Context, session: SessionRef, entry: Option<&Entry>) -> Option<ClientMsgId> {
+    let id = entry?.identity()?.client_id;
+    context.trace(id, Stage::Sent, session.user, session.device);
+    context.notes.takes(id).then_some(id)
 }
 
 /// The events of a page from `first` on: an answer that was asked for before a rewind has none.

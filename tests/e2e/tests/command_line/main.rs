@@ -9,3 +9,4 @@ mod one_shot;
 mod signals;
 mod support;
 mod terminal;
+mod trace;

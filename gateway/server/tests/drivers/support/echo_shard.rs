@@ -13,6 +13,7 @@ use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::link::LinkError;
 use protocol::time::{Instant, Now};
+use protocol::trace::TraceNotes;
 
 /// Handshake and token must be done in this time.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_millis(400);
@@ -26,6 +27,7 @@ pub(crate) struct EchoShard {
     batches: VecDeque<Vec<u8>>,
     causes: Sender<CloseCause>,
     counters: ShardCounters,
+    notes: TraceNotes,
 }
 
 struct Guest {
@@ -43,6 +45,7 @@ impl EchoShard {
             batches: VecDeque::new(),
             causes,
             counters: ShardCounters::default(),
+            notes: TraceNotes::default(),
         }
     }
 
@@ -183,5 +186,9 @@ impl ShardPort for EchoShard {
 
     fn gauges(&self) -> ShardGauges {
         ShardGauges::default()
+    }
+
+    fn notes(&mut self) -> &mut TraceNotes {
+        &mut self.notes
     }
 }
