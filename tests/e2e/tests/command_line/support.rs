@@ -24,8 +24,14 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(name: &str) -> Site {
+        Site::start_logging(name, "info")
+    }
+
+    /// With this in its log.
+    pub(crate) fn start_logging(name: &str, level: &str) -> Site {
         let scratch = Scratch::on_disk(name).expect("a folder");
         let plan = Plan::new(&scratch.path().join("data"), scratch.path()).expect("a port").users(&["carol"]);
+        let plan = plan.variable("RINGPOST_LOG", level);
         let server = Some(plan.start().expect("a server"));
         Site { plan, server, scratch }
     }
