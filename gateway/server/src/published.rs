@@ -19,7 +19,7 @@ pub(crate) struct Published {
 }
 
 /// Not older than a tick of the loop.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ShardFigures {
     pub(crate) counters: ShardCounters,
     pub(crate) gauges: ShardGauges,
@@ -49,10 +49,11 @@ impl Published {
 
 impl Figures for Published {
     fn visit(&self, visitor: &mut dyn Visitor) {
-        let figures = self.figures.lock().expect("nothing panics while it holds this lock");
-        let of_loop = LoopFigures { linked: self.is_ready(), ..figures.of_loop.clone() };
+        // A copy: the shard thread waits for this lock, and a visitor takes its time.
+        let mut figures = self.figures.lock().expect("nothing panics while it holds this lock").clone();
+        figures.of_loop.linked = self.is_ready();
         figures.counters.visit(visitor);
         figures.gauges.visit(visitor);
-        of_loop.visit(visitor);
+        figures.of_loop.visit(visitor);
     }
 }
