@@ -64,7 +64,7 @@ impl Report {
     pub(super) fn lines(&self) -> Vec<String> {
         let here = LocalTime::here();
         let time = |at_us: u64| format!("{}.{:06}", here.second(at_us / 1000), at_us % 1_000_000);
-        let mut lines = vec![format!("{}    first ms     last ms", self.client_msg_id)];
+        let mut lines = vec![format!("{}      first ms     last ms", self.client_msg_id)];
         for Step { line, since_first_us, since_last_us, tier, admin } in &self.steps {
             let (first, last) = (millis(*since_first_us), millis(*since_last_us));
             let (at, stage, what) = (time(line.at_us), &line.stage, what(line));
