@@ -43,7 +43,7 @@ pub const DEVICE_NAME_SIZE_MAX: usize = 64;
 /// Devices in one DevicesPage.
 pub const DEVICES_PAGE_MAX: usize = 256;
 /// Members of a group.
-pub const GROUP_MEMBERS_MAX: usize = 32;
+pub const GROUP_MEMBERS_MAX: usize = 1024;
 
 // Every message must fit every frame and page that carries it.
 const _: () = assert!(MESSAGE_SIZE_MAX < PAGE_SIZE_MAX && PAGE_SIZE_MAX < FRAME_SIZE_MAX);

@@ -5,6 +5,7 @@
 
 mod admit;
 mod answer;
+mod receipt;
 mod takeover;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -23,7 +24,7 @@ use storage_api::{
 
 use crate::context::Context;
 use crate::dedup::DedupWindow;
-use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser};
+use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser, Told};
 use crate::members::Members;
 use crate::request::ConversationRequest;
 
@@ -216,6 +217,12 @@ impl ConversationOwner {
         context.tell_user(user, ToUser::Pulled { conversation: self.id, entries, up_to });
     }
 
+    pub(crate) fn senders_read(&mut self, context: &mut Context, told: Told, from: Seq, entries: &[Arc<Entry>]) {
+        let conversation = self.conversation.as_mut().expect("only a loaded conversation asks");
+        let reads_on = conversation.senders_read(context, told, from, entries);
+        self.reads -= usize::from(!reads_on);
+    }
+
     fn work(&mut self, context: &mut Context) {
         let Some(conversation) = &mut self.conversation else { return };
         while conversation.step.is_none() && conversation.in_flight.len() < ENTRIES_IN_FLIGHT_MAX {
@@ -300,9 +307,7 @@ impl Conversation {
                 context.ask(request, purpose);
                 return true;
             }
-            ToConversation::Receipt { kind, user, up_to, ticket } => {
-                self.receipt(context, kind, user, up_to, ticket);
-            }
+            ToConversation::Receipt(receipt) => return self.receipt(context, receipt),
             ToConversation::Wake => {}
             ToConversation::Erased(seq) => {
                 let key = EntryKey { conversation: self.id, seq };
@@ -357,14 +362,10 @@ impl Conversation {
     fn fan_out(&mut self, context: &mut Context, entry: &Arc<Entry>) {
         let seq = entry.key.seq;
         let push = context.push_template(&entry.event());
-        for row in self.members.all() {
-            if !self.members.visible_to(row.user, seq) {
-                continue;
-            }
-            let prev = self.members.last_visible(row.user, Seq(seq.0 - 1));
-            context.tell_user(row.user, ToUser::Pointer { entry: Arc::clone(entry), push: push.clone(), prev });
+        for (user, prev) in self.members.readers(seq) {
+            context.tell_user(user, ToUser::Pointer { entry: Arc::clone(entry), push: push.clone(), prev });
             if !context.traits.one_log {
-                self.unconfirmed.entry(row.user).or_insert((seq, seq)).1 = seq;
+                self.unconfirmed.entry(user).or_insert((seq, seq)).1 = seq;
             }
         }
     }
@@ -379,24 +380,6 @@ impl Conversation {
         if self.unconfirmed.is_empty() && self.in_flight.is_empty() && self.fanned < self.durable_head {
             self.fanned = self.durable_head;
             context.write(Mutation::Fanned { conversation: self.id, seq: self.fanned }, None);
-        }
-    }
-
-    /// Tells those whose entries it may cover. What was sent before the conversation was loaded is not known, and is
-    /// told rather once too often: receipts are cumulative.
-    fn receipt(&mut self, context: &mut Context, kind: ReceiptKind, user: UserId, up_to: Seq, ticket: Option<Ticket>) {
-        let up_to = up_to.min(self.durable_head);
-        let known = self.receipts.entry((user, kind)).or_default();
-        if up_to <= *known || self.members.last_visible(user, up_to) == Seq(0) {
-            return;
-        }
-        let before = core::mem::replace(known, up_to);
-        for row in self.members.present().filter(|row| row.user != user) {
-            let sent_here = self.last_sent.get(&row.user).is_some_and(|sent| *sent > before);
-            if sent_here || before < self.loaded_head {
-                let receipt = protocol::event::Receipt { conversation: self.id, up_to, by: user };
-                context.tell_user(row.user, ToUser::Receipt { kind, receipt, ticket: ticket.clone() });
-            }
         }
     }
 }

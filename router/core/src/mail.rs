@@ -1,5 +1,6 @@
 //! What owners tell each other. Handled in order, within the turn in which it is sent.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -33,6 +34,17 @@ pub(crate) enum ReceiptKind {
     Read,
 }
 
+/// A user has got, or read, everything of a conversation up to here.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) kind: ReceiptKind,
+    pub(crate) user: UserId,
+    pub(crate) up_to: Seq,
+    /// Whose entries are new in it; `None` where that is not known.
+    pub(crate) senders: Option<BTreeSet<UserId>>,
+    pub(crate) ticket: Ticket,
+}
+
 pub(crate) enum Mail {
     Conversation(ConversationId, ToConversation),
     User(UserId, ToUser),
@@ -53,12 +65,7 @@ pub(crate) enum ToConversation {
         user: UserId,
         after: Seq,
     },
-    Receipt {
-        kind: ReceiptKind,
-        user: UserId,
-        up_to: Seq,
-        ticket: Option<Ticket>,
-    },
+    Receipt(Told),
     /// Loads it, which repeats what may be lacking.
     Wake,
     /// The content of an entry is gone.
@@ -111,7 +118,7 @@ pub(crate) enum ToUser {
     Receipt {
         kind: ReceiptKind,
         receipt: Receipt,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
     },
     Typing {
         conversation: ConversationId,
@@ -170,6 +177,12 @@ pub(crate) enum Purpose {
         conversation: ConversationId,
         user: UserId,
         up_to: Seq,
+    },
+    /// Who has sent the entries from here on.
+    Senders {
+        conversation: ConversationId,
+        told: Told,
+        from: Seq,
     },
     LoadUser(UserId),
     Device {

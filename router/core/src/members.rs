@@ -32,6 +32,16 @@ impl Members {
         self.by_user.values().filter(|row| is_present(row))
     }
 
+    /// Whether this user is or was in it.
+    pub(crate) fn knows(&self, user: UserId) -> bool {
+        self.by_user.contains_key(&user)
+    }
+
+    /// How many are or were in it.
+    pub(crate) fn count(&self) -> usize {
+        self.by_user.len()
+    }
+
     /// Everybody who is or was in it.
     pub(crate) fn all(&self) -> impl Iterator<Item = &MemberRow> {
         self.by_user.values()
@@ -42,6 +52,12 @@ impl Members {
         self.by_user.get(&user).filter(|row| is_present(row)).map_or(Role::None, |row| row.role)
     }
 
+    /// Everybody for whom the entry at `seq` is, each with the last one before it that was.
+    pub(crate) fn readers(&self, seq: Seq) -> impl Iterator<Item = (UserId, Seq)> {
+        let readers = self.by_user.values().filter(move |row| row.spans.iter().any(|span| contains(span, seq)));
+        readers.map(move |row| (row.user, last_visible(&row.spans, Seq(seq.0 - 1))))
+    }
+
     /// Whether the entry at `seq` is for this user: serves push, pull and history alike.
     pub(crate) fn visible_to(&self, user: UserId, seq: Seq) -> bool {
         self.by_user.get(&user).is_some_and(|row| row.spans.iter().any(|span| contains(span, seq)))
@@ -50,8 +66,7 @@ impl Members {
     /// The last entry at or before `seq` that is for this user; 0 for none.
     pub(crate) fn last_visible(&self, user: UserId, seq: Seq) -> Seq {
         let spans = self.by_user.get(&user).map(|row| row.spans.as_slice()).unwrap_or_default();
-        let ends = spans.iter().filter(|span| span.join <= seq).map(|span| span.left.unwrap_or(seq).min(seq));
-        ends.max().unwrap_or_default()
+        last_visible(spans, seq)
     }
 
     /// Somebody is gone without an entry that says so.
@@ -98,6 +113,11 @@ impl Members {
 
 fn is_present(row: &MemberRow) -> bool {
     row.spans.last().is_some_and(|span| span.left.is_none())
+}
+
+fn last_visible(spans: &[Span], seq: Seq) -> Seq {
+    let ends = spans.iter().filter(|span| span.join <= seq).map(|span| span.left.unwrap_or(seq).min(seq));
+    ends.max().unwrap_or_default()
 }
 
 fn contains(span: &Span, seq: Seq) -> bool {

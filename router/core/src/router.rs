@@ -329,6 +329,11 @@ impl Router {
             (Purpose::Pull { conversation, user, up_to }, Response::Entries(entries)) => {
                 self.with_conversation(conversation, |owner, context| owner.pulled(context, user, up_to, entries));
             }
+            (Purpose::Senders { conversation, told, from }, Response::Entries(entries)) => {
+                self.with_conversation(conversation, |owner, context| {
+                    owner.senders_read(context, told, from, &entries);
+                });
+            }
             (Purpose::LoadUser(id), Response::User(state)) => {
                 self.with_user(id, |owner, context| owner.loaded(context, state));
             }
@@ -379,7 +384,7 @@ impl Router {
                     protocol::codes::Code::TryAgain,
                 );
             }
-            Purpose::Pull { conversation, .. } => {
+            Purpose::Pull { conversation, .. } | Purpose::Senders { conversation, .. } => {
                 self.with_conversation(conversation, |owner, _| owner.read_failed());
             }
             Purpose::Lookup { session, request_id } => {
@@ -460,6 +465,8 @@ impl Router {
                 Mail::Conversation(id, mail) => {
                     self.with_conversation(id, |owner, context| owner.handle(context, mail))
                 }
+                // Who has a session is here.
+                Mail::User(id, ToUser::Typing { .. }) if !self.users.contains_key(&id) => {}
                 Mail::User(id, mail) => self.with_user(id, |owner, context| owner.handle(context, mail)),
             }
         }

@@ -49,7 +49,7 @@ pub(crate) struct Sent {
     pub(crate) sent_at: Instant,
     size: usize,
     /// An entry of somebody else, whose sender wants to know.
-    pub(crate) entry: Option<EntryKey>,
+    pub(crate) entry: Option<(EntryKey, UserId)>,
     /// What its sender calls it, where its way is traced.
     pub(crate) traced: Option<ClientMsgId>,
 }
@@ -114,7 +114,7 @@ impl UserSession {
     pub(crate) fn sent(&mut self, now: Instant, user_seq: UserSeq, event: &UserEvent, size: usize, own: UserId) {
         assert_eq!(user_seq, self.pushed.next(), "pushes go out in order");
         let entry = match event {
-            UserEvent::Entry { key, sender } if *sender != own && *sender != UserId(0) => Some(*key),
+            UserEvent::Entry { key, sender } if *sender != own && *sender != UserId(0) => Some((*key, *sender)),
             _ => None,
         };
         self.pushed = user_seq;

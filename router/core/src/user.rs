@@ -22,7 +22,7 @@ use storage_api::{
 use crate::config::RouterConfig;
 use crate::context::Context;
 use crate::links::PushTemplate;
-use crate::mail::{Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser};
+use crate::mail::{Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser, Told};
 use crate::receipts::ReceiptGates;
 use crate::request::OpenRequest;
 use crate::session::UserSession;
@@ -364,8 +364,8 @@ impl User {
         let ticket = Ticket::default();
         // A device that is told of its own mark does not report it again, so what follows from it must be durable before.
         self.save_later(context, Save::Read { conversation, up_to, ordinal }, &ticket);
-        let receipt = ToConversation::Receipt { kind: ReceiptKind::Read, user: self.id, up_to, ticket: Some(ticket) };
-        context.tell_conversation(conversation, receipt);
+        let told = Told { kind: ReceiptKind::Read, user: self.id, up_to, senders: None, ticket };
+        context.tell_conversation(conversation, ToConversation::Receipt(told));
     }
 
     fn typing(&mut self, context: &mut Context, conversation: ConversationId, by: UserId, active: bool) {

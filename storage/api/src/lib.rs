@@ -23,6 +23,8 @@ pub use rows::{
 pub const ENTRIES_IN_FLIGHT_MAX: usize = 64;
 /// Stints of one member that are remembered; the oldest are forgotten first, and with them the right to that history.
 pub const MEMBER_SPANS_MAX: usize = 8;
+/// Users that a conversation knows, those who have left included: one that would be too many is not let in.
+pub const MEMBER_ROWS_MAX: usize = 4096;
 /// Conversations that come with a user, newest first.
 pub const USER_CONVERSATIONS_MAX: usize = 4096;
 /// Days that a client id is found again.

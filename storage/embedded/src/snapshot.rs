@@ -272,7 +272,12 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::limits::TITLE_SIZE_MAX;
+    use storage_api::{MEMBER_ROWS_MAX, MEMBER_SPANS_MAX};
+    use storage_log::limits::BATCH_BYTES_MAX;
+
     use super::*;
+    use crate::limits::SNAPSHOT_PART_BYTES;
 
     #[test]
     fn a_user_of_version_1_has_devices_without_name_and_date() {
@@ -283,5 +288,20 @@ mod tests {
         let standing = storage_api::Standing { generation: protocol::ids::DeviceGeneration(3), revoked: true };
         let row = DeviceRow { standing, cursor: UserSeq(8), ..DeviceRow::new(DeviceId(2), "", WallTime(0)) };
         assert_eq!(state.device(UserId(1), ClientMsgId([7; 16])), Some(&row));
+    }
+
+    #[test]
+    fn the_largest_conversation_fits_a_record_behind_an_almost_full_part() {
+        let spans = vec![Span { join: Seq(1), left: Some(Seq(2)) }; MEMBER_SPANS_MAX];
+        let users = || (0..MEMBER_ROWS_MAX as u64).map(UserId);
+        let conversation = Conversation {
+            title: "t".repeat(TITLE_SIZE_MAX),
+            members: users().map(|user| MemberRow { user, role: Role::None, spans: spans.clone() }).collect(),
+            read: users().map(|user| ReceiptRow { user, read: Seq(2) }).collect(),
+            ..Conversation::default()
+        };
+        let size = Writer::default().conversation(ConversationId([0; 16]), &conversation).0.len();
+        let besides = 1024;
+        assert!(SNAPSHOT_PART_BYTES + size + besides <= BATCH_BYTES_MAX as usize, "{size} bytes");
     }
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use e2e::cast::crowd_names;
 use e2e::raw_client::{RawClient, view};
 use e2e::scratch::Scratch;
 use e2e::server::Plan;
@@ -28,6 +29,8 @@ struct Stage {
     plan: Plan,
     site: Site,
     handles: Vec<String>,
+    /// More users than a group takes.
+    crowd: Vec<String>,
 }
 
 impl Stage {
@@ -126,10 +129,11 @@ fn ensure_is(message: &Message, draft: &Draft, id: ClientMsgId) -> Result<()> {
 fn the_largest_of_everything_arrives_and_one_more_of_anything_gets_its_code() {
     let scratch = Scratch::on_disk("largest").expect("a folder");
     let handles: Vec<String> = (0..USER_LOOKUP_MAX).map(|number| format!("{number:0>HANDLE_SIZE_MAX$}")).collect();
-    let names: Vec<&str> = handles.iter().map(String::as_str).collect();
+    let crowd = crowd_names(GROUP_MEMBERS_MAX);
+    let names: Vec<&str> = handles.iter().chain(&crowd).map(String::as_str).collect();
     let plan = Plan::new(&scratch.path().join("data"), scratch.path()).expect("a port").users(&names);
     let server = plan.start().expect("a server");
-    let stage = Stage { site: Site::of(&plan).expect("its folder"), plan: plan.clone(), handles };
+    let stage = Stage { site: Site::of(&plan).expect("its folder"), plan: plan.clone(), handles, crowd };
 
     let sent = the_largest_messages(&stage).expect("messages");
     the_pages_of_messages(&stage, &sent).expect("pages");
@@ -217,7 +221,7 @@ fn the_people(stage: &Stage) -> Result<()> {
 /// Groups of as many as there may be, with the longest titles; they are all in the Snapshot of a newcomer.
 fn the_conversations(stage: &Stage) -> Result<()> {
     let (mut creator, _, _) = stage.device(stage.user(2)?, 1)?;
-    let others = (3..3 + GROUP_MEMBERS_MAX).map(|index| stage.user(index)).collect::<Result<Vec<UserId>>>()?;
+    let others = stage.crowd.iter().map(|name| stage.site.user(name)).collect::<Result<Vec<UserId>>>()?;
     let title = "t".repeat(TITLE_SIZE_MAX);
     let mut create = |number: u128, title: &str, members: &[UserId]| -> Result<Result<ConversationId, u16>> {
         let id = ClientMsgId::new(now(), number);
@@ -229,23 +233,23 @@ fn the_conversations(stage: &Stage) -> Result<()> {
         })
     };
     let fitting = others.get(1..).context("others")?;
-    let mut group = None;
-    for number in 0..SNAPSHOT_CONVERSATIONS_MAX as u128 {
-        group = Some(create(number, &title, fitting)?);
+    let (first, _) = fitting.split_at(1);
+    for number in 1..SNAPSHOT_CONVERSATIONS_MAX as u128 {
+        create(number, &title, first)?.ok().context("a group of two")?;
     }
+    let group = create(0, &title, fitting)?.ok().context("a group of as many as there may be")?;
     ensure!(create(900, &"t".repeat(TITLE_SIZE_MAX + 1), fitting)? == Err(Code::TooLarge.number()));
     ensure!(create(901, &title, &others)? == Err(Code::GroupFull.number()), "its creator is one too many");
     let more: Vec<UserId> = others.iter().chain(others.first()).copied().collect();
     ensure!(create(902, &title, &more)? == Err(Code::TooLarge.number()));
 
-    let group = group.context("a group")?.ok().context("a group")?;
     creator.send(FrameBuilder::default().members_get(RequestId(8), group))?;
     let (members, title_size) = expect(&mut creator, |frame| {
         let page = frame.body_as_members_page()?;
         Some((page.members().map_or(0, |members| members.len()), page.title().map_or(0, str::len)))
     })?;
     ensure!((members, title_size) == (GROUP_MEMBERS_MAX, TITLE_SIZE_MAX), "{members} members");
-    let (_, conversations, has_more) = stage.device(*fitting.first().context("a member")?, 4)?;
+    let (_, conversations, has_more) = stage.device(*first.first().context("a member")?, 4)?;
     ensure!((conversations, has_more) == (SNAPSHOT_CONVERSATIONS_MAX, false), "{conversations} in the Snapshot");
     Ok(())
 }

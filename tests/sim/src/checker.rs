@@ -19,6 +19,8 @@ const CUT_MAX: Duration = Duration::from_secs(5);
 
 /// What the checker looks at when everything has come to rest.
 pub struct Evidence<'a> {
+    /// Who uses a client, and gets and reads what comes.
+    pub people: &'a [UserId],
     /// What clients saw.
     pub ledger: &'a Ledger,
     /// What storage holds.
@@ -227,7 +229,7 @@ impl Evidence<'_> {
             let told = heights(log, tick);
             for (conversation, sequence) in &self.stored.conversations {
                 let Some(sender_since) = self.stored.member_since(*conversation, *sender) else { continue };
-                for reader in self.stored.logs.keys().filter(|reader| *reader != sender) {
+                for reader in self.people.iter().filter(|reader| *reader != sender) {
                     let Some(reader_since) = self.stored.member_since(*conversation, *reader) else { continue };
                     let key = (*conversation, *reader);
                     let up_to = match tick {
@@ -251,7 +253,7 @@ impl Evidence<'_> {
     }
 
     fn check_histories(&self) -> Result<(), Broken> {
-        for user in self.stored.logs.keys() {
+        for user in self.people {
             for conversation in self.stored.conversations.keys() {
                 let history = self.histories.get(&(*user, *conversation)).map_or(&[][..], Vec::as_slice);
                 if !history.is_sorted_by(|(one, _), (other, _)| one < other) {

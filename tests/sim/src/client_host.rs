@@ -21,7 +21,7 @@ use crate::network::{End, Happening, WireId};
 use crate::prng::Prng;
 use crate::process::{Input, ProcessId, Surroundings};
 use crate::promise::{Broken, Promise};
-use crate::script::{GATEWAYS_COUNT, Order, Room};
+use crate::script::{CROWD_COUNT, GATEWAYS_COUNT, Order, Room};
 use crate::sighting::{Body, Content, Name, StreamEvent};
 use crate::witness::{self, Watched};
 
@@ -248,7 +248,11 @@ impl ClientHost {
     fn try_to_obey(&mut self, now: Now, order: Order, around: &mut Surroundings<'_>) -> Result<(), CommandError> {
         let room = match order {
             Order::Revoke(index) => return self.revoke(now, index, around),
-            Order::CreateGroup(members) => return self.session.conversation_create(now, "group", &members).map(drop),
+            Order::CreateGroup(members, crowd) => {
+                let crowd = crowd.into_iter().flat_map(|UserId(first)| (first..).take(CROWD_COUNT).map(UserId));
+                let members: Vec<UserId> = members.into_iter().chain(crowd).collect();
+                return self.session.conversation_create(now, "group", &members).map(drop);
+            }
             Order::Say(room, _) | Order::Read(room) | Order::Type(room, _) | Order::ReadHistory(room) => room,
             Order::Add(_) | Order::Remove(_) | Order::Leave => Room::Group,
         };
@@ -283,7 +287,7 @@ impl ClientHost {
             Order::Leave => {
                 self.session.member_change(now, &change(MembershipAction::Left, self.watched.user)).map(drop)
             }
-            Order::CreateGroup(_) | Order::Revoke(_) => unreachable!("done above"),
+            Order::CreateGroup(..) | Order::Revoke(_) => unreachable!("done above"),
         }
     }
 

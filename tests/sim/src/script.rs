@@ -14,6 +14,8 @@ use crate::store::Shape;
 pub const GATEWAYS_COUNT: usize = 2;
 /// The users with devices, and one who is in no conversation.
 pub const HANDLES: [&str; 5] = ["alice", "bob", "carol", "dave", "eve"];
+/// So many more are in the group of some seeds. They have no devices, and a log all the same.
+pub const CROWD_COUNT: usize = 60;
 /// By device: whose it is, as an index into [`HANDLES`].
 pub const DEVICES: [usize; 6] = [0, 0, 1, 1, 2, 3];
 /// By transient session: whose it is.
@@ -35,6 +37,8 @@ const BURSTS_COUNT: usize = 10;
 const BURST: Duration = Duration::from_millis(80);
 /// So many of a thousand things are part of a burst.
 const IN_BURST_PER_MILLE: u64 = 750;
+/// So many of a thousand seeds have a large group.
+const CROWDED_PER_MILLE: u64 = 150;
 /// So many of a thousand faults strike in the last burst.
 const LAST_PER_MILLE: u64 = 250;
 
@@ -50,8 +54,8 @@ pub enum Room {
 /// What a person does with an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Makes the group of these, and of oneself.
-    CreateGroup([UserId; 2]),
+    /// Makes the group of these, and of oneself; and of the crowd, if its first one is named.
+    CreateGroup([UserId; 2], Option<UserId>),
     /// Sends a message of so many bytes.
     Say(Room, usize),
     /// Opens what has come.
@@ -90,14 +94,16 @@ pub struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    /// `users` are those of [`HANDLES`]; the shape is that of the store.
+    /// `users` are those of [`HANDLES`] and the crowd; the shape is that of the store.
     pub fn draw(prng: &'a mut Prng, users: &'a [UserId], shape: Shape) -> Agenda<Step> {
         let begin = Instant(0) + BEGINNING;
         // The last one is the end of everything: what goes wrong in it is not made good by what comes after.
         let last = begin + TROUBLE - BURST;
         let bursts = (1..BURSTS_COUNT).map(|_| begin + prng.between(Duration::ZERO, TROUBLE)).chain([last]).collect();
         let mut script = Script { prng, users, bursts, steps: Agenda::default() };
-        script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, Order::CreateGroup([users[1], users[2]])));
+        let crowd = script.prng.chance(CROWDED_PER_MILLE).then_some(users[HANDLES.len()]);
+        let order = Order::CreateGroup([users[1], users[2]], crowd);
+        script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, order));
         script.steps.note(begin + TROUBLE, Step::Calm);
         (0..SENDS_COUNT).for_each(|_| script.say());
         (0..120).for_each(|_| script.follow());
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_seed_has_what_the_promises_need_to_be_tried() {
-        let users: Vec<UserId> = (1..=HANDLES.len() as u64).map(UserId).collect();
+        let users: Vec<UserId> = (1..=(HANDLES.len() + CROWD_COUNT) as u64).map(UserId).collect();
         let homes: BTreeSet<usize> = DEVICES.iter().map(|user| user % GATEWAYS_COUNT).collect();
         let owners: BTreeSet<&usize> = DEVICES.iter().collect();
         assert_eq!((homes.len(), owners.len(), DEVICES.len()), (2, 4, 6));
@@ -208,7 +214,7 @@ mod tests {
             assert_eq!(count(|step| matches!(step, Step::Order(_, Order::Say(..)))), SENDS_COUNT);
             assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Group, _)))) > 50);
             assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Direct(..), _)))) > 50);
-            assert_eq!(count(|step| matches!(step, Step::Order(_, Order::CreateGroup(_)))), 1);
+            assert_eq!(count(|step| matches!(step, Step::Order(_, Order::CreateGroup(..)))), 1);
             assert!(count(|step| matches!(step, Step::Fault(_))) >= 5);
         }
     }

@@ -25,7 +25,7 @@ use crate::prng::Prng;
 use crate::process::{Input, Process, ProcessId, Surroundings};
 use crate::promise::Broken;
 use crate::router_host::RouterHost;
-use crate::script::{DEVICES, GATEWAYS_COUNT, HANDLES, Script, Step, TRANSIENTS};
+use crate::script::{CROWD_COUNT, DEVICES, GATEWAYS_COUNT, HANDLES, Script, Step, TRANSIENTS};
 use crate::store::{EmbeddedHost, Sabotage, SabotagedStore, Shape, SimulatedStore, Store, StoreToll, Weather};
 use crate::trace::Trace;
 
@@ -361,8 +361,10 @@ impl World {
 fn found_store(prng: &mut Prng, shape: Shape, sabotage: Option<Sabotage>) -> (Box<dyn Store>, Vec<UserId>) {
     let latency_max = Duration::from_millis(*prng.pick(&[1, 4, 40]));
     let fair = Weather { latency_max, ..Weather::FAIR };
+    let crowd = (0..CROWD_COUNT).map(|index| format!("crowd-{index}"));
+    let handles: Vec<String> = HANDLES.iter().map(ToString::to_string).chain(crowd).collect();
     if shape == Shape::Embedded {
-        let store = EmbeddedHost::new(&HANDLES, fair, sabotage == Some(Sabotage::Fsync), prng.fork());
+        let store = EmbeddedHost::new(&handles, fair, sabotage == Some(Sabotage::Fsync), prng.fork());
         let users = store.users();
         return (sabotaged(store, sabotage, &users), users);
     }
@@ -372,7 +374,7 @@ fn found_store(prng: &mut Prng, shape: Shape, sabotage: Option<Sabotage>) -> (Bo
         let Response::Users(users) = response else { panic!("a user was asked for") };
         users.first().expect("it was made if need be").id
     };
-    let users: Vec<UserId> = HANDLES.iter().map(|handle| ensure(handle)).collect();
+    let users: Vec<UserId> = handles.iter().map(|handle| ensure(handle)).collect();
     (sabotaged(store, sabotage, &users), users)
 }
 

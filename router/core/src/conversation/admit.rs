@@ -10,7 +10,7 @@ use protocol::limits;
 use protocol::time::WallTime;
 use protocol::trace::Stage;
 use protocol::wire::{ConversationKind, MembershipAction, Role};
-use storage_api::{Entry, EntryBody, EntryKey, Identity, Mutation, Request};
+use storage_api::{Entry, EntryBody, EntryKey, Identity, MEMBER_ROWS_MAX, Mutation, Request};
 
 use super::{Conversation, InFlight, Step, Waiter};
 use crate::context::Context;
@@ -154,8 +154,10 @@ impl Conversation {
                     .into_iter()
                     .filter(|user| self.members.role(*user) == Role::None)
                     .collect();
-                let total = self.members.present_count() + new.len();
-                if total > limits::GROUP_MEMBERS_MAX { Err(Code::GroupFull) } else { Ok(new) }
+                let strangers_count = new.iter().filter(|user| !self.members.knows(**user)).count();
+                let is_full = self.members.present_count() + new.len() > limits::GROUP_MEMBERS_MAX
+                    || self.members.count() + strangers_count > MEMBER_ROWS_MAX;
+                if is_full { Err(Code::GroupFull) } else { Ok(new) }
             }
             MembershipAction::Removed if may_manage => {
                 let owner_named = users.iter().any(|user| self.members.role(*user) == Role::Owner);

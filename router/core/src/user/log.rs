@@ -1,6 +1,6 @@
 //! The user's log: pointers become events, gaps are pulled, receipts are gathered; all of it durable before it is sent.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,7 +13,19 @@ use storage_api::{Entry, EntryBody, EntryKey, LoggedEvent, Mutation, Request, Us
 use super::{RECENT_EVENTS_MAX, Recent, Save, User};
 use crate::context::Context;
 use crate::links::PushTemplate;
-use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation};
+use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, Told};
+
+/// What a device has got of others: of each conversation, up to where and whose.
+#[derive(Default)]
+pub(super) struct Taken(BTreeMap<ConversationId, (Seq, BTreeSet<UserId>)>);
+
+impl Taken {
+    fn add(&mut self, key: EntryKey, sender: UserId) {
+        let (up_to, senders) = self.0.entry(key.conversation).or_default();
+        *up_to = key.seq;
+        senders.insert(sender);
+    }
+}
 
 impl User {
     pub(super) fn pointer(&mut self, context: &mut Context, entry: Arc<Entry>, push: PushTemplate, prev: Seq) {
@@ -215,7 +227,7 @@ impl User {
     pub(super) fn ack(&mut self, context: &mut Context, reference: SessionRef, user_seq: UserSeq) {
         let Some(session) = self.sessions.get_mut(&reference) else { return };
         let delivered = self.delivered;
-        let (mut entries, mut seen_count) = (BTreeMap::new(), 0);
+        let (mut taken, mut seen_count) = (Taken::default(), 0);
         let user_seq = session.acked(user_seq, |sent| {
             context.counters.device_ack_seconds.observe(context.now.monotonic.since(sent.sent_at));
             if let Some(id) = sent.traced {
@@ -223,22 +235,24 @@ impl User {
             }
             if sent.user_seq > delivered {
                 seen_count += 1;
-                entries.extend(sent.entry.map(|key| (key.conversation, key.seq)));
+                if let Some((key, sender)) = sent.entry {
+                    taken.add(key, sender);
+                }
             }
         });
         // What was sent before a rewind, or before this session, is in no window.
         let is_covered = delivered.0 + seen_count == user_seq.0;
-        self.device_holds(context, reference.device, user_seq, is_covered.then_some(entries));
+        self.device_holds(context, reference.device, user_seq, is_covered.then_some(taken));
         self.pump(context, reference);
     }
 
-    /// `entries`: the last of each conversation in what is new, or `None` where the log must be asked.
+    /// `taken`: what is new, or `None` where the log must be asked.
     pub(super) fn device_holds(
         &mut self,
         context: &mut Context,
         device: DeviceId,
         user_seq: UserSeq,
-        entries: Option<BTreeMap<ConversationId, Seq>>,
+        taken: Option<Taken>,
     ) {
         let Some(row) = self.devices.get_mut(&device) else { return };
         if user_seq <= row.cursor {
@@ -251,20 +265,25 @@ impl User {
         if user_seq <= self.delivered {
             return;
         }
-        match entries {
-            Some(entries) if self.ack_reading.is_none() => {
+        match taken {
+            Some(taken) if self.ack_reading.is_none() => {
                 self.delivered = user_seq;
-                self.tell_delivered(context, entries, &ticket);
+                self.tell_delivered(context, taken, &ticket);
             }
             _ => self.read_acked_log(context, user_seq, ticket),
         }
     }
 
-    fn tell_delivered(&self, context: &mut Context, entries: BTreeMap<ConversationId, Seq>, ticket: &Ticket) {
-        for (conversation, up_to) in entries {
-            let ticket = Some(Arc::clone(ticket));
-            let receipt = ToConversation::Receipt { kind: ReceiptKind::Delivered, user: self.id, up_to, ticket };
-            context.tell_conversation(conversation, receipt);
+    fn tell_delivered(&self, context: &mut Context, taken: Taken, ticket: &Ticket) {
+        for (conversation, (up_to, senders)) in taken.0 {
+            let told = Told {
+                kind: ReceiptKind::Delivered,
+                user: self.id,
+                up_to,
+                senders: Some(senders),
+                ticket: Arc::clone(ticket),
+            };
+            context.tell_conversation(conversation, ToConversation::Receipt(told));
         }
     }
 
@@ -286,16 +305,16 @@ impl User {
 
     pub(super) fn acked_log_read(&mut self, context: &mut Context, page: &[LoggedEvent]) {
         let Some((up_to, ticket)) = self.ack_reading.take() else { return };
-        let mut entries: BTreeMap<ConversationId, Seq> = BTreeMap::new();
+        let mut taken = Taken::default();
         for logged in page.iter().filter(|logged| logged.user_seq <= up_to) {
             if let UserEvent::Entry { key, sender } = logged.event
                 && sender != self.id
                 && sender != UserId(0)
             {
-                entries.insert(key.conversation, key.seq);
+                taken.add(key, sender);
             }
         }
-        self.tell_delivered(context, entries, &ticket);
+        self.tell_delivered(context, taken, &ticket);
         let read_up_to = page.last().map_or(up_to, |logged| logged.user_seq);
         self.delivered = self.delivered.max(read_up_to.min(up_to));
         if self.delivered < up_to {

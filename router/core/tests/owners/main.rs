@@ -4,6 +4,7 @@
 
 mod devices;
 mod floods;
+mod groups;
 mod links;
 mod orders;
 mod pulls;

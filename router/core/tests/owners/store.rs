@@ -15,11 +15,20 @@ pub(crate) const ALICE: UserId = UserId(1 << 48 | 1);
 pub(crate) const BOB: UserId = UserId(1 << 48 | 2);
 pub(crate) const CAROL: UserId = UserId(1 << 48 | 3);
 
+/// One of many more.
+pub(crate) fn member(index: usize) -> UserId {
+    UserId(ALICE.0 + 1000 + index as u64)
+}
+
+fn exists(user: UserId) -> bool {
+    (ALICE..=CAROL).contains(&user) || (member(0)..member(9000)).contains(&user)
+}
+
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<ConversationId, BTreeMap<Seq, Arc<Entry>>>,
     pub(crate) logs: BTreeMap<UserId, BTreeMap<UserSeq, UserEvent>>,
-    fanned: BTreeMap<ConversationId, Seq>,
+    pub(crate) fanned: BTreeMap<ConversationId, Seq>,
     devices: BTreeMap<UserId, BTreeMap<ClientMsgId, DeviceRow>>,
     pub(crate) erased: BTreeSet<EntryKey>,
     /// Erased users, and whether they have left all conversations.
@@ -65,7 +74,7 @@ impl Store {
             }
             Request::LookupUsers { realm, ids, .. } => {
                 assert_eq!(*realm, Realm(1));
-                let known = ids.iter().filter(|id| [ALICE, BOB, CAROL].contains(id));
+                let known = ids.iter().filter(|id| exists(**id));
                 Response::Users(known.map(|id| UserRow { id: *id, handle: id.to_string() }).collect())
             }
             Request::EnsureUser { .. } => unreachable!("no owner creates users"),
@@ -198,7 +207,7 @@ impl Store {
     }
 
     fn user(&self, id: UserId) -> Option<UserState> {
-        if ![ALICE, BOB, CAROL].contains(&id) || self.leavers.contains_key(&id) {
+        if !exists(id) || self.leavers.contains_key(&id) {
             return None;
         }
         let log = self.logs.get(&id);

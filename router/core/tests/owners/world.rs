@@ -67,6 +67,8 @@ pub(crate) struct World {
     got: Vec<(ConnectionKey, Got)>,
     /// What the gateway was sent and has not paid back.
     pub(crate) taken_bytes: u64,
+    /// How many connections each shared frame was for.
+    pub(crate) fanouts: Vec<usize>,
     now: Now,
     /// The device of each user that was opened last.
     devices: BTreeMap<UserId, (DeviceId, DeviceGeneration)>,
@@ -84,6 +86,7 @@ impl World {
             gateway: LinkEnd::default(),
             got: Vec::new(),
             taken_bytes: 0,
+            fanouts: Vec::new(),
             now: Now { monotonic: Instant(1), wall: WALL },
             devices: Default::default(),
         };
@@ -250,7 +253,7 @@ impl World {
                 Action::DropLink { .. } => panic!("the test takes what it is sent"),
                 Action::SendBatch { batch, .. } => {
                     let (got, devices) = (&mut self.got, &mut self.devices);
-                    let taken_bytes = &mut self.taken_bytes;
+                    let (taken_bytes, fanouts) = (&mut self.taken_bytes, &mut self.fanouts);
                     let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
                         RouterMessage::SessionOpened(opened) => {
                             devices.insert(opened.user, (opened.device, opened.device_generation));
@@ -260,7 +263,9 @@ impl World {
                             read(got, connection, frame);
                         }
                         RouterMessage::Fanout(fanout) => {
-                            *taken_bytes += LinkEnd::fanout_cost(fanout.targets.iter().count(), fanout.frame.len());
+                            let count = fanout.targets.iter().count();
+                            fanouts.push(count);
+                            *taken_bytes += LinkEnd::fanout_cost(count, fanout.frame.len());
                             for (connection, user_seq) in fanout.targets.iter() {
                                 let mut frame = fanout.frame.to_vec();
                                 let at = fanout.user_seq_offset;

@@ -82,7 +82,7 @@ impl Scene {
 
     fn check(&self) -> Option<Promise> {
         let Scene { ledger, stored, cursors, histories } = self;
-        Evidence { ledger, stored, cursors, kept_reads: &ledger.read, histories }
+        Evidence { people: &[ALICE, BOB, EVE], ledger, stored, cursors, kept_reads: &ledger.read, histories }
             .check()
             .err()
             .map(|broken| broken.promise)

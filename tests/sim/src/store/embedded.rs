@@ -92,7 +92,7 @@ pub struct EmbeddedHost {
 
 impl EmbeddedHost {
     /// A new store with these users, not open. `lies`: the disk does, about syncs, from now on.
-    pub fn new(handles: &[&str], fair: Weather, lies: bool, mut prng: Prng) -> EmbeddedHost {
+    pub fn new(handles: &[String], fair: Weather, lies: bool, mut prng: Prng) -> EmbeddedHost {
         let log_id = LogId(prng.draw_u128().to_be_bytes());
         let new_log = LogIdentity { log_id, incarnation: StoreIncarnation(prng.draw()) };
         let log = Options {

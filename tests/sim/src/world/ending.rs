@@ -14,7 +14,7 @@ use crate::ledger::DeviceIndex;
 use crate::outcome::{Ending, Outcome};
 use crate::process::{Input, ProcessId};
 use crate::promise::{Broken, Promise};
-use crate::script::{DEVICES, Order, Room, Step, peer_of};
+use crate::script::{DEVICES, HANDLES, Order, Room, Step, peer_of};
 use crate::stored::Stored;
 
 /// The faults have ended by then at the latest.
@@ -104,7 +104,7 @@ impl World {
     fn take_a_last_look(&mut self) {
         self.ledger.histories.clear();
         let users = &self.users;
-        let pairs = (0..users.len()).map(|user| Room::Direct(users[user], users[peer_of(user)]));
+        let pairs = (0..HANDLES.len()).map(|user| Room::Direct(users[user], users[peer_of(user)]));
         let rooms: Vec<Room> = pairs.chain([Room::Group]).collect();
         for client in 0..self.clients.len() {
             for &room in &rooms {
@@ -140,6 +140,7 @@ impl World {
         }
         let ledger = &self.ledger;
         let histories = &ledger.histories;
-        check(&Evidence { ledger, stored: &stored, cursors: &cursors, kept_reads: &kept_reads, histories })
+        let people = self.users.get(..HANDLES.len()).expect("they come first");
+        check(&Evidence { people, ledger, stored: &stored, cursors: &cursors, kept_reads: &kept_reads, histories })
     }
 }

@@ -15,7 +15,7 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64, lies: bool) -> Bench {
-        let store = EmbeddedHost::new(&["alice"], Weather::FAIR, lies, Prng::new(seed));
+        let store = EmbeddedHost::new(&["alice".to_owned()], Weather::FAIR, lies, Prng::new(seed));
         Bench { store, at: Instant::default(), written: Vec::new(), news: Vec::new() }
     }
 
