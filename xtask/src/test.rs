@@ -120,6 +120,12 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "e2e", "disk-full"],
         passes: OnSuccess,
     },
+    Step {
+        name: "e2e frozen",
+        what: "a message reaches a group of 1,024; one who stops reading costs the others nothing and misses nothing",
+        command: &["cargo", "xtask", "e2e", "frozen"],
+        passes: OnSuccess,
+    },
 ];
 
 /// How many checks ended in which way.

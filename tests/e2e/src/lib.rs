@@ -11,6 +11,8 @@ mod c_source;
 pub mod cast;
 pub mod cleanup;
 pub mod cluster;
+pub mod crowd;
+pub mod descriptors;
 pub mod device;
 pub mod dice;
 pub mod fact;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
@@ -93,18 +94,25 @@ impl RawClient {
         &mut self.stream
     }
 
+    /// Likewise, to wait for.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
     /// The next frame. `None`: the server has closed, in order.
     pub fn receive(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
-            let mut input = &self.plaintext[..];
-            let frame = self.framer.next_frame(Instant(0), &mut input, FRAME_SIZE_MAX).map_err(invalid)?;
-            let frame = frame.map(<[u8]>::to_vec);
-            let rest = input.len();
-            self.plaintext.drain(..self.plaintext.len() - rest);
+            let frame = self.next_frame()?;
             if frame.is_some() || !self.read_some()? {
                 return Ok(frame);
             }
         }
+    }
+
+    /// The frames that one read of the socket makes whole.
+    pub fn receive_some(&mut self) -> Result<Vec<Vec<u8>>> {
+        ensure!(self.read_some()?, "the server has closed");
+        std::iter::from_fn(|| self.next_frame().transpose()).collect()
     }
 
     /// Reads on until the server says goodbye and closes. Gives the code of its GoAway.
@@ -134,6 +142,15 @@ impl RawClient {
         let answer = view(&bytes)?;
         let error = answer.body_as_error().with_context(|| format!("{:?} instead of an Error", answer.body_type()))?;
         Ok((error.code(), error.retry_after_ms()))
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut input = &self.plaintext[..];
+        let frame = self.framer.next_frame(Instant(0), &mut input, FRAME_SIZE_MAX).map_err(invalid)?;
+        let frame = frame.map(<[u8]>::to_vec);
+        let rest = input.len();
+        self.plaintext.drain(..self.plaintext.len() - rest);
+        Ok(frame)
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use e2e::cast::{Cast, crowd_names};
+use e2e::descriptors;
 use e2e::device::Pace;
 use e2e::dice::Dice;
 use e2e::ledger::Ledger;
@@ -16,8 +17,7 @@ use e2e::proxy::Proxy;
 use e2e::scratch::{Scratch, ensure_apart};
 use e2e::server::{Plan, Server};
 use e2e::site::Site;
-use e2e::verdict::{Failure, Verdict};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use e2e::verdict::Verdict;
 
 use crate::ending;
 
@@ -50,7 +50,7 @@ enum Blow {
 }
 
 pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
-    allow_descriptors()?;
+    descriptors::allow(CLIENTS as u64 * DESCRIPTORS_PER_CLIENT)?;
     let mut scene = Scene::prepare(dice)?;
     let began = Instant::now();
     let mut left = blows();
@@ -80,17 +80,6 @@ fn blows() -> Vec<Blow> {
     let of_proxies = (0..PROXIES_COUNT).flat_map(|index| [Blow::CutConnections(index), Blow::StallReaders(index)]);
     let round: Vec<Blow> = of_proxies.chain([Blow::KillServer, Blow::KillClients]).collect();
     [round.clone(), round, vec![Blow::KillServer, Blow::KillClients, Blow::DiskLow, Blow::DiskLow]].concat()
-}
-
-/// As many as the system lets us have.
-fn allow_descriptors() -> Verdict {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let needed = CLIENTS as u64 * DESCRIPTORS_PER_CLIENT;
-    if maximum.is_some_and(|maximum| maximum < needed) {
-        return Err(Failure::Skipped(format!("{needed} descriptors are needed, and `ulimit -Hn` is {maximum:?}")));
-    }
-    let limit = Rlimit { current: maximum, maximum };
-    setrlimit(Resource::Nofile, limit).context("cannot raise the limit of descriptors").map_err(Failure::from)
 }
 
 struct Scene {
