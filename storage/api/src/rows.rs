@@ -90,6 +90,8 @@ pub struct UserConversationRow {
     pub held: Seq,
     /// The count at `held`.
     pub held_ordinal: Ordinal,
+    /// When `held` came, as a place of the user's log.
+    pub touched: UserSeq,
     /// Cumulative.
     pub read: Seq,
     /// The count at `read`.

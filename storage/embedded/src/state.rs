@@ -262,6 +262,7 @@ impl State {
             title: conversation.title.clone(),
             held: holding.held,
             held_ordinal,
+            touched: holding.touched,
             read: holding.read,
             read_ordinal: holding.read_ordinal,
         })

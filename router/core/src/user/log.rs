@@ -113,9 +113,10 @@ impl User {
         }
     }
 
-    /// Keeps the list of conversations in step with the log.
+    /// Keeps the list of conversations in step with the log. Before the entry is appended.
     fn note(&mut self, entry: &Entry) {
         let conversation = entry.key.conversation;
+        let touched = self.head.next();
         let row = self.conversations.entry(conversation).or_insert_with(|| UserConversationRow {
             conversation,
             kind: ConversationKind::Unknown,
@@ -123,10 +124,11 @@ impl User {
             title: Default::default(),
             held: Seq(0),
             held_ordinal: Ordinal(0),
+            touched,
             read: Seq(0),
             read_ordinal: Ordinal(0),
         });
-        row.held = entry.key.seq;
+        (row.held, row.touched) = (entry.key.seq, touched);
         row.held_ordinal = row.held_ordinal.max(entry.ordinal);
         match &entry.body {
             EntryBody::Message(message) => {

@@ -1,6 +1,7 @@
 //! A session begins: which device it is, whether it goes on after its cursor, and what it is sent first.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use protocol::codes::Code;
 use protocol::ids::{DeviceId, SessionId, UserSeq};
@@ -126,10 +127,11 @@ impl User {
 
     fn snapshot(&self, context: &mut Context, session: SessionRef) {
         let user_seq: UserSeq = self.durable_head;
+        let mut newest: Vec<_> = self.conversations.values().collect();
+        newest.sort_unstable_by_key(|row| Reverse(row.touched));
         let frame = context.builder.server(|fbb| {
-            let conversations: Vec<_> = self
-                .conversations
-                .values()
+            let conversations: Vec<_> = newest
+                .iter()
                 .take(SNAPSHOT_CONVERSATIONS_MAX)
                 .map(|row| {
                     let title = fbb.create_string(&row.title);

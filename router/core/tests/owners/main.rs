@@ -191,6 +191,30 @@ fn a_cursor_older_than_what_is_kept_of_the_log_gets_a_snapshot() {
 }
 
 #[test]
+fn a_snapshot_lists_what_was_said_last_first() {
+    let with_carol = ConversationId::direct(BOB, CAROL);
+    for is_restarted in [false, true] {
+        for (newest, older) in [(direct().0, with_carol), (with_carol, direct().0)] {
+            let mut world = three_people(true, RouterConfig::default());
+            world.message(3, (with_carol, Some(BOB)), id(1), 0);
+            world.message(1, direct(), id(2), 0);
+            world.settle();
+            if newest == with_carol {
+                world.message(3, (with_carol, Some(BOB)), id(3), 0);
+                world.settle();
+            }
+            if is_restarted {
+                world.crash();
+                world.settle();
+            }
+            // A cursor from nowhere.
+            world.open(2, BOB, UserSeq(99));
+            assert_eq!(world.listed, [newest, older]);
+        }
+    }
+}
+
+#[test]
 fn a_slow_device_gets_no_more_than_its_window_and_the_rest_when_it_acks() {
     let config = RouterConfig { push_window_events: 4, ..Default::default() };
     let mut world = three_people(true, config);

@@ -212,7 +212,7 @@ impl Store {
         }
         let log = self.logs.get(&id);
         let mut conversations: BTreeMap<ConversationId, UserConversationRow> = BTreeMap::new();
-        for event in log.into_iter().flat_map(|log| log.values()) {
+        for (user_seq, event) in log.into_iter().flatten() {
             let UserEvent::Entry { key, .. } = event else { continue };
             let known = conversations.get(&key.conversation).map_or(Seq(0), |row| row.held);
             let row = UserConversationRow {
@@ -222,6 +222,7 @@ impl Store {
                 title: String::new(),
                 held: known.max(key.seq),
                 held_ordinal: Ordinal(known.max(key.seq).0),
+                touched: *user_seq,
                 read: Seq(0),
                 read_ordinal: Ordinal(0),
             };

@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) asked: Vec<(StoreToken, Request)>,
     pub(crate) outcomes: Vec<(OrderId, OrderOutcome)>,
+    /// In the last snapshot that anybody got.
+    pub(crate) listed: Vec<ConversationId>,
     config: RouterConfig,
     one_log: bool,
     gateway: LinkEnd,
@@ -81,6 +83,7 @@ impl World {
             router: Router::new(config, traits(one_log)),
             asked: Vec::new(),
             outcomes: Vec::new(),
+            listed: Vec::new(),
             config,
             one_log,
             gateway: LinkEnd::default(),
@@ -253,7 +256,7 @@ impl World {
                 Action::DropLink { .. } => panic!("the test takes what it is sent"),
                 Action::SendBatch { batch, .. } => {
                     let (got, devices) = (&mut self.got, &mut self.devices);
-                    let (taken_bytes, fanouts) = (&mut self.taken_bytes, &mut self.fanouts);
+                    let (taken_bytes, fanouts, listed) = (&mut self.taken_bytes, &mut self.fanouts, &mut self.listed);
                     let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
                         RouterMessage::SessionOpened(opened) => {
                             devices.insert(opened.user, (opened.device, opened.device_generation));
@@ -261,6 +264,7 @@ impl World {
                         RouterMessage::Deliver { connection, frame, .. } => {
                             *taken_bytes += LinkEnd::cost(frame.len());
                             read(got, connection, frame);
+                            *listed = listed_in(frame).unwrap_or_else(|| std::mem::take(listed));
                         }
                         RouterMessage::Fanout(fanout) => {
                             let count = fanout.targets.iter().count();
@@ -295,6 +299,12 @@ impl World {
 
 fn traits(one_log: bool) -> StoreTraits {
     StoreTraits { one_log, durability: Durability::Memory, incarnation: StoreIncarnation(1) }
+}
+
+/// `None`: it is no snapshot.
+fn listed_in(bytes: &[u8]) -> Option<Vec<ConversationId>> {
+    let snapshot = frame::server_frame(bytes).expect("a router sends valid frames").body_as_snapshot()?;
+    Some(snapshot.conversations().into_iter().flatten().map(|summary| summary.conversation().into()).collect())
 }
 
 fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &[u8]) {

@@ -287,14 +287,16 @@ impl Database {
 
     fn user(&self, user: UserId) -> Option<UserState> {
         let rows = self.users.get(&user)?;
-        let mut held: BTreeMap<ConversationId, Arc<Entry>> = BTreeMap::new();
-        for entry in rows.log.dense.iter().filter_map(|event| self.entry_of(event)) {
-            let last = held.entry(entry.key.conversation).or_insert_with(|| Arc::clone(&entry));
-            if entry.key.seq > last.key.seq {
-                *last = entry;
+        let mut held: BTreeMap<ConversationId, (Arc<Entry>, UserSeq)> = BTreeMap::new();
+        for (event, user_seq) in rows.log.dense.iter().zip((1..).map(UserSeq)) {
+            let Some(entry) = self.entry_of(event) else { continue };
+            let last = held.entry(entry.key.conversation).or_insert_with(|| (Arc::clone(&entry), user_seq));
+            if entry.key.seq > last.0.key.seq {
+                *last = (entry, user_seq);
             }
         }
-        let conversations = held.values().map(|last| self.user_conversation(rows, last)).collect();
+        let row = |(last, touched): &(Arc<Entry>, UserSeq)| self.user_conversation(rows, last, *touched);
+        let conversations = held.values().map(row).collect();
         Some(UserState {
             row: rows.row.clone(),
             user_epoch: UserEpoch(1),
@@ -305,7 +307,7 @@ impl Database {
         })
     }
 
-    fn user_conversation(&self, user: &UserRows, last: &Entry) -> UserConversationRow {
+    fn user_conversation(&self, user: &UserRows, last: &Entry, touched: UserSeq) -> UserConversationRow {
         let conversation = last.key.conversation;
         let entries: Vec<_> = self.entries(conversation, Seq(1), last.key.seq).collect();
         let (kind, title) = kind_and_title(&entries);
@@ -318,6 +320,7 @@ impl Database {
             title,
             held: last.key.seq,
             held_ordinal: last.ordinal,
+            touched,
             read,
             read_ordinal,
         }
