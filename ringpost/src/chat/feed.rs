@@ -112,6 +112,11 @@ impl Feed {
         &self.names
     }
 
+    /// Whether the next item is there already: what has been shown counts as read once the last of it is done with.
+    pub(super) fn has_more_at_hand(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next thing; `None` after the client has closed. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Option<Item> {
         loop {

@@ -5,7 +5,7 @@
 
 use std::future::pending;
 
-use client::{Client, Draft, Events, State};
+use client::{Client, CommandError, Draft, Events, RequestError, State};
 use protocol::event::Receipt;
 use serde::Serialize;
 
@@ -82,12 +82,16 @@ pub(super) async fn run(access: &Access, name: &RoomName, client: Client, mut ev
             }
             line = lines.next(), if ending.is_none() && visit::has_room(&client) => match line {
                 Ok(Some(text)) => {
-                    client.send(Draft::text(room.conversation, room.peer, &text)).await?;
+                    match client.send(Draft::text(room.conversation, room.peer, &text)).await {
+                        // Its last event says why.
+                        Err(RequestError::Command(CommandError::Closed)) => {}
+                        sent => drop(sent?),
+                    }
                 }
                 Ok(None) => ending = Some(Ok(())),
                 Err(mistake) => ending = Some(Err(mistake)),
             },
-            () = everything_answered(&client), if ending.is_some() => return ending.unwrap_or(Ok(())),
+            () = everything_answered(&client), if ending.is_some() && !feed.has_more_at_hand() => return ending.unwrap_or(Ok(())),
             () = &mut signal => return Ok(()),
         }
     }
