@@ -126,6 +126,12 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "e2e", "frozen"],
         passes: OnSuccess,
     },
+    Step {
+        name: "e2e soak",
+        what: "two thousand clients and every fault at once: nothing is lost, doubled or out of order, no receipt is missed",
+        command: &["cargo", "xtask", "e2e", "soak-short"],
+        passes: OnSuccess,
+    },
 ];
 
 /// How many checks ended in which way.

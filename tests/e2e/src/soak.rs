@@ -1,5 +1,6 @@
 //! `soak`: two thousand clients for a minute, with the faults of ten: the server is killed, connections are cut and stall,
-//! clients are killed, the disk runs low. Every loss, every double and every disorder is named.
+//! clients are killed, the disk runs low. Every loss, every double and every disorder is named. `soak-short` has each
+//! fault once, and the server's twice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,10 +51,18 @@ enum Blow {
 }
 
 pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
+    let more = [Blow::KillServer, Blow::KillClients, Blow::DiskLow, Blow::DiskLow];
+    soak(dice, [round(), round(), more.to_vec()].concat())
+}
+
+pub(crate) fn run_short(dice: &mut Dice) -> Verdict<String> {
+    soak(dice, [round(), vec![Blow::KillServer, Blow::DiskLow]].concat())
+}
+
+fn soak(dice: &mut Dice, mut left: Vec<Blow>) -> Verdict<String> {
     descriptors::allow(CLIENTS as u64 * DESCRIPTORS_PER_CLIENT)?;
     let mut scene = Scene::prepare(dice)?;
     let began = Instant::now();
-    let mut left = blows();
     let blows_count = left.len();
     while !left.is_empty() {
         std::thread::sleep(dice.millis(PEACE_MS.0, PEACE_MS.1));
@@ -76,10 +85,9 @@ pub(crate) fn run(dice: &mut Dice) -> Verdict<String> {
     ))
 }
 
-fn blows() -> Vec<Blow> {
+fn round() -> Vec<Blow> {
     let of_proxies = (0..PROXIES_COUNT).flat_map(|index| [Blow::CutConnections(index), Blow::StallReaders(index)]);
-    let round: Vec<Blow> = of_proxies.chain([Blow::KillServer, Blow::KillClients]).collect();
-    [round.clone(), round, vec![Blow::KillServer, Blow::KillClients, Blow::DiskLow, Blow::DiskLow]].concat()
+    of_proxies.chain([Blow::KillServer, Blow::KillClients]).collect()
 }
 
 struct Scene {
