@@ -15,12 +15,13 @@ use crate::output::print_line;
 pub(crate) fn run(scenario: &BenchScenario) -> Result<(), Mistake> {
     match scenario {
         BenchScenario::Baseline => serve_baseline(),
-        BenchScenario::Slice { pairs, window, seconds, scratch, json } => {
+        BenchScenario::Slice { pairs, window, rate, seconds, scratch, json } => {
             let scratch = Scratch::make(scratch)?;
             let options = Options {
                 binary: std::env::current_exe().map_err(|error| Mistake::new(Exit::Io, error.to_string()))?,
                 pairs: usize::from(*pairs),
                 window: usize::from(*window),
+                rate: *rate,
                 duration: Duration::from_secs(*seconds),
                 scratch: scratch.path.join("data"),
             };

@@ -473,6 +473,9 @@ pub(crate) enum BenchScenario {
         /// Messages of each user on their way while the rate is measured.
         #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
         window: u16,
+        /// Messages a second while latency and CPU are measured, instead of half of the rate that was reached.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate: Option<u32>,
         /// How long each of the three phases is measured.
         #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
         seconds: u64,

@@ -53,7 +53,7 @@ impl Conditions {
             load_average_before: load_average(),
             pairs: options.pairs,
             text_bytes: 128,
-            latency_is: "from when a message was due at half of the rate until the other one has it",
+            latency_is: "from when a message was due at the paced rate until the other one has it",
             cpu_is: "all threads of the server, user and system; router, log and index within their thread by the clock",
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         }

@@ -12,6 +12,8 @@ pub struct Options {
     pub pairs: usize,
     /// Messages of a pair that wait for their ack in the first phase.
     pub window: usize,
+    /// Messages a second of the second phase and of the baseline; `None`: half of what the first phase has reached.
+    pub rate: Option<u32>,
     /// Of each phase, after its first second.
     pub duration: Duration,
     /// Where the server keeps its data: made, and removed at the end. On a disk, or the sync is none.

@@ -30,22 +30,22 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     })?;
     say("the server, as fast as acks come");
     let (full, full_stages) = measure(&product, &mut generator, Pace::Window(options.window), options)?;
-    let half_rate = full.rate() / 2.0;
-    say(&format!("the server, at {half_rate:.0} messages/s"));
-    let (half, half_stages) = measure(&product, &mut generator, Pace::PerSecond(half_rate), options)?;
+    let paced_rate = options.rate.map_or(full.rate() / 2.0, f64::from);
+    say(&format!("the server, at {paced_rate:.0} messages/s"));
+    let (paced, paced_stages) = measure(&product, &mut generator, Pace::PerSecond(paced_rate), options)?;
     drop((generator, product));
 
-    say(&format!("the baseline, at {half_rate:.0} messages/s"));
+    say(&format!("the baseline, at {paced_rate:.0} messages/s"));
     let baseline = Baseline::start(&options.binary)?;
     let peer = |pair, end, heard: &mut Vec<Heard>| Ok(BaselinePeer::new(pair, end, heard));
     let mut generator = Generator::connect(baseline.address, options.pairs, peer)?;
     let mut borders = Vec::new();
-    let floor = generator.run(Pace::PerSecond(half_rate), options.duration, || {
+    let floor = generator.run(Pace::PerSecond(paced_rate), options.duration, || {
         borders.push(cpu::of_process(baseline.process_id()));
     })?;
     let borders = borders.into_iter().collect::<Result<Vec<_>>>()?;
     let floor_us = us_per_message(spent_between(&borders, |_| true), &floor);
-    Ok(report(conditions, [(&full, full_stages), (&half, half_stages)], floor_us))
+    Ok(report(conditions, [(&full, full_stages), (&paced, paced_stages)], paced_rate, floor_us))
 }
 
 /// A phase of the server, and what a message of it cost.
@@ -79,7 +79,8 @@ impl Border {
 
 fn report(
     conditions: Conditions,
-    [(full, full_stages), (half, half_stages)]: [(&Phase, Stages); 2],
+    [(full, full_stages), (paced, paced_stages)]: [(&Phase, Stages); 2],
+    paced_rate: f64,
     floor_us: f64,
 ) -> Report {
     Report {
@@ -87,27 +88,28 @@ fn report(
         driver: "monoio",
         tls: Some("1.3"),
         messages_per_second: full.rate(),
-        server_cpu_us_per_message: half_stages,
+        paced_messages_per_second: paced_rate,
+        server_cpu_us_per_message: paced_stages,
         server_cpu_us_per_message_at_full_rate: full_stages,
         baseline_cpu_us_per_message: floor_us,
-        cpu_over_baseline: half_stages.total / floor_us,
-        latency_ms: (&half.delivery_latency).into(),
-        ack_latency_ms: (&half.ack_latency).into(),
-        generator_lag_ms: (&half.lag).into(),
+        cpu_over_baseline: paced_stages.total / floor_us,
+        latency_ms: (&paced.delivery_latency).into(),
+        ack_latency_ms: (&paced.ack_latency).into(),
+        generator_lag_ms: (&paced.lag).into(),
         heap_allocations_per_message: None,
         body_copies_per_message: None,
-        lost: full.lost + half.lost,
-        duplicated: full.duplicated + half.duplicated,
-        reordered: full.reordered + half.reordered,
-        void: void(full, half),
+        lost: full.lost + paced.lost,
+        duplicated: full.duplicated + paced.duplicated,
+        reordered: full.reordered + paced.reordered,
+        void: void(full, paced),
         conditions,
     }
 }
 
 /// Why the figures are worth nothing.
-fn void(full: &Phase, half: &Phase) -> Option<String> {
-    let lag_us = half.lag.value_at_quantile(0.99);
-    let refused = full.refused + half.refused;
+fn void(full: &Phase, paced: &Phase) -> Option<String> {
+    let lag_us = paced.lag.value_at_quantile(0.99);
+    let refused = full.refused + paced.refused;
     if lag_us > LAG_P99_MAX_US {
         return Some(format!("the load was {:.1} ms late with one message of a hundred", lag_us as f64 / 1000.0));
     }
