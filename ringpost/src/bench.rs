@@ -33,8 +33,8 @@ pub(crate) fn run(scenario: &BenchScenario) -> Result<(), Mistake> {
                 .map_err(|error| Mistake::new(Exit::Software, format!("nothing was measured: {error:#}")))?;
             print_line(report.to_string().trim_end().as_bytes())?;
             json.as_deref().map_or(Ok(()), |file| {
-                let text = serde_json::to_vec_pretty(&report).expect("numbers and texts are always JSON");
-                fs::write(file, text)
+                let text = serde_json::to_string_pretty(&report).expect("numbers and texts are always JSON");
+                fs::write(file, text + "\n")
                     .map_err(|error| Mistake::new(Exit::Io, format!("cannot write {}: {error}", file.display())))
             })
         }

@@ -68,7 +68,6 @@ pub(crate) enum Side {
     Server,
 }
 
-#[derive(Default)]
 struct Fragment(Vec<u8>);
 
 /// What a record held.
