@@ -9,7 +9,7 @@ use protocol::client::{
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq};
-use protocol::limits::{BODY_SIZE_MAX, CLIENT_MSG_ID_AGE_MAX};
+use protocol::limits::{BODY_SIZE_MAX, CLIENT_MSG_ID_AGE_MAX, GROUP_MEMBERS_MAX};
 use protocol::time::WallTime;
 use protocol::wire::{ClientBody, MembershipAction, Role};
 
@@ -133,7 +133,10 @@ fn what_the_wire_would_not_take_is_refused_at_once() {
     let no_uuid = Draft { client_msg_id: Some(ClientMsgId([0; 16])), ..draft };
     assert_eq!(refused(no_uuid), CommandError::ClientIdInvalid);
     assert_eq!(device.session.conversation_create(START, &"t".repeat(257), &[]), Err(CommandError::TooLarge));
-    assert_eq!(device.session.conversation_create(START, "", &[BOB; 33]), Err(CommandError::TooLarge));
+    assert_eq!(
+        device.session.conversation_create(START, "", &[BOB; GROUP_MEMBERS_MAX + 1]),
+        Err(CommandError::TooLarge)
+    );
 }
 
 #[test]
