@@ -20,8 +20,19 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
 /// Runs `command` on this terminal and returns its exit code; death by a signal counts as 2.
 pub(crate) fn exit_code_of(command: &mut Command) -> Result<i32> {
     let line = describe(command);
-    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    let status = without_our_package(command).status().with_context(|| format!("cannot start `{line}`"))?;
     Ok(status.code().unwrap_or(2))
+}
+
+/// What cargo says to us of this package would have a cargo that we call build libraries anew, which ask for it, and again
+/// when it is called by hand.
+pub(crate) fn without_our_package(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The command as one would type it.

@@ -209,7 +209,9 @@ fn execute(words: &[&str]) -> Result<Ended> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     let mut command = Command::new(program);
     command.current_dir(repo::root()).args(arguments).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", process::describe(&command)))?;
+    let mut child = process::without_our_package(&mut command)
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", process::describe(&command)))?;
     // It holds the writing end: the output would never end.
     drop(command);
     let mut ended = Ended::default();
