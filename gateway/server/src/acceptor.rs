@@ -1,4 +1,4 @@
-//! The thread that accepts sockets and hands them to a shard thread.
+//! The thread that accepts sockets and hands them to a shard thread of the monoio driver.
 //!
 //! It waits for the listener and for its own end at once, and while it is out of descriptors for its end alone, so that
 //! it neither spins nor misses a stop. It decides nothing about a socket.
@@ -20,9 +20,9 @@ use crate::metrics::Metrics;
 /// Sockets on their way to a shard thread. When it is late, the rest wait in the kernel's queue.
 pub(crate) const SOCKETS_QUEUED_MAX: usize = 256;
 /// Connections that wait to be accepted. The kernel lowers it to net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// Pause after the process ran out of descriptors.
-const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// A socket that has just been accepted.
 pub(crate) struct AcceptedSocket {
@@ -57,8 +57,6 @@ impl Acceptor {
         bell: Arc<Doorbell>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Acceptor> {
-        // A second listen only changes the length of the queue.
-        rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let (stop, stopped) = UnixStream::pair()?;
         let worker = Worker { listener, stopped, sockets, bell, metrics };
@@ -119,7 +117,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Pause::UntilReady),
                 Err(error) => {
                     self.metrics.accept_failures.increment();
-                    if is_want_of_resources(&error) {
+                    if Errno::from_io_error(&error).is_some_and(is_want_of_resources) {
                         tracing::warn!(%error, "no socket can be accepted; see `ulimit -n` and the memory of this machine");
                         return Some(Pause::WithoutDescriptors);
                     }
@@ -130,9 +128,8 @@ impl Worker {
 }
 
 /// Other errors belong to the one socket that was to be accepted, and it is gone.
-fn is_want_of_resources(error: &io::Error) -> bool {
-    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|errno| wants.contains(&errno))
+pub(crate) fn is_want_of_resources(error: Errno) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&error)
 }
 
 #[cfg(test)]

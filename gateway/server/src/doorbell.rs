@@ -4,7 +4,8 @@
 //! alike. So no waker of the runtime ever leaves its thread, and no task can be freed by a foreign one. Between two
 //! readings only the first ring costs a system call.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +70,38 @@ impl DoorbellPost {
         self.chime.set_nonblocking(is_nonblocking)?;
         let chime = monoio::net::UnixStream::from_std(self.chime)?;
         Ok(DoorbellListener { bell: self.bell, chime, buffer: vec![0; READ_SIZE] })
+    }
+}
+
+/// The thread's end for who waits for descriptors by itself.
+pub(crate) struct DoorbellWatch {
+    bell: Arc<Doorbell>,
+    chime: UnixStream,
+}
+
+impl DoorbellPost {
+    /// The descriptor is readable after a ring, until [`DoorbellWatch::heard`].
+    pub(crate) fn watch(self) -> io::Result<DoorbellWatch> {
+        self.chime.set_nonblocking(true)?;
+        Ok(DoorbellWatch { bell: self.bell, chime: self.chime })
+    }
+}
+
+impl DoorbellWatch {
+    /// Whether it was rung since the last time. What was queued before that ring is visible then.
+    pub(crate) fn heard(&mut self) -> bool {
+        if !self.bell.is_rung.load(Ordering::Acquire) {
+            return false;
+        }
+        // The byte of a ring that is about to be written is read the next time. There is nothing else that can fail.
+        let _ = self.chime.read(&mut [0; READ_SIZE]);
+        self.bell.is_rung.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl AsFd for DoorbellWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.chime.as_fd()
     }
 }
 

@@ -9,6 +9,8 @@ pub enum DriverChoice {
     /// The best that works here.
     #[default]
     Auto,
+    /// The best of the monoio runtime that works here.
+    Monoio,
     /// Exactly this one, or none.
     Only(Driver),
 }
@@ -16,6 +18,8 @@ pub enum DriverChoice {
 /// A mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
+    /// Rings of our own: many sockets, little memory. Linux.
+    Uring,
     /// The monoio runtime on io_uring. Linux.
     MonoioUring,
     /// The monoio runtime on readiness: epoll on Linux, kqueue on macOS.
@@ -44,6 +48,7 @@ impl Driver {
     /// As in the configuration.
     pub fn name(self) -> &'static str {
         match self {
+            Driver::Uring => "uring",
             Driver::MonoioUring => "monoio-uring",
             Driver::MonoioReadiness => "monoio-readiness",
         }
@@ -52,37 +57,73 @@ impl Driver {
 
 impl DriverChoice {
     /// Every one there is.
-    pub const ALL: [DriverChoice; 3] =
-        [DriverChoice::Auto, DriverChoice::Only(Driver::MonoioUring), DriverChoice::Only(Driver::MonoioReadiness)];
+    pub const ALL: [DriverChoice; 5] = [
+        DriverChoice::Auto,
+        DriverChoice::Only(Driver::Uring),
+        DriverChoice::Monoio,
+        DriverChoice::Only(Driver::MonoioUring),
+        DriverChoice::Only(Driver::MonoioReadiness),
+    ];
 
     /// As in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             DriverChoice::Auto => "auto",
+            DriverChoice::Monoio => "monoio",
             DriverChoice::Only(driver) => driver.name(),
         }
     }
 
-    /// Tries io_uring, with a ring that is closed again.
+    /// Tries io_uring, with rings that are closed again.
     pub fn pick(self) -> Result<DriverPick, DriverUnavailable> {
-        self.pick_given(probe_io_uring())
+        self.pick_given(&probe)
     }
 
-    fn pick_given(self, io_uring: Result<(), String>) -> Result<DriverPick, DriverUnavailable> {
-        match (self, io_uring) {
-            (DriverChoice::Only(Driver::MonoioReadiness), _) => {
-                Ok(DriverPick { driver: Driver::MonoioReadiness, reason: "it was asked for".to_owned() })
+    /// `probe` says why a driver cannot be used here.
+    fn pick_given(self, probe: &dyn Fn(Driver) -> Result<(), String>) -> Result<DriverPick, DriverUnavailable> {
+        let choices = match self {
+            DriverChoice::Only(driver) => {
+                let reason = "it was asked for".to_owned();
+                return match probe(driver) {
+                    Ok(()) => Ok(DriverPick { driver, reason }),
+                    Err(reason) => Err(DriverUnavailable { reason }),
+                };
             }
-            (DriverChoice::Auto, Ok(())) => {
-                Ok(DriverPick { driver: Driver::MonoioUring, reason: "io_uring is allowed here".to_owned() })
+            DriverChoice::Auto => &[Driver::Uring, Driver::MonoioUring][..],
+            DriverChoice::Monoio => &[Driver::MonoioUring],
+        };
+        let mut refusals = Vec::new();
+        for driver in choices {
+            match probe(*driver) {
+                Ok(()) if refusals.is_empty() => {
+                    return Ok(DriverPick { driver: *driver, reason: "io_uring is allowed here".to_owned() });
+                }
+                Ok(()) => return Ok(DriverPick { driver: *driver, reason: refusals.join("; ") }),
+                Err(reason) => refusals.push(format!("{} cannot be used: {reason}", driver.name())),
             }
-            (DriverChoice::Only(Driver::MonoioUring), Ok(())) => {
-                Ok(DriverPick { driver: Driver::MonoioUring, reason: "it was asked for".to_owned() })
-            }
-            (DriverChoice::Auto, Err(reason)) => Ok(DriverPick { driver: Driver::MonoioReadiness, reason }),
-            (DriverChoice::Only(Driver::MonoioUring), Err(reason)) => Err(DriverUnavailable { reason }),
         }
+        // Readiness works everywhere.
+        Ok(DriverPick { driver: Driver::MonoioReadiness, reason: refusals.join("; ") })
     }
+}
+
+fn probe(driver: Driver) -> Result<(), String> {
+    match driver {
+        Driver::Uring => probe_rings(),
+        Driver::MonoioUring => probe_io_uring(),
+        Driver::MonoioReadiness => Ok(()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn probe_rings() -> Result<(), String> {
+    gateway_ring::probe().map_err(|error| refusal(&error))
+}
+
+/// See above.
+#[cfg(not(target_os = "linux"))]
+fn probe_rings() -> Result<(), String> {
+    Err("io_uring exists on Linux only".to_owned())
 }
 
 /// Why io_uring cannot be used, with what an operator can check. On a thread of its own: the end of a ring interrupts
@@ -97,7 +138,7 @@ fn probe_on_this_thread() -> Result<(), String> {
     match monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().build() {
         Ok(_) if monoio::utils::detect_uring() => Ok(()),
         Ok(_) => Err("this kernel's io_uring lacks operations, or MONOIO_FORCE_LEGACY_DRIVER is set".to_owned()),
-        Err(error) => Err(format!("io_uring is not allowed here: {error}; {}", advice(&error))),
+        Err(error) => Err(refusal(&error)),
     }
 }
 
@@ -105,6 +146,11 @@ fn probe_on_this_thread() -> Result<(), String> {
 #[cfg(not(target_os = "linux"))]
 fn probe_io_uring() -> Result<(), String> {
     Err("io_uring exists on Linux only".to_owned())
+}
+
+#[cfg(target_os = "linux")]
+fn refusal(error: &std::io::Error) -> String {
+    format!("io_uring is not allowed here: {error}; {}", advice(error))
 }
 
 #[cfg(target_os = "linux")]
@@ -143,7 +189,8 @@ impl std::error::Error for DriverUnavailable {}
 
 impl fmt::Display for DriverUnknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the driver is one of auto, monoio-uring, monoio-readiness")
+        let names = DriverChoice::ALL.map(DriverChoice::name);
+        write!(f, "the driver is one of {}", names.join(", "))
     }
 }
 
@@ -153,25 +200,48 @@ impl std::error::Error for DriverUnknown {}
 mod tests {
     use super::*;
 
+    fn allowed(_: Driver) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn blocked(driver: Driver) -> Result<(), String> {
+        if driver == Driver::MonoioReadiness { Ok(()) } else { Err("it is blocked".to_owned()) }
+    }
+
+    /// A kernel that is too old for what our rings need.
+    fn old(driver: Driver) -> Result<(), String> {
+        if driver == Driver::Uring { Err("it is old".to_owned()) } else { Ok(()) }
+    }
+
     #[test]
-    fn auto_takes_io_uring_where_it_may_and_says_why_not_elsewhere() {
-        let allowed = DriverChoice::Auto.pick_given(Ok(())).expect("auto always finds one");
-        assert_eq!(allowed.to_string(), "I/O driver monoio-uring: io_uring is allowed here");
-        let blocked = DriverChoice::Auto.pick_given(Err("it is blocked".to_owned())).expect("auto always finds one");
-        assert_eq!(blocked.to_string(), "I/O driver monoio-readiness: it is blocked");
+    fn auto_takes_the_best_that_it_may_and_says_why_not_a_better_one() {
+        let pick = |probe: &dyn Fn(Driver) -> _| DriverChoice::Auto.pick_given(probe).expect("auto always finds one");
+        assert_eq!(pick(&allowed).to_string(), "I/O driver uring: io_uring is allowed here");
+        assert_eq!(pick(&old).to_string(), "I/O driver monoio-uring: uring cannot be used: it is old");
+        let text = "I/O driver monoio-readiness: uring cannot be used: it is blocked; \
+                    monoio-uring cannot be used: it is blocked";
+        assert_eq!(pick(&blocked).to_string(), text);
+    }
+
+    #[test]
+    fn monoio_is_whatever_that_runtime_can_do_here() {
+        let pick = |probe: &dyn Fn(Driver) -> _| DriverChoice::Monoio.pick_given(probe).expect("there is one").driver;
+        assert_eq!((pick(&allowed), pick(&blocked)), (Driver::MonoioUring, Driver::MonoioReadiness));
     }
 
     #[test]
     fn a_driver_that_was_asked_for_is_never_exchanged() {
-        let uring: DriverChoice = "monoio-uring".parse().expect("a known name");
-        assert!(uring.pick_given(Err("it is blocked".to_owned())).is_err());
+        for name in ["uring", "monoio-uring"] {
+            let choice: DriverChoice = name.parse().expect("a known name");
+            assert!(choice.pick_given(&blocked).is_err());
+        }
         let readiness: DriverChoice = "monoio-readiness".parse().expect("a known name");
-        assert_eq!(readiness.pick_given(Ok(())).expect("works everywhere").driver, Driver::MonoioReadiness);
+        assert_eq!(readiness.pick_given(&allowed).expect("works everywhere").driver, Driver::MonoioReadiness);
         assert_eq!("glommio".parse::<DriverChoice>(), Err(DriverUnknown));
     }
 
     #[test]
-    fn the_probe_answers() {
+    fn the_probes_answer() {
         assert!(DriverChoice::Auto.pick().is_ok());
     }
 }

@@ -4,16 +4,15 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use gateway_core::{Shard, TicketKeys};
 use gateway_transport::TlsServer;
 use protocol::figures::{Figures, Visitor};
 
-use crate::acceptor::{Acceptor, SOCKETS_QUEUED_MAX};
+use crate::acceptor::{Acceptor, BACKLOG};
 use crate::access_token::TokenVerifier;
 use crate::authenticator::Authenticator;
 use crate::config::{ConfigError, GatewayConfig};
@@ -21,14 +20,14 @@ use crate::doorbell::Doorbell;
 use crate::driver::{DriverPick, DriverUnavailable};
 use crate::link_port::LinkPort;
 use crate::metrics::Metrics;
-use crate::monoio_driver::ShardThread;
 use crate::published::Published;
 use crate::renewal::{Renewal, RenewalSlot};
-use crate::shard_loop::ShardLoop;
+use crate::seat::Seat;
+use crate::shard_loop::LoopParts;
 use crate::shard_port::ShardPort;
 use protocol_shell::{LinkSource, TraceRing};
 
-/// Handle of the threads: one that accepts, one shard, one that checks tokens.
+/// Handle of the threads: one shard, one that checks tokens, and with monoio one that accepts.
 pub struct Gateway {
     address: SocketAddr,
     driver: DriverPick,
@@ -38,7 +37,8 @@ pub struct Gateway {
     drain: Arc<AtomicBool>,
     renewals: Arc<RenewalSlot>,
     verifier: Arc<Mutex<TokenVerifier>>,
-    acceptor: Acceptor,
+    /// None where the shard thread accepts for itself.
+    acceptor: Option<Acceptor>,
     shard: JoinHandle<io::Result<()>>,
     authenticator: JoinHandle<()>,
 }
@@ -120,33 +120,25 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen_failed)?;
         let metrics = Arc::new(Metrics::default());
         let (bell, post) = Doorbell::pair().map_err(StartError::Resources)?;
-        let (sender, sockets) = sync_channel(SOCKETS_QUEUED_MAX);
+        // A second listen only changes the length of the queue.
+        rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_failed(error.into()))?;
         let drain = Arc::new(AtomicBool::new(false));
         let (renewals, verifier) = (Arc::new(RenewalSlot::default()), Arc::new(Mutex::new(verifier)));
         let (authenticator, authenticator_thread) =
             Authenticator::spawn(verifier.clone(), bell.clone()).map_err(StartError::Resources)?;
 
-        let thread =
-            ShardThread { driver: driver.driver, sockets, post, drain: drain.clone(), renewals: renewals.clone() };
         let link = LinkPort::new(links, Waker::from(bell.clone()));
-        let (shard_metrics, published) = (metrics.clone(), Arc::new(Published::new(config.shard.trace)));
-        let shard_published = published.clone();
-        let shard = thread::Builder::new()
-            .name("shard 0".to_owned())
-            .spawn(move || {
-                thread.run(ShardLoop::new(
-                    make_shard(),
-                    config,
-                    shard_metrics,
-                    shard_published,
-                    tls,
-                    authenticator,
-                    link,
-                ))
-            })
-            .map_err(StartError::Resources)?;
-        let acceptor =
-            Acceptor::spawn(listener, sender, bell.clone(), metrics.clone()).map_err(StartError::Resources)?;
+        let published = Arc::new(Published::new(config.shard.trace));
+        let parts = LoopParts {
+            config,
+            metrics: metrics.clone(),
+            published: published.clone(),
+            tls,
+            authenticator,
+            link,
+        };
+        let seat = Seat { listener, bell: bell.clone(), post, drain: drain.clone(), renewals: renewals.clone() };
+        let (shard, acceptor) = seat.take(driver.driver, parts, make_shard).map_err(StartError::Resources)?;
         tracing::info!(%address, "{driver}");
         Ok(Gateway {
             address,

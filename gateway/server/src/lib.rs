@@ -16,10 +16,14 @@ mod metrics;
 mod monoio_driver;
 mod published;
 mod renewal;
+mod seat;
 mod shard_loop;
 mod shard_port;
 mod spare_buffers;
+mod task_wakers;
 mod ticket_key;
+#[cfg(target_os = "linux")]
+mod uring_driver;
 mod wiretap;
 
 pub use access_token::{

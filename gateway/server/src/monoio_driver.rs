@@ -14,28 +14,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::task::Poll;
+use std::time::Duration;
 
 use gateway_core::{ConnectionId, Peer};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
 use monoio::{LegacyDriver, RuntimeBuilder};
+use protocol_shell::clock;
 
 use crate::acceptor::AcceptedSocket;
 use crate::doorbell::{DoorbellListener, DoorbellPost};
 use crate::driver::Driver;
 use crate::renewal::RenewalSlot;
-use crate::shard_loop::{ReadTurn, ShardLoop, Task};
+use crate::shard_loop::{ReadTurn, ShardLoop, Side, WriteTurn};
 use crate::shard_port::ShardPort;
+use crate::task_wakers::TaskWakers;
 
 /// What an idle connection waits with: a chat message with its TLS record fits.
 const READ_SIZE_IDLE: usize = 1024;
 /// What a connection reads with after it has filled its buffer: one TLS record.
 const READ_SIZE_BUSY: usize = 16 * 1024;
 
-type Shared<S> = Rc<RefCell<ShardLoop<S>>>;
+type Shared<S> = Rc<RefCell<ShardLoop<S, TaskWakers>>>;
 
-/// What a shard thread listens to.
-pub(crate) struct ShardThread {
+/// What the thread listens to.
+pub(crate) struct MonoioThread {
     pub(crate) driver: Driver,
     pub(crate) sockets: Receiver<AcceptedSocket>,
     pub(crate) post: DoorbellPost,
@@ -43,9 +46,9 @@ pub(crate) struct ShardThread {
     pub(crate) renewals: Arc<RenewalSlot>,
 }
 
-impl ShardThread {
+impl MonoioThread {
     /// Runs on this thread until the shard has been drained.
-    pub(crate) fn run<S: ShardPort + 'static>(self, shard_loop: ShardLoop<S>) -> io::Result<()> {
+    pub(crate) fn run<S: ShardPort + 'static>(self, shard_loop: ShardLoop<S, TaskWakers>) -> io::Result<()> {
         let shared = Rc::new(RefCell::new(shard_loop));
         match self.driver {
             #[cfg(target_os = "linux")]
@@ -54,6 +57,7 @@ impl ShardThread {
             }
             #[cfg(not(target_os = "linux"))]
             Driver::MonoioUring => unreachable!("never picked here"),
+            Driver::Uring => unreachable!("it has a driver of its own"),
             Driver::MonoioReadiness => {
                 RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(self.serve(shared))
             }
@@ -68,7 +72,7 @@ impl ShardThread {
             result = answer_bell(&shared, bell, self.sockets, &self.drain, &self.renewals, is_nonblocking) => result,
             () = keep_time(&shared) => Ok(()),
             () = send_off(&shared) => Ok(()),
-            () = poll_fn(|context| shared.borrow_mut().poll_end(context)) => Ok(()),
+            () = drained(&shared) => Ok(()),
         }
     }
 }
@@ -105,22 +109,41 @@ async fn answer_bell<S: ShardPort + 'static>(
 /// Never ends.
 async fn keep_time<S: ShardPort>(shared: &Shared<S>) {
     loop {
-        let pause = shared.borrow_mut().arm_timer();
+        let pause = arm_timer(&mut shared.borrow_mut());
         monoio::select! {
             () = monoio::time::sleep(pause) => {}
-            () = poll_fn(|context| shared.borrow_mut().poll_earlier(context)) => {}
+            () = poll_fn(|context| ready_if(shared.borrow_mut().attention().await_earlier(context))) => {}
         }
         shared.borrow_mut().timeout();
     }
+}
+
+fn arm_timer<S: ShardPort>(shard_loop: &mut ShardLoop<S, TaskWakers>) -> Duration {
+    let now = clock::now().monotonic;
+    let due = shard_loop.next_timeout(now);
+    shard_loop.attention().arm_timer(now, due)
 }
 
 /// The runtime polls this when everything that was ready has had its turn, so what came together departs together.
 /// Never ends.
 async fn send_off<S: ShardPort>(shared: &Shared<S>) {
     loop {
-        poll_fn(|context| shared.borrow_mut().poll_departure(context)).await;
+        poll_fn(|context| ready_if(shared.borrow_mut().attention().await_departure(context))).await;
         shared.borrow_mut().depart();
     }
+}
+
+async fn drained<S: ShardPort>(shared: &Shared<S>) {
+    poll_fn(|context| {
+        let mut shared = shared.borrow_mut();
+        shared.attention().await_end(context);
+        ready_if(shared.is_drained())
+    })
+    .await;
+}
+
+fn ready_if(is_ready: bool) -> Poll<()> {
+    if is_ready { Poll::Ready(()) } else { Poll::Pending }
 }
 
 fn open<S: ShardPort + 'static>(shared: &Shared<S>, socket: AcceptedSocket, is_nonblocking: bool) -> io::Result<()> {
@@ -128,7 +151,7 @@ fn open<S: ShardPort + 'static>(shared: &Shared<S>, socket: AcceptedSocket, is_n
     socket.stream.set_nonblocking(is_nonblocking)?;
     socket.stream.set_nodelay(true)?;
     let stream = TcpStream::from_std(socket.stream)?;
-    let opened = shared.borrow_mut().opened(Peer { address: socket.peer.ip() });
+    let opened = shared.borrow_mut().opened(Peer { address: socket.peer.ip() }, 0);
     if let Ok(key) = opened {
         let (read_half, write_half) = stream.into_split();
         monoio::spawn(read_all(shared.clone(), key, read_half));
@@ -139,16 +162,31 @@ fn open<S: ShardPort + 'static>(shared: &Shared<S>, socket: AcceptedSocket, is_n
 
 async fn read_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream: OwnedReadHalf<TcpStream>) {
     let mut buffer = Vec::with_capacity(READ_SIZE_IDLE);
-    while poll_fn(|context| shared.borrow_mut().poll_read_turn(key, context)).await == ReadTurn::Read {
-        let read = unless_aborted(&shared, key, Task::Reader, stream.read(buffer)).await;
+    while may_read(&shared, key).await {
+        let read = unless_aborted(&shared, key, Side::Reading, stream.read(buffer)).await;
         let Some((Ok(size), mut filled)) = read else { break };
         let Some(incoming) = filled.get_mut(..size).filter(|incoming| !incoming.is_empty()) else { break };
         shared.borrow_mut().received(key, incoming);
         buffer = next_buffer(filled, size);
     }
-    let mut shared = shared.borrow_mut();
-    shared.read_ended(key);
-    shared.task_ended(key, Task::Reader);
+    shared.borrow_mut().read_ended(key);
+    ended(&shared, key, Side::Reading);
+}
+
+/// Waits until the connection may be read. False when it is over.
+async fn may_read<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> bool {
+    poll_fn(|context| {
+        let mut shared = shared.borrow_mut();
+        match shared.read_turn(key) {
+            ReadTurn::Read => Poll::Ready(true),
+            ReadTurn::Stop => Poll::Ready(false),
+            ReadTurn::Wait => {
+                shared.attention().wait(key, Side::Reading, context);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// More is likely to follow a full buffer, and nothing one that was not.
@@ -158,30 +196,60 @@ fn next_buffer(used: Vec<u8>, size: usize) -> Vec<u8> {
 }
 
 async fn write_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream: OwnedWriteHalf<TcpStream>) {
-    while let Some(outgoing) = poll_fn(|context| shared.borrow_mut().poll_outgoing(key, context)).await {
-        let frame_bytes = outgoing.frame_bytes;
-        match unless_aborted(&shared, key, Task::Writer, stream.write_all(outgoing.bytes)).await {
-            Some((Ok(_), bytes)) => shared.borrow_mut().sent(key, frame_bytes, bytes),
+    while let Some(outgoing) = next_outgoing(&shared, key).await {
+        match unless_aborted(&shared, key, Side::Writing, stream.write_all(outgoing)).await {
+            Some((Ok(_), bytes)) => shared.borrow_mut().sent(key, bytes),
             Some((Err(_), _)) => shared.borrow_mut().write_failed(key),
             None => break,
         }
     }
     // The peer reads everything up to here, then the end; a socket that is gone already does not mind.
     let _ = stream.shutdown().await;
-    shared.borrow_mut().task_ended(key, Task::Writer);
+    ended(&shared, key, Side::Writing);
+}
+
+/// Waits until there is something to write. `None` when nothing follows.
+async fn next_outgoing<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> Option<Vec<u8>> {
+    poll_fn(|context| {
+        let mut shared = shared.borrow_mut();
+        match shared.write_turn(key) {
+            WriteTurn::Write(outgoing) => Poll::Ready(Some(outgoing)),
+            WriteTurn::Stop => Poll::Ready(None),
+            WriteTurn::Wait => {
+                shared.attention().wait(key, Side::Writing, context);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn ended<S: ShardPort>(shared: &Shared<S>, key: ConnectionId, side: Side) {
+    let mut shared = shared.borrow_mut();
+    shared.side_ended(key, side);
+    if shared.place(key).is_none() {
+        shared.attention().forget(key);
+    }
 }
 
 /// Drops the operation, and what it may have read, when the connection is aborted.
 async fn unless_aborted<S: ShardPort, O: Future>(
     shared: &Shared<S>,
     key: ConnectionId,
-    task: Task,
+    side: Side,
     operation: O,
 ) -> Option<O::Output> {
     let mut operation = pin!(operation);
     poll_fn(|context| match operation.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => shared.borrow_mut().poll_abort(key, task, context).map(|()| None),
+        Poll::Pending => {
+            let mut shared = shared.borrow_mut();
+            if shared.is_aborted(key) {
+                return Poll::Ready(None);
+            }
+            shared.attention().wait(key, side, context);
+            Poll::Pending
+        }
     })
     .await
 }

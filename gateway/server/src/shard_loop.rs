@@ -1,15 +1,16 @@
 //! The turns of one shard thread: what the sockets, the clocks and the other threads report goes to the shard, what the
 //! shard wants goes to the sockets.
 //!
-//! No I/O here: the tasks of a driver call it and are woken by it. Every call is one turn: it reads the clock after
-//! what it reports has happened, and ends with nothing left to poll from the shard.
+//! No I/O here: a driver calls it, and is told through its [`Attention`] which connections have something new for it.
+//! Every call is one turn: it reads the clock after what it reports has happened, and ends with nothing left to poll from
+//! the shard.
 //!
 //! Invariants: the shard hears of the end of each connection exactly once; a connection that is closing is not told to
-//! the shard any more, except for its end; its entry lives until both of its tasks have ended.
+//! the shard any more, except for its end; its entry lives until the driver has ended both its sides.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::task::Waker;
+use std::time::Duration;
 
 use gateway_core::{CloseCause, ConnectionId, Peer, Refusal};
 use gateway_transport::TlsServer;
@@ -17,7 +18,7 @@ use protocol::time::Instant;
 
 use crate::authenticator::Authenticator;
 use crate::config::GatewayConfig;
-use crate::connection::{Connection, ReceiveError};
+use crate::connection::{Connection, Outgoing, ReceiveError};
 use crate::link_port::LinkPort;
 use crate::metrics::{LoopFigures, Metrics};
 use crate::published::Published;
@@ -27,15 +28,22 @@ use crate::spare_buffers::SpareBuffers;
 use crate::wiretap;
 use protocol_shell::clock;
 
-mod poll;
+mod attention;
+mod entries;
 mod turn;
 
-pub(crate) use poll::{ReadTurn, Task};
+pub(crate) use attention::Attention;
+use entries::Entries;
 use turn::code_of;
 
+/// The deadlines of frames, closes and drains are looked at this often, so they may be this late. It also bounds how
+/// long a step of the clock, a machine that slept, goes unnoticed.
+const TICK: Duration = Duration::from_millis(250);
+
 /// See the file's head.
-pub(crate) struct ShardLoop<S> {
+pub(crate) struct ShardLoop<S, A> {
     shard: S,
+    attention: A,
     config: GatewayConfig,
     metrics: Arc<Metrics>,
     figures: LoopFigures,
@@ -43,30 +51,24 @@ pub(crate) struct ShardLoop<S> {
     tls: TlsServer,
     authenticator: Authenticator,
     link: LinkPort,
-    entries: HashMap<ConnectionId, Entry>,
+    entries: Entries,
     /// Connections of which a frame has begun and not ended.
     torn: HashSet<ConnectionId>,
     torn_bytes: usize,
     closing: HashSet<ConnectionId>,
     /// Buffers of sends that are done, for the next ones.
     spare_buffers: SpareBuffers,
-    timer: Timer,
-    departure: Departure,
     drain_deadline: Option<Instant>,
-    waiting_for_end: Option<Waker>,
 }
 
-#[derive(Default)]
-struct Timer {
-    armed_for: Instant,
-    waiting: Option<Waker>,
-}
-
-/// Of batches to the router.
-#[derive(Default)]
-struct Departure {
-    is_due: bool,
-    waiting: Option<Waker>,
+/// What a loop is made of besides its shard.
+pub(crate) struct LoopParts {
+    pub(crate) config: GatewayConfig,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) tls: TlsServer,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) link: LinkPort,
 }
 
 struct Entry {
@@ -75,10 +77,43 @@ struct Entry {
     /// Since when it is open and not held.
     read_since: Instant,
     bytes_held: usize,
+    /// Which socket of the driver; 0 where that goes by the connection's own name.
+    place: u64,
     is_reading: bool,
     is_writing: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    /// Of the frames in what [`ShardLoop::write_turn`] gave and [`ShardLoop::sent`] has not got back.
+    frame_bytes_leaving: u32,
+}
+
+/// What a driver does next for the reading side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadTurn {
+    /// Read, and report it.
+    Read,
+    /// Leave what comes where it is.
+    Wait,
+    /// The connection is over.
+    Stop,
+}
+
+/// What a driver does next for the writing side of a connection.
+#[derive(Debug)]
+pub(crate) enum WriteTurn {
+    /// Send this, and report it.
+    Write(Vec<u8>),
+    /// Nothing is there to send.
+    Wait,
+    /// Nothing follows.
+    Stop,
+}
+
+/// The two sides of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// What comes.
+    Reading,
+    /// What leaves.
+    Writing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,26 +134,14 @@ impl Entry {
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
-
-    fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
-            waker.wake();
-        }
-    }
 }
 
-impl<S: ShardPort> ShardLoop<S> {
-    pub(crate) fn new(
-        shard: S,
-        config: GatewayConfig,
-        metrics: Arc<Metrics>,
-        published: Arc<Published>,
-        tls: TlsServer,
-        authenticator: Authenticator,
-        link: LinkPort,
-    ) -> ShardLoop<S> {
+impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
+    pub(crate) fn new(shard: S, attention: A, parts: LoopParts) -> ShardLoop<S, A> {
+        let LoopParts { config, metrics, published, tls, authenticator, link } = parts;
         ShardLoop {
             shard,
+            attention,
             config,
             metrics,
             figures: LoopFigures::default(),
@@ -126,15 +149,12 @@ impl<S: ShardPort> ShardLoop<S> {
             tls,
             authenticator,
             link,
-            entries: HashMap::new(),
+            entries: Entries::default(),
             torn: HashSet::new(),
             torn_bytes: 0,
             closing: HashSet::new(),
             spare_buffers: SpareBuffers::default(),
-            timer: Timer::default(),
-            departure: Departure::default(),
             drain_deadline: None,
-            waiting_for_end: None,
         }
     }
 
@@ -145,8 +165,9 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// A socket was accepted. Its reader and its writer are to be started; each must call [`Self::task_ended`].
-    pub(crate) fn opened(&mut self, peer: Peer) -> Result<ConnectionId, Refusal> {
+    /// A socket was accepted, which the driver finds at `place`. Both its sides begin; for each the driver must call
+    /// [`Self::side_ended`].
+    pub(crate) fn opened(&mut self, peer: Peer, place: u64) -> Result<ConnectionId, Refusal> {
         let now = clock::now();
         let key = self.shard.handle_open(now, peer).inspect_err(|_| self.metrics.sockets_refused.increment())?;
         let entry = Entry {
@@ -154,10 +175,10 @@ impl<S: ShardPort> ShardLoop<S> {
             phase: Phase::Open,
             read_since: now.monotonic,
             bytes_held: 0,
+            place,
             is_reading: true,
             is_writing: true,
-            reader: None,
-            writer: None,
+            frame_bytes_leaving: 0,
         };
         let previous = self.entries.insert(key, entry);
         assert!(previous.is_none(), "the shard gave a key that is in use");
@@ -186,7 +207,7 @@ impl<S: ShardPort> ShardLoop<S> {
             self.figures.handshake_seconds.observe(now.monotonic.since(entry.read_since));
         }
         if entry.connection.has_outgoing() {
-            entry.writer.take().inspect(Waker::wake_by_ref);
+            self.attention.to_write(key);
         }
         let peer_has_closed = entry.connection.peer_has_closed();
         self.account(now, key);
@@ -209,14 +230,16 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// A batch of [`Self::poll_outgoing`] is in the socket's buffer.
-    pub(crate) fn sent(&mut self, key: ConnectionId, frame_bytes: u32, bytes: Vec<u8>) {
+    /// What [`Self::write_turn`] gave is in the socket's buffer.
+    pub(crate) fn sent(&mut self, key: ConnectionId, bytes: Vec<u8>) {
         let now = clock::now();
         self.metrics.sends.increment();
         self.metrics.sent_bytes.add(bytes.len() as u64);
         self.figures.send_bytes.add(bytes.len() as u64);
         self.spare_buffers.give_back(bytes);
-        if frame_bytes > 0 && self.entries.get(&key).is_some_and(Entry::is_open) {
+        let entry = self.entry_of_driver(key);
+        let frame_bytes = std::mem::take(&mut entry.frame_bytes_leaving);
+        if frame_bytes > 0 && entry.is_open() {
             self.shard.handle_sent(now, key, frame_bytes);
         }
         self.end_turn(now);
@@ -229,13 +252,13 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// The reader or the writer is gone.
-    pub(crate) fn task_ended(&mut self, key: ConnectionId, task: Task) {
+    /// The driver does nothing more on this side.
+    pub(crate) fn side_ended(&mut self, key: ConnectionId, side: Side) {
         let now = clock::now();
-        let entry = self.entries.get_mut(&key).expect("an entry lives as long as its tasks");
-        match task {
-            Task::Reader => entry.is_reading = false,
-            Task::Writer => entry.is_writing = false,
+        let entry = self.entry_of_driver(key);
+        match side {
+            Side::Reading => entry.is_reading = false,
+            Side::Writing => entry.is_writing = false,
         }
         if !entry.is_reading && !entry.is_writing {
             let entry = self.entries.remove(&key).expect("it was there a line ago");
@@ -274,7 +297,7 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// Says goodbye to everybody; [`Self::poll_end`] is ready when they are gone.
+    /// Says goodbye to everybody; [`Self::is_drained`] when they are gone.
     pub(crate) fn drain(&mut self) {
         let now = clock::now();
         if self.drain_deadline.is_none() {
@@ -284,7 +307,7 @@ impl<S: ShardPort> ShardLoop<S> {
         self.end_turn(now);
     }
 
-    /// The timer that [`Self::arm_timer`] has set went off.
+    /// It is time: [`Self::next_timeout`].
     pub(crate) fn timeout(&mut self) {
         let now = clock::now();
         if self.shard.poll_timeout().is_some_and(|deadline| deadline <= now.monotonic) {
@@ -295,9 +318,59 @@ impl<S: ShardPort> ShardLoop<S> {
         self.sweep_closing(now);
         self.publish();
         if self.drain_deadline.is_some_and(|deadline| deadline <= now.monotonic) {
-            let left: Vec<_> = self.entries.keys().copied().collect();
+            let left: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
             left.into_iter().for_each(|key| self.abort(key, CloseCause::ByShard));
         }
         self.end_turn(now);
+    }
+
+    /// When [`Self::timeout`] is due.
+    pub(crate) fn next_timeout(&self, now: Instant) -> Instant {
+        let tick = now + TICK;
+        self.shard.poll_timeout().map_or(tick, |deadline| deadline.min(tick))
+    }
+
+    /// Whether and how the driver goes on with the reading side.
+    pub(crate) fn read_turn(&mut self, key: ConnectionId) -> ReadTurn {
+        let entry = self.entry_of_driver(key);
+        match entry.phase {
+            Phase::Aborted { .. } => ReadTurn::Stop,
+            Phase::Open if entry.connection.is_held() => ReadTurn::Wait,
+            Phase::Open | Phase::Closing { .. } => ReadTurn::Read,
+        }
+    }
+
+    /// Whether and how the driver goes on with the writing side, when it has nothing under way.
+    pub(crate) fn write_turn(&mut self, key: ConnectionId) -> WriteTurn {
+        let entry = self.entry_of_driver(key);
+        if matches!(entry.phase, Phase::Aborted { .. }) {
+            return WriteTurn::Stop;
+        }
+        match entry.connection.take_outgoing() {
+            Some(Outgoing { bytes, frame_bytes }) => {
+                entry.frame_bytes_leaving = frame_bytes;
+                WriteTurn::Write(bytes)
+            }
+            None if entry.is_open() => WriteTurn::Wait,
+            None => WriteTurn::Stop,
+        }
+    }
+
+    /// Whether everything under way on it is to be given up.
+    pub(crate) fn is_aborted(&mut self, key: ConnectionId) -> bool {
+        matches!(self.entry_of_driver(key).phase, Phase::Aborted { .. })
+    }
+
+    /// Where the driver finds its socket. `None`: it is gone.
+    pub(crate) fn place(&self, key: ConnectionId) -> Option<u64> {
+        self.entries.get(&key).map(|entry| entry.place)
+    }
+
+    pub(crate) fn attention(&mut self) -> &mut A {
+        &mut self.attention
+    }
+
+    fn entry_of_driver(&mut self, key: ConnectionId) -> &mut Entry {
+        self.entries.get_mut(&key).expect("an entry lives as long as its sides")
     }
 }

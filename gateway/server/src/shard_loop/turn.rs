@@ -1,6 +1,5 @@
 //! What happens within a turn: frames to the shard, actions of the shard, deadlines of the driver.
 
-use std::task::Waker;
 use std::time::Duration;
 
 use gateway_core::{AuthRefusal, CloseCause, ConnectionId};
@@ -10,7 +9,7 @@ use protocol::frame::FrameError;
 use protocol::time::Now;
 use protocol_shell::clock;
 
-use super::{Entry, Phase, ShardLoop};
+use super::{Attention, Entry, Phase, ShardLoop};
 use crate::authenticator::Verdict;
 use crate::shard_port::{ShardAction, ShardPort};
 use crate::wiretap;
@@ -18,21 +17,19 @@ use crate::wiretap;
 /// What somebody without a TLS session gets of the close timeout: enough for an alert, too little to pile up sockets.
 const STRANGER_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-impl<S: ShardPort> ShardLoop<S> {
+impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Polls the shard until it wants nothing more, and wakes who waits for something of that.
     pub(super) fn end_turn(&mut self, now: Now) {
         while let Some(action) = self.shard.poll_action() {
             self.act(now, action);
         }
-        self.departure.is_due = true;
-        self.departure.waiting.take().inspect(Waker::wake_by_ref);
+        self.attention.to_depart();
         self.settle(now);
     }
 
     /// Sends the router what the turns since the last departure have gathered.
     pub(crate) fn depart(&mut self) {
         let now = clock::now();
-        self.departure.is_due = false;
         self.send_batches(now);
         self.settle(now);
     }
@@ -49,13 +46,13 @@ impl<S: ShardPort> ShardLoop<S> {
     fn settle(&mut self, now: Now) {
         self.published.set_ready(self.shard.is_ready());
         self.published.trace.absorb(now.monotonic, self.shard.notes());
-        if self.has_earlier_deadline() {
-            self.timer.waiting.take().inspect(Waker::wake_by_ref);
+        if let Some(deadline) = self.shard.poll_timeout() {
+            self.attention.timer_before(deadline);
         }
         if self.is_drained() {
             self.send_batches(now);
             self.publish();
-            self.waiting_for_end.take().inspect(Waker::wake_by_ref);
+            self.attention.to_end();
         }
     }
 
@@ -67,11 +64,8 @@ impl<S: ShardPort> ShardLoop<S> {
         self.published.set_figures(self.shard.counters(), self.shard.gauges(), &self.figures);
     }
 
-    pub(super) fn has_earlier_deadline(&self) -> bool {
-        self.shard.poll_timeout().is_some_and(|deadline| deadline < self.timer.armed_for)
-    }
-
-    pub(super) fn is_drained(&self) -> bool {
+    /// Whether the shard has been drained and everybody is gone.
+    pub(crate) fn is_drained(&self) -> bool {
         self.drain_deadline.is_some() && self.entries.is_empty()
     }
 
@@ -88,7 +82,7 @@ impl<S: ShardPort> ShardLoop<S> {
                 if let Some(entry) = self.entries.get_mut(&connection).filter(|entry| entry.is_open()) {
                     wiretap::sent(connection, parts);
                     entry.connection.queue(parts, || self.spare_buffers.take());
-                    entry.writer.take().inspect(Waker::wake_by_ref);
+                    self.attention.to_write(connection);
                 }
             }
             ShardAction::Release { connection } => self.release(now, connection),
@@ -109,7 +103,7 @@ impl<S: ShardPort> ShardLoop<S> {
         // Held from the Hello to the Welcome, so whoever is released has authenticated.
         entry.connection.set_authenticated();
         entry.read_since = now.monotonic;
-        entry.reader.take().inspect(Waker::wake_by_ref);
+        self.attention.to_read(key);
         let shard = &mut self.shard;
         let released = entry.connection.release(now.monotonic, |frame| {
             wiretap::received(key, frame);
@@ -143,7 +137,7 @@ impl<S: ShardPort> ShardLoop<S> {
         let open = self.entries.iter().filter(|(_, entry)| entry.is_open() && entry.bytes_held > 0);
         let largest =
             open.max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
-        let Some(key) = largest.map(|(key, _)| *key) else { return };
+        let Some(key) = largest.map(|(key, _)| key) else { return };
         self.metrics.closed_torn_memory.increment();
         self.violated(now, key, Code::Overloaded);
     }
@@ -190,7 +184,8 @@ impl<S: ShardPort> ShardLoop<S> {
             now.monotonic + if is_stranger { close_timeout.min(STRANGER_CLOSE_TIMEOUT) } else { close_timeout };
         entry.connection.finish();
         entry.phase = Phase::Closing { deadline, cause };
-        entry.wake();
+        self.attention.to_read(key);
+        self.attention.to_write(key);
         self.closing.insert(key);
         self.account(now, key);
     }
@@ -203,7 +198,8 @@ impl<S: ShardPort> ShardLoop<S> {
             Phase::Closing { cause, .. } | Phase::Aborted { cause } => cause,
         };
         entry.phase = Phase::Aborted { cause };
-        entry.wake();
+        self.attention.to_read(key);
+        self.attention.to_write(key);
     }
 
     pub(super) fn sweep_torn(&mut self, now: Now) {

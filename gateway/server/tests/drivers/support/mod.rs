@@ -46,7 +46,7 @@ pub(crate) fn with_each_driver(config: &GatewayConfig) -> impl Iterator<Item = B
 
 /// The configuration for each driver that works here.
 pub(crate) fn each_driver(config: &GatewayConfig) -> impl Iterator<Item = GatewayConfig> {
-    let choices = [Driver::MonoioReadiness, Driver::MonoioUring].map(DriverChoice::Only);
+    let choices = [Driver::MonoioReadiness, Driver::MonoioUring, Driver::Uring].map(DriverChoice::Only);
     choices.into_iter().filter(|choice| choice.pick().is_ok()).map(|driver| GatewayConfig { driver, ..config.clone() })
 }
 

@@ -1,0 +1,423 @@
+//! All sockets of a ring, from accept to close.
+//!
+//! A socket that has nothing to say costs a watch and a slot. When something can be read, one receive takes a buffer of the
+//! ring, and gives it back when its owner has looked. Its owner calls a socket by a name of its own.
+//!
+//! Invariants: at most one watch, one receive and one send are under way on a socket; nothing is begun on a socket that is
+//! ending; a socket is closed when nothing is under way on it, and its owner hears of that once, as the last of it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::ring::{Buffer, Completion, Operation, Received, Ring};
+use crate::socket_id::SocketId;
+
+/// Accepts that wait at a time. An accept that has ended is begun again in the turn that sees it.
+const ACCEPTS_WAITING: u32 = 64;
+
+/// What has happened to a socket.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody has connected. Owned by nobody until [`Sockets::own`]; who does not want it says [`Sockets::abort`].
+    Opened {
+        /// The new one.
+        socket: SocketId,
+        /// Where it comes from.
+        peer: SocketAddr,
+    },
+    /// Nobody can be accepted. [`Sockets::accept_again`] tries again.
+    AcceptFailed(Errno),
+    /// Bytes, at [`Sockets::bytes`]. The buffer must be given back.
+    Received {
+        /// From where.
+        socket: SocketId,
+        /// The name that its owner gave it.
+        name: u64,
+        /// Where they are.
+        buffer: Buffer,
+    },
+    /// Nothing more comes: the peer has ended its side, in order or not.
+    ReadEnded {
+        /// The name that its owner gave it.
+        name: u64,
+    },
+    /// Everything of a send is in the socket's buffer.
+    Sent {
+        /// The name that its owner gave it.
+        name: u64,
+        /// What was sent.
+        bytes: Vec<u8>,
+    },
+    /// Nothing more can be sent.
+    WriteFailed {
+        /// The name that its owner gave it.
+        name: u64,
+        /// What was not sent, or not all of it.
+        bytes: Vec<u8>,
+    },
+    /// It is gone, and so is its name.
+    Closed {
+        /// The name that its owner gave it.
+        name: u64,
+    },
+}
+
+/// See the file's head.
+pub struct Sockets<R> {
+    ring: R,
+    /// By ring, then by slot.
+    slots: Vec<Vec<Slot>>,
+    /// By ring: receives under way. No more of them than there are buffers.
+    receives: Vec<u32>,
+    /// Sockets that have something to read and wait for a buffer.
+    hungry: VecDeque<SocketId>,
+    accepts_waiting: u32,
+    is_accepting: bool,
+    events: VecDeque<Event>,
+    count: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    name: u64,
+    generation: u32,
+    life: Life,
+    is_owned: bool,
+    is_watched: bool,
+    /// Something may be there to read.
+    is_readable: bool,
+    is_receiving: bool,
+    is_hungry: bool,
+    is_held: bool,
+    is_sending: bool,
+    reading: Side,
+    writing: Side,
+}
+
+/// At a million sockets a byte here is a megabyte.
+const _: () = assert!(size_of::<Slot>() <= 32);
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Life {
+    /// Nobody has the slot.
+    #[default]
+    Vacant,
+    Open,
+    /// Everything under way is being cancelled.
+    Ending {
+        is_cancelled: bool,
+    },
+    /// Nothing is under way but the close.
+    Closing,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Side {
+    #[default]
+    Open,
+    /// Of the writing side: the shutdown is under way.
+    Ending,
+    Ended,
+}
+
+impl Slot {
+    fn is_idle(&self) -> bool {
+        !(self.is_watched || self.is_receiving || self.is_sending || self.writing == Side::Ending)
+    }
+}
+
+impl<R: Ring> Sockets<R> {
+    /// Begins to accept.
+    pub fn new(ring: R) -> Sockets<R> {
+        let (slots, receives, hungry, events) = (Vec::new(), Vec::new(), VecDeque::new(), VecDeque::new());
+        let (accepts_waiting, is_accepting, count) = (0, true, 0);
+        let mut sockets = Sockets { ring, slots, receives, hungry, accepts_waiting, is_accepting, events, count };
+        sockets.accept_again();
+        sockets
+    }
+
+    /// Has the kernel begin what was asked for, and takes in what has ended. Waits for that at most so long.
+    pub fn turn(&mut self, patience: Duration) {
+        self.feed();
+        let patience = if self.events.is_empty() { patience } else { Duration::ZERO };
+        self.ring.turn(patience);
+        while let Some(completion) = self.ring.next_completion() {
+            self.completed(completion);
+        }
+    }
+
+    /// What has happened, oldest first.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Sockets that are not closed.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// What was received.
+    pub fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
+        self.ring.bytes(buffer)
+    }
+
+    /// The owner has looked at what was received; what follows it may be read.
+    pub fn give_back(&mut self, socket: SocketId, buffer: Buffer) {
+        self.ring.give_back(buffer);
+        self.receive_ended(socket);
+        self.go_on(socket);
+    }
+
+    /// Gives a new socket its name, and begins to read.
+    pub fn own(&mut self, socket: SocketId, name: u64) {
+        let Some(slot) = self.open_slot(socket) else { return };
+        (slot.name, slot.is_owned, slot.is_watched) = (name, true, true);
+        self.ring.submit(Operation::Watch(socket));
+    }
+
+    /// Whether [`Self::send`] may be called.
+    pub fn can_send(&self, socket: SocketId) -> bool {
+        let slot = self.slot(socket);
+        slot.is_some_and(|slot| slot.life == Life::Open && slot.writing == Side::Open && !slot.is_sending)
+    }
+
+    /// Sends these bytes, all of them; only when [`Self::can_send`].
+    pub fn send(&mut self, socket: SocketId, bytes: Vec<u8>) {
+        assert!(self.can_send(socket), "one send at a time, on a socket that is open");
+        if let Some(slot) = self.open_slot(socket) {
+            slot.is_sending = true;
+            self.ring.submit(Operation::Send { socket, bytes, from: 0 });
+        }
+    }
+
+    /// Whether to stop reading: what comes stays in the kernel until it is released.
+    pub fn hold(&mut self, socket: SocketId, is_held: bool) {
+        if let Some(slot) = self.open_slot(socket) {
+            slot.is_held = is_held;
+            self.read(socket);
+        }
+    }
+
+    /// Nothing follows what was sent; the peer is told. Closes when the peer has ended its side too.
+    pub fn finish(&mut self, socket: SocketId) {
+        let Some(slot) = self.open_slot(socket).filter(|slot| slot.writing == Side::Open && !slot.is_sending) else {
+            return;
+        };
+        slot.writing = Side::Ending;
+        self.ring.submit(Operation::ShutDown(socket));
+    }
+
+    /// Closes, whatever is under way.
+    pub fn abort(&mut self, socket: SocketId) {
+        let Some(slot) = self.open_slot(socket) else { return };
+        let is_idle = slot.is_idle();
+        slot.life = Life::Ending { is_cancelled: is_idle };
+        if is_idle {
+            self.go_on(socket);
+        } else {
+            self.ring.submit(Operation::Cancel(socket));
+        }
+    }
+
+    /// After [`Event::AcceptFailed`].
+    pub fn accept_again(&mut self) {
+        while self.is_accepting && self.accepts_waiting < ACCEPTS_WAITING {
+            self.accepts_waiting += 1;
+            self.ring.submit(Operation::Accept);
+        }
+    }
+
+    /// Accepts nobody any more. Who was accepted already is still told of.
+    pub fn stop_accepting(&mut self) {
+        if std::mem::replace(&mut self.is_accepting, false) {
+            self.ring.submit(Operation::StopAccepting);
+        }
+    }
+
+    fn completed(&mut self, completion: Completion) {
+        match completion {
+            Completion::Accepted(result) => self.accepted(result),
+            Completion::Watched { socket, is_armed } => {
+                let slot = self.slot_of_operation(socket);
+                (slot.is_watched, slot.is_readable) = (is_armed, true);
+                self.go_on(socket);
+            }
+            Completion::Received { socket, result } => self.received(socket, result),
+            Completion::Sent { socket, bytes, from, result } => self.sent(socket, bytes, from, result),
+            Completion::ShutDown(socket) => {
+                self.slot_of_operation(socket).writing = Side::Ended;
+                self.go_on(socket);
+            }
+            Completion::Cancelled(socket) => {
+                self.slot_of_operation(socket).life = Life::Ending { is_cancelled: true };
+                self.go_on(socket);
+            }
+            Completion::Closed(socket) => {
+                let Slot { name, is_owned, .. } = std::mem::take(self.slot_of_operation(socket));
+                self.count -= 1;
+                if is_owned {
+                    self.events.push_back(Event::Closed { name });
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, result: Result<(SocketId, SocketAddr), Errno>) {
+        self.accepts_waiting -= 1;
+        match result {
+            Ok((socket, peer)) => {
+                self.count += 1;
+                let slot = self.slot_of_newcomer(socket);
+                assert!(slot.life == Life::Vacant, "a slot is given away once");
+                *slot = Slot { generation: socket.generation, life: Life::Open, ..Slot::default() };
+                self.events.push_back(Event::Opened { socket, peer });
+                self.accept_again();
+            }
+            Err(Errno::CANCELED) if !self.is_accepting => {}
+            Err(error) => self.events.push_back(Event::AcceptFailed(error)),
+        }
+    }
+
+    fn received(&mut self, socket: SocketId, result: Result<Received, Errno>) {
+        let slot = self.slot_of_operation(socket);
+        let (name, is_open) = (slot.name, slot.life == Life::Open);
+        if let Ok(Received::Bytes { buffer, has_more }) = result {
+            // What comes from now on meets the watch.
+            slot.is_readable = has_more;
+            if is_open {
+                return self.events.push_back(Event::Received { socket, name, buffer });
+            }
+            return self.give_back(socket, buffer);
+        }
+        match result {
+            Err(Errno::AGAIN) => slot.is_readable = false,
+            Err(Errno::NOBUFS | Errno::INTR) => slot.is_readable = true,
+            _ => {
+                slot.reading = Side::Ended;
+                if is_open {
+                    self.events.push_back(Event::ReadEnded { name });
+                }
+            }
+        }
+        self.receive_ended(socket);
+        self.go_on(socket);
+    }
+
+    fn receive_ended(&mut self, socket: SocketId) {
+        self.slot_of_operation(socket).is_receiving = false;
+        *self.receives_of(socket) -= 1;
+    }
+
+    fn sent(&mut self, socket: SocketId, bytes: Vec<u8>, from: usize, result: Result<usize, Errno>) {
+        let slot = self.slot_of_operation(socket);
+        let (name, is_open) = (slot.name, slot.life == Life::Open);
+        match result {
+            // The socket had no room for all of it.
+            Ok(size) if is_open && from + size < bytes.len() => {
+                return self.ring.submit(Operation::Send { socket, bytes, from: from + size });
+            }
+            Err(Errno::AGAIN | Errno::INTR) if is_open => {
+                return self.ring.submit(Operation::Send { socket, bytes, from });
+            }
+            Ok(_) if is_open => self.events.push_back(Event::Sent { name, bytes }),
+            Err(_) if is_open => {
+                slot.writing = Side::Ended;
+                self.events.push_back(Event::WriteFailed { name, bytes });
+            }
+            _ => {}
+        }
+        self.slot_of_operation(socket).is_sending = false;
+        self.go_on(socket);
+    }
+
+    /// Does what this socket needs next.
+    fn go_on(&mut self, socket: SocketId) {
+        let slot = *self.slot_of_operation(socket);
+        match slot.life {
+            Life::Open if slot.reading == Side::Ended && slot.writing == Side::Ended => self.abort(socket),
+            Life::Open => self.read(socket),
+            Life::Ending { is_cancelled: true } if slot.is_idle() => {
+                self.slot_of_operation(socket).life = Life::Closing;
+                self.ring.submit(Operation::Close(socket));
+            }
+            Life::Ending { .. } | Life::Closing | Life::Vacant => {}
+        }
+    }
+
+    fn read(&mut self, socket: SocketId) {
+        let buffers_count = self.ring.buffers_count();
+        let has_buffer = *self.receives_of(socket) < buffers_count;
+        let Some(slot) = self.open_slot(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else { return };
+        if !slot.is_watched {
+            // It ends by itself where completions were too many. What it has missed is found by a receive.
+            (slot.is_watched, slot.is_readable) = (true, true);
+            self.ring.submit(Operation::Watch(socket));
+        }
+        let Some(slot) = self.open_slot(socket) else { return };
+        if slot.is_held || slot.is_receiving || slot.is_hungry || !slot.is_readable {
+            return;
+        }
+        if has_buffer {
+            slot.is_receiving = true;
+            *self.receives_of(socket) += 1;
+            self.ring.submit(Operation::Receive(socket));
+        } else {
+            slot.is_hungry = true;
+            self.hungry.push_back(socket);
+        }
+    }
+
+    /// Lets those read that had no buffer, as far as there are buffers now.
+    fn feed(&mut self) {
+        for _ in 0..self.hungry.len() {
+            let Some(socket) = self.hungry.pop_front() else { return };
+            // It may be gone meanwhile.
+            if let Some(slot) = self.open_slot(socket) {
+                slot.is_hungry = false;
+                self.read(socket);
+            }
+        }
+    }
+
+    fn slot(&self, socket: SocketId) -> Option<&Slot> {
+        let slot = self.slots.get(usize::from(socket.ring))?.get(usize::from(socket.slot))?;
+        (slot.life != Life::Vacant && slot.generation == socket.generation).then_some(slot)
+    }
+
+    fn slot_mut(&mut self, socket: SocketId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(usize::from(socket.ring))?.get_mut(usize::from(socket.slot))?;
+        (slot.life != Life::Vacant && slot.generation == socket.generation).then_some(slot)
+    }
+
+    /// While nobody has begun to end it.
+    fn open_slot(&mut self, socket: SocketId) -> Option<&mut Slot> {
+        self.slot_mut(socket).filter(|slot| slot.life == Life::Open)
+    }
+
+    fn slot_of_operation(&mut self, socket: SocketId) -> &mut Slot {
+        self.slot_mut(socket).expect("a slot lives as long as what is under way on it")
+    }
+
+    fn slot_of_newcomer(&mut self, socket: SocketId) -> &mut Slot {
+        let (ring, place) = (usize::from(socket.ring), usize::from(socket.slot));
+        if self.slots.len() <= ring {
+            self.slots.resize_with(ring + 1, Vec::new);
+        }
+        let slots = self.slots.get_mut(ring).expect("it was made a line ago");
+        if slots.len() <= place {
+            slots.resize(place + 1, Slot::default());
+        }
+        slots.get_mut(place).expect("it was made a line ago")
+    }
+
+    fn receives_of(&mut self, socket: SocketId) -> &mut u32 {
+        let ring = usize::from(socket.ring);
+        if self.receives.len() <= ring {
+            self.receives.resize(ring + 1, 0);
+        }
+        self.receives.get_mut(ring).expect("it was made a line ago")
+    }
+}
