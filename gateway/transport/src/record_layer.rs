@@ -5,7 +5,7 @@
 //! a peer must not send ends it with the alert that says so; post-handshake messages are key updates, and tickets, which
 //! a client throws away.
 //!
-//! Invariant: no key seals more records than [`RECORDS_PER_KEY_MAX`].
+//! Invariant: no key seals more data records than [`RECORDS_PER_KEY_MAX`].
 
 use ring::aead::Aad;
 
@@ -15,8 +15,10 @@ use crate::traffic_keys::{Cipher, TAG_SIZE, TrafficKeys};
 
 /// What one record can hold (section 5.1).
 pub(crate) const CONTENT_SIZE_MAX: usize = 1 << 14;
-/// For AES-GCM the limit is 2^24.5 full records (section 5.5).
+/// For AES-GCM the limit is 2^24.5 full records (section 5.5): behind this many a key update and an alert have room.
 const RECORDS_PER_KEY_MAX: u64 = 1 << 24;
+/// Key updates of the peer with no data between them. One costs us a microsecond, and brings nothing.
+const IDLE_KEY_UPDATES_MAX: u8 = 32;
 /// Type and length of a handshake message.
 const MESSAGE_HEADER_SIZE: usize = 4;
 /// A ticket is the largest message that may come.
@@ -60,6 +62,8 @@ pub(crate) struct RecordLayer {
     side: Side,
     /// The peer has asked for new keys of ours and has not got them.
     owes_key_update: bool,
+    /// Key updates of the peer since its last data.
+    idle_key_updates: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +104,7 @@ pub(crate) const OVERSIZED: Fault = fault(TlsError::Oversized, alert::RECORD_OVE
 
 impl RecordLayer {
     pub(crate) fn new(side: Side, cipher: Cipher, receiving: TrafficKeys, sending: TrafficKeys) -> RecordLayer {
-        RecordLayer { receiving, sending, fragment: None, cipher, side, owes_key_update: false }
+        RecordLayer { receiving, sending, fragment: None, cipher, side, owes_key_update: false, idle_key_updates: 0 }
     }
 
     /// Decrypts a whole record, header included, in its own bytes. After a fault nothing more can be opened.
@@ -126,7 +130,12 @@ impl RecordLayer {
             return Err(UNEXPECTED);
         }
         match content_type {
-            content::APPLICATION_DATA => Ok(Opened::Plaintext(content.len())),
+            content::APPLICATION_DATA => {
+                if !content.is_empty() {
+                    self.idle_key_updates = 0;
+                }
+                Ok(Opened::Plaintext(content.len()))
+            }
             content::ALERT => read_alert(content),
             content::HANDSHAKE if !content.is_empty() => self.read_messages(content).map(|()| Opened::Nothing),
             _ => Err(UNEXPECTED),
@@ -212,7 +221,9 @@ impl RecordLayer {
         match (kind, body) {
             // What follows it comes with other keys, so in another record (section 5.1).
             (message::KEY_UPDATE, [_]) if !is_last => Err(UNEXPECTED),
+            (message::KEY_UPDATE, [0 | 1]) if self.idle_key_updates == IDLE_KEY_UPDATES_MAX => Err(UNEXPECTED),
             (message::KEY_UPDATE, [is_asked @ (0 | 1)]) => {
+                self.idle_key_updates += 1;
                 self.receiving.update(self.cipher);
                 self.owes_key_update |= *is_asked == 1;
                 Ok(())
@@ -237,5 +248,80 @@ fn read_alert(content: &[u8]) -> Result<Opened, Fault> {
         [_, alert::USER_CANCELED] => Ok(Opened::Nothing),
         [_, description] => Err(Fault { error: TlsError::PeerAlert(*description), alert: None }),
         _ => Err(MALFORMED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic_keys::SECRET_SIZE;
+
+    /// Both ends of a connection on which the client has sealed so many records already.
+    fn pair(cipher: Cipher, records: u64) -> (RecordLayer, RecordLayer) {
+        let client = || TrafficKeys::new(cipher, [1; SECRET_SIZE], records);
+        let server = || TrafficKeys::new(cipher, [2; SECRET_SIZE], 0);
+        (
+            RecordLayer::new(Side::Client, cipher, server(), client()),
+            RecordLayer::new(Side::Server, cipher, client(), server()),
+        )
+    }
+
+    fn seal(layer: &mut RecordLayer, content: &[u8]) -> Vec<u8> {
+        let mut outgoing = Vec::new();
+        let start = layer.begin(&mut outgoing);
+        outgoing.extend_from_slice(content);
+        layer.seal(start, &mut outgoing);
+        outgoing
+    }
+
+    fn open_all(layer: &mut RecordLayer, mut bytes: &mut [u8]) -> Vec<Opened> {
+        let mut opened = Vec::new();
+        while let Some([_, _, _, high, low]) = bytes.first_chunk() {
+            let size = HEADER_SIZE + usize::from(u16::from_be_bytes([*high, *low]));
+            let (record, rest) = bytes.split_at_mut(size);
+            opened.push(layer.open(record).expect("the keys fit"));
+            bytes = rest;
+        }
+        opened
+    }
+
+    fn ask_for_keys(layer: &mut RecordLayer) -> Vec<u8> {
+        let mut outgoing = Vec::new();
+        layer.seal_whole(content::HANDSHAKE, &[message::KEY_UPDATE, 0, 0, 1, 1], &mut outgoing);
+        layer.sending.update(layer.cipher);
+        outgoing
+    }
+
+    #[test]
+    fn a_key_that_has_sealed_its_records_is_exchanged_before_the_next() {
+        for cipher in [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305] {
+            let (mut client, mut server) = pair(cipher, RECORDS_PER_KEY_MAX - 1);
+            let last = open_all(&mut server, &mut seal(&mut client, b"last"));
+            assert_eq!(last, [Opened::Plaintext(4)], "below the limit nothing is exchanged");
+            let first = open_all(&mut server, &mut seal(&mut client, b"first"));
+            assert_eq!(first, [Opened::Nothing, Opened::Plaintext(5)]);
+            assert_eq!(client.sending.records_count(), 1);
+            assert!(!server.owes_key_update(), "whoever exchanges its own key asks for nothing");
+        }
+    }
+
+    #[test]
+    fn however_often_a_peer_asks_in_a_flight_it_is_answered_once() {
+        let (mut client, mut server) = pair(Cipher::Aes128Gcm, 0);
+        let mut flight: Vec<u8> = (0..IDLE_KEY_UPDATES_MAX).flat_map(|_| ask_for_keys(&mut client)).collect();
+        open_all(&mut server, &mut flight);
+        let mut answer = seal(&mut server, b"data");
+        assert_eq!(open_all(&mut client, &mut answer), [Opened::Nothing, Opened::Plaintext(4)]);
+        assert!(!server.owes_key_update());
+    }
+
+    #[test]
+    fn key_updates_go_on_for_ever_among_data_and_end_without() {
+        for (data, goes_on) in [(&b"x"[..], true), (b"", false)] {
+            let (mut client, mut server) = pair(Cipher::Aes128Gcm, 0);
+            let mut is_taken = |record: Vec<u8>| server.open(&mut record.clone()) != Err(UNEXPECTED);
+            let all = (0..u8::MAX).all(|_| is_taken(ask_for_keys(&mut client)) && is_taken(seal(&mut client, data)));
+            assert_eq!(all, goes_on);
+        }
     }
 }

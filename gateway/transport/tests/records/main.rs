@@ -110,9 +110,7 @@ fn verdict(certificate: &Certificate, mut server: impl Server, records: &[Record
     for (outer_type, inner) in records {
         goes_on = goes_on && server.receive(&peer.seal(*outer_type, inner), &mut plaintext);
     }
-    let said = peer.open_all(&server.take_outgoing());
-    let alert = said.iter().find(|(content_type, _)| *content_type == ALERT).and_then(|(_, content)| content.get(1));
-    Verdict { plaintext, goes_on, alert: alert.copied() }
+    Verdict { plaintext, goes_on, alert: peer.alert_in(&server.take_outgoing()) }
 }
 
 fn inner(content: &[u8], content_type: u8, padding: usize) -> Vec<u8> {
@@ -220,6 +218,34 @@ fn key_updates_go_both_ways_again_and_again() {
             client.reader().read_exact(&mut heard).expect("it is there");
             assert_eq!(heard, [round; 50]);
         }
+    }
+}
+
+/// How a server takes so many key updates in a row, then a byte, three times over.
+fn takes_key_updates(certificate: &Certificate, mut server: impl Server, key_updates: usize) -> bool {
+    let mut client = library_client(&certificate.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
+    join(&mut client, &mut server);
+    let mut goes_on = true;
+    for _ in 0..3 {
+        for _ in 0..key_updates {
+            client.refresh_traffic_keys().expect("established");
+        }
+        std::io::Write::write_all(&mut client.writer(), b"x").expect("memory");
+        let mut to_server = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut to_server).expect("memory");
+        }
+        goes_on = goes_on && server.receive(&to_server, &mut Vec::new());
+    }
+    goes_on
+}
+
+#[test]
+fn a_flood_of_key_updates_is_refused_where_the_library_does() {
+    let certificate = Certificate::new();
+    for (key_updates, goes_on) in [(32, true), (33, false)] {
+        assert_eq!(takes_key_updates(&certificate, certificate.our_server(), key_updates), goes_on);
+        assert_eq!(takes_key_updates(&certificate, certificate.library_server(0), key_updates), goes_on);
     }
 }
 

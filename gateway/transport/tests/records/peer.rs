@@ -85,8 +85,15 @@ impl Peer {
         record
     }
 
+    /// The alert that the server has given, if any.
+    pub(crate) fn alert_in(&mut self, bytes: &[u8]) -> Option<u8> {
+        let said = self.open_all(bytes);
+        let (_, alert) = said.iter().find(|(content_type, _)| *content_type == 21)?;
+        alert.get(1).copied()
+    }
+
     /// Type and content of each record of the server.
-    pub(crate) fn open_all(&mut self, mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    fn open_all(&mut self, mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut opened = Vec::new();
         while let Some(header) = bytes.first_chunk::<HEADER_SIZE>() {
             let size = HEADER_SIZE + usize::from(u16::from_be_bytes([header[3], header[4]]));
