@@ -1,5 +1,8 @@
 //! Both ends of TLS joined in memory, and what a server says to peers that are not our client.
 
+#[path = "support/certificate.rs"]
+mod certificate;
+
 use std::sync::Arc;
 
 use gateway_transport::{
@@ -10,28 +13,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+use certificate::Certificate;
+
 /// Alerts of RFC 8446, section 6.
 const ALERT_RECORD: u8 = 21;
 const DECODE_ERROR: u8 = 50;
 const PROTOCOL_VERSION: u8 = 70;
-
-struct Certificate {
-    certificate_pem: String,
-    key_pem: String,
-}
-
-fn certificate_for(name: &str) -> Certificate {
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a valid name");
-    let certificate = parameters.self_signed(&key).expect("a certificate");
-    Certificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
-}
-
-fn server_with(certificate: &Certificate) -> TlsServer {
-    let identity =
-        ServerIdentity::from_pem(certificate.certificate_pem.as_bytes(), certificate.key_pem.as_bytes()).expect("PEM");
-    TlsServer::new(identity).expect("key and certificate belong together")
-}
 
 /// Carries bytes both ways, `step` at a time, until both have nothing to say or one fails.
 fn join(client: &mut TlsStage, server: &mut TlsStage, step: usize) -> (Result<(), TlsError>, Result<(), TlsError>) {
@@ -53,8 +40,8 @@ fn join(client: &mut TlsStage, server: &mut TlsStage, step: usize) -> (Result<()
 }
 
 fn established_pair(step: usize) -> (TlsStage, TlsStage) {
-    let certificate = certificate_for("localhost");
-    let mut server = server_with(&certificate).accept();
+    let certificate = Certificate::for_name("localhost");
+    let mut server = certificate.server().accept();
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     let mut client = trusting.connect("localhost").expect("a DNS name");
     assert_eq!(join(&mut client, &mut server, step), (Ok(()), Ok(())));
@@ -138,7 +125,7 @@ fn what_comes_after_a_close_is_thrown_away() {
 
 #[test]
 fn a_peer_without_tls_is_answered_with_an_alert() {
-    let server = server_with(&certificate_for("localhost"));
+    let server = Certificate::for_name("localhost").server();
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"G", b"\x00", b"\xff\xff\xff\xff\xff\xff", b"SSH-2.0-x\r\n"] {
         let mut stage = server.accept();
         assert_eq!(stage.receive(bytes, &mut Vec::new()), Err(TlsError::NotTls));
@@ -151,7 +138,7 @@ fn a_peer_without_tls_is_answered_with_an_alert() {
 
 #[test]
 fn garbage_inside_records_is_refused_for_good() {
-    let mut stage = server_with(&certificate_for("localhost")).accept();
+    let mut stage = Certificate::for_name("localhost").server().accept();
     let garbage = [&[22, 3, 1, 0, 16][..], &[0xee; 16]].concat();
     let first = stage.receive(&garbage, &mut Vec::new());
     assert!(matches!(first, Err(TlsError::Malformed | TlsError::Misbehaved)), "{first:?}");
@@ -163,7 +150,7 @@ fn garbage_inside_records_is_refused_for_good() {
 
 #[test]
 fn a_record_or_a_handshake_without_end_is_cut_off_early() {
-    let server = server_with(&certificate_for("localhost"));
+    let server = Certificate::for_name("localhost").server();
     let mut stage = server.accept();
     assert_eq!(stage.receive(&[22, 3, 1, 0xff, 0xff], &mut Vec::new()), Err(TlsError::Oversized));
 
@@ -194,8 +181,9 @@ fn a_changed_byte_on_the_way_is_noticed() {
 
 #[test]
 fn a_client_refuses_a_stranger_and_the_server_hears_why() {
-    let mut server = server_with(&certificate_for("localhost")).accept();
-    let trusting_another = TlsClient::from_pem(certificate_for("localhost").certificate_pem.as_bytes()).expect("PEM");
+    let mut server = Certificate::for_name("localhost").server().accept();
+    let trusting_another =
+        TlsClient::from_pem(Certificate::for_name("localhost").certificate_pem.as_bytes()).expect("PEM");
     let mut client = trusting_another.connect("localhost").expect("a DNS name");
     let (client_result, server_result) = join(&mut client, &mut server, 4096);
     let Err(TlsError::CertificateRefused(refusal)) = client_result else { panic!("{client_result:?}") };
@@ -205,11 +193,11 @@ fn a_client_refuses_a_stranger_and_the_server_hears_why() {
 
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    let certificate = certificate_for("chat.example");
+    let certificate = Certificate::for_name("chat.example");
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     for name in ["localhost", "127.0.0.1"] {
         let mut client = trusting.connect(name).expect("a name");
-        let (client_result, _) = join(&mut client, &mut server_with(&certificate).accept(), 4096);
+        let (client_result, _) = join(&mut client, &mut certificate.server().accept(), 4096);
         assert_eq!(client_result, Err(TlsError::CertificateRefused(CertificateRefusal::WrongName)));
     }
     assert!(matches!(trusting.connect("no name"), Err(TrustError::ServerNameInvalid)));
@@ -217,7 +205,7 @@ fn a_certificate_for_another_name_is_refused() {
 
 /// What the server says to a client of the library that is set up with `alpn`.
 fn server_verdict_on(alpn: &[&[u8]]) -> Result<(), TlsError> {
-    let certificate = certificate_for("localhost");
+    let certificate = Certificate::for_name("localhost");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.certificate_pem.as_bytes()).expect("PEM")).expect("a root");
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -228,7 +216,7 @@ fn server_verdict_on(alpn: &[&[u8]]) -> Result<(), TlsError> {
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let name = ServerName::try_from("localhost").expect("a DNS name");
     let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let mut server = server_with(&certificate).accept();
+    let mut server = certificate.server().accept();
     loop {
         let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
         while client.wants_write() {
@@ -264,7 +252,7 @@ fn a_client_of_tls_1_2_is_told_so() {
     hello.extend_from_slice(&[&[0, 16][..], &groups, &signatures].concat());
     let hello = [&[1, 0, 0, hello.len() as u8][..], &hello].concat();
     let record = [&[22, 3, 1, 0, hello.len() as u8][..], &hello].concat();
-    let mut stage = server_with(&certificate_for("localhost")).accept();
+    let mut stage = Certificate::for_name("localhost").server().accept();
     let verdict = stage.receive(&record, &mut Vec::new());
     let mut wire = Vec::new();
     stage.take_outgoing(&mut wire);
@@ -273,7 +261,7 @@ fn a_client_of_tls_1_2_is_told_so() {
 
 #[test]
 fn pem_that_makes_no_identity_says_why() {
-    let (one, other) = (certificate_for("one"), certificate_for("other"));
+    let (one, other) = (Certificate::for_name("one"), Certificate::for_name("other"));
     let identity = |certificates: &str, key: &str| {
         ServerIdentity::from_pem(certificates.as_bytes(), key.as_bytes()).and_then(TlsServer::new).err()
     };

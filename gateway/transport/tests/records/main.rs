@@ -1,16 +1,19 @@
 //! Our record layer beside the library's: after the handshake both get the same records and must make the same of them.
 
+#[path = "../support/certificate.rs"]
+mod certificate;
 mod peer;
 
 use std::io::Read;
 use std::sync::Arc;
 
-use gateway_transport::{ServerIdentity, TlsClient, TlsServer, TlsStage};
+use gateway_transport::{TlsClient, TlsStage};
 use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
+use certificate::Certificate;
 use peer::{Peer, Server, join, library_client};
 
 const ALERT: u8 = 21;
@@ -20,22 +23,9 @@ const APPLICATION_DATA: u8 = 23;
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 const CONTENT_SIZE_MAX: usize = 1 << 14;
 
-struct Certificate {
-    certificate_pem: String,
-    key_pem: String,
-}
-
 impl Certificate {
-    fn new() -> Certificate {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
-        let certificate = parameters.self_signed(&key).expect("a certificate");
-        Certificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
-    }
-
     fn our_server(&self) -> TlsStage {
-        let identity = ServerIdentity::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes()).expect("PEM");
-        TlsServer::new(identity).expect("they belong together").accept()
+        self.server().accept()
     }
 
     fn library_server(&self, tickets: usize) -> ServerConnection {
@@ -137,7 +127,7 @@ const DECODE_ERROR: Option<u8> = Some(50);
 
 #[test]
 fn records_that_are_well_are_taken_as_the_library_does() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::for_name("localhost");
     let hello = || record(b"hello", APPLICATION_DATA);
     let cases: Vec<(&str, Vec<Record>)> = vec![
         ("plaintext", vec![hello(), hello()]),
@@ -157,7 +147,7 @@ fn records_that_are_well_are_taken_as_the_library_does() {
 
 #[test]
 fn records_of_every_wrong_kind_are_refused_with_their_alert() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::for_name("localhost");
     let hello = || record(b"hello", APPLICATION_DATA);
     let two_updates = [KEY_UPDATE, KEY_UPDATE].concat();
     let (full, too_full) = (vec![7; CONTENT_SIZE_MAX], vec![7; CONTENT_SIZE_MAX + 1]);
@@ -191,7 +181,7 @@ fn records_of_every_wrong_kind_are_refused_with_their_alert() {
 #[test]
 fn key_updates_go_both_ways_again_and_again() {
     for suite in [cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_CHACHA20_POLY1305_SHA256] {
-        let certificate = Certificate::new();
+        let certificate = Certificate::for_name("localhost");
         let (mut client, mut server) = (library_client(&certificate.certificate_pem, suite), certificate.our_server());
         join(&mut client, &mut server);
         for round in 0..20u8 {
@@ -242,7 +232,7 @@ fn takes_key_updates(certificate: &Certificate, mut server: impl Server, key_upd
 
 #[test]
 fn a_flood_of_key_updates_is_refused_where_the_library_does() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::for_name("localhost");
     for (key_updates, goes_on) in [(32, true), (33, false)] {
         assert_eq!(takes_key_updates(&certificate, certificate.our_server(), key_updates), goes_on);
         assert_eq!(takes_key_updates(&certificate, certificate.library_server(0), key_updates), goes_on);
@@ -251,7 +241,7 @@ fn a_flood_of_key_updates_is_refused_where_the_library_does() {
 
 #[test]
 fn a_client_of_ours_throws_tickets_away_and_answers_key_updates() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::for_name("localhost");
     let mut server = certificate.library_server(2);
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     let mut client = trusting.connect("localhost").expect("a DNS name");
