@@ -97,6 +97,30 @@ const STEPS: &[Step] = &[
         passes: OnBroken("P6"),
     },
     Step {
+        name: "sim rings",
+        what: "500 seeds of the gateway's sockets on a simulated ring lose no byte and leave nothing behind",
+        command: &["cargo", "xtask", "sim", "--rings", "--seeds", "500"],
+        passes: OnSuccess,
+    },
+    Step {
+        name: "sim ring-rearm",
+        what: "a receive that is not begun again is found",
+        command: &["cargo", "xtask", "sim", "--seeds", "100", "--break", "ring-rearm"],
+        passes: OnBroken("ring-progress"),
+    },
+    Step {
+        name: "sim ring-short-write",
+        what: "a short send that is taken for whole is found",
+        command: &["cargo", "xtask", "sim", "--seeds", "100", "--break", "ring-short-write"],
+        passes: OnBroken("ring-bytes"),
+    },
+    Step {
+        name: "sim ring-early-free",
+        what: "a slot that is freed under what is under way on it is found",
+        command: &["cargo", "xtask", "sim", "--seeds", "100", "--break", "ring-early-free"],
+        passes: OnBroken("ring-slots"),
+    },
+    Step {
         name: "e2e kill",
         what: "kill -9 under load: the binary loses nothing that it acked",
         command: &["cargo", "xtask", "e2e", "kill"],

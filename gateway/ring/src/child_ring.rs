@@ -3,7 +3,7 @@
 //! The kernel bounds the table by RLIMIT_NOFILE for each ring, not for the process, so a process with many of them holds
 //! far more sockets than it may have descriptors.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -44,7 +44,8 @@ pub(crate) struct ChildRing {
 #[derive(Default)]
 struct Lent {
     buffers: Option<BufferRing>,
-    sends: InFlight<Sending>,
+    /// By slot: a socket sends once at a time.
+    sends: HashMap<u16, Sending>,
     addresses: InFlight<Box<Address>>,
 }
 
@@ -91,11 +92,8 @@ impl ChildRing {
         let size = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
         let place = self.lent.addresses.lend(Box::new(Address { storage, size }));
         let address = self.lent.addresses.get_mut(place);
-        let operation = opcode::Accept::new(
-            Fd(listener.as_raw_fd()),
-            (&raw mut address.storage).cast(),
-            &raw mut address.size,
-        );
+        let operation =
+            opcode::Accept::new(Fd(listener.as_raw_fd()), (&raw mut address.storage).cast(), &raw mut address.size);
         let entry = operation.file_index(Some(DestinationSlot::auto_target())).build();
         self.push(entry, Token::of_ring(Kind::Accept, place), out);
     }
@@ -119,20 +117,20 @@ impl ChildRing {
                 (entry.flags(squeue::Flags::BUFFER_SELECT), Token::of_socket(Kind::Receive, socket, 0))
             }
             Operation::Send { socket, bytes, from } => {
-                let place = self.lent.sends.lend(Sending { bytes, from });
-                let rest = self.lent.sends.get_mut(place).bytes.get(from..).unwrap_or_default();
+                let rest = bytes.get(from..).unwrap_or_default();
                 let size = u32::try_from(rest.len()).unwrap_or(u32::MAX);
                 let entry = opcode::Send::new(fixed(socket), rest.as_ptr(), size).flags(libc::MSG_NOSIGNAL).build();
-                (entry, Token::of_socket(Kind::Send, socket, place))
+                // The vector moves, its bytes do not.
+                let previous = self.lent.sends.insert(socket.slot, Sending { bytes, from });
+                assert!(previous.is_none(), "a socket sends once at a time");
+                (entry, Token::of_socket(Kind::Send, socket, 0))
             }
             Operation::ShutDown(socket) => {
                 let entry = opcode::Shutdown::new(fixed(socket), libc::SHUT_WR).build();
                 (entry, Token::of_socket(Kind::ShutDown, socket, 0))
             }
-            Operation::Cancel(socket) => {
-                let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(fixed(socket)).all()).build();
-                (entry, Token::of_socket(Kind::Cancel, socket, 0))
-            }
+            Operation::CancelWatch(socket) => cancel(Kind::Watch, socket),
+            Operation::CancelSend(socket) => cancel(Kind::Send, socket),
             Operation::Close(socket) => {
                 (opcode::Close::new(fixed(socket)).build(), Token::of_socket(Kind::Close, socket, 0))
             }
@@ -194,9 +192,11 @@ impl ChildRing {
                 }
                 Kind::StopAccepting => continue,
                 Kind::Watch => Completion::Watched { socket, is_armed: cqueue::more(entry.flags()) },
-                Kind::Receive => Completion::Received { socket, result: result.map(|size| received(*number, size, entry.flags())) },
+                Kind::Receive => {
+                    Completion::Received { socket, result: result.map(|size| received(*number, size, entry.flags())) }
+                }
                 Kind::Send => {
-                    let Sending { bytes, from } = lent.sends.take_back(token.lent);
+                    let Sending { bytes, from } = lent.sends.remove(&token.slot).expect("a send ends once");
                     Completion::Sent { socket, bytes, from, result: result.map(|size| size as usize) }
                 }
                 Kind::ShutDown => Completion::ShutDown(socket),
@@ -235,6 +235,12 @@ impl Drop for ChildRing {
             std::mem::forget(std::mem::take(&mut self.lent));
         }
     }
+}
+
+/// By its token: the kernel finds that at once, while for a descriptor it looks at every watch of the ring.
+fn cancel(kind: Kind, socket: SocketId) -> (squeue::Entry, Token) {
+    let target = Token::of_socket(kind, socket, 0);
+    (opcode::AsyncCancel::new(target.pack()).build(), Token::of_socket(Kind::Cancel, socket, 0))
 }
 
 fn fixed(socket: SocketId) -> Fixed {

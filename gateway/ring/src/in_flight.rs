@@ -1,4 +1,4 @@
-//! What is lent to the kernel until an operation ends: bytes of sends, addresses of accepts.
+//! What is lent to the kernel until an operation ends.
 
 /// Places that are used again; a place is named by 16 bits.
 pub(crate) struct InFlight<T> {
@@ -19,7 +19,7 @@ impl<T> InFlight<T> {
             self.places[usize::from(place)] = Some(lent);
             return place;
         }
-        let place = u16::try_from(self.places.len()).expect("a ring has fewer sockets, and a socket sends once at a time");
+        let place = u16::try_from(self.places.len()).expect("a ring has fewer sockets");
         self.places.push(Some(lent));
         place
     }

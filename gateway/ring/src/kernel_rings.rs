@@ -137,7 +137,8 @@ impl Ring for KernelRings {
             Operation::Watch(socket)
             | Operation::Receive(socket)
             | Operation::ShutDown(socket)
-            | Operation::Cancel(socket)
+            | Operation::CancelWatch(socket)
+            | Operation::CancelSend(socket)
             | Operation::Close(socket) => *socket,
         };
         let SocketId { ring, .. } = socket;

@@ -52,8 +52,10 @@ pub enum Operation {
     },
     /// Tell the peer that nothing follows.
     ShutDown(SocketId),
-    /// End everything that is on its way on this socket.
-    Cancel(SocketId),
+    /// End the watch on this socket.
+    CancelWatch(SocketId),
+    /// End the send on this socket.
+    CancelSend(SocketId),
     /// Close. Only when nothing is on its way: a close under an armed watch would keep the connection alive.
     Close(SocketId),
 }
@@ -90,7 +92,7 @@ pub enum Completion {
     },
     /// A shutdown, whether it worked or not.
     ShutDown(SocketId),
-    /// A cancellation. What it cancels ends before or after it.
+    /// A cancellation of either kind. What it cancels ends before or after it.
     Cancelled(SocketId),
     /// A close. The name is worth nothing from now on.
     Closed(SocketId),

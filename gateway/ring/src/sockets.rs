@@ -93,6 +93,8 @@ struct Slot {
     is_hungry: bool,
     is_held: bool,
     is_sending: bool,
+    /// Cancellations under way.
+    cancels: u8,
     reading: Side,
     writing: Side,
 }
@@ -106,10 +108,8 @@ enum Life {
     #[default]
     Vacant,
     Open,
-    /// Everything under way is being cancelled.
-    Ending {
-        is_cancelled: bool,
-    },
+    /// What is under way is ending; nothing begins any more.
+    Ending,
     /// Nothing is under way but the close.
     Closing,
 }
@@ -125,7 +125,7 @@ enum Side {
 
 impl Slot {
     fn is_idle(&self) -> bool {
-        !(self.is_watched || self.is_receiving || self.is_sending || self.writing == Side::Ending)
+        !(self.is_watched || self.is_receiving || self.is_sending || self.writing == Side::Ending) && self.cancels == 0
     }
 }
 
@@ -213,13 +213,17 @@ impl<R: Ring> Sockets<R> {
     /// Closes, whatever is under way.
     pub fn abort(&mut self, socket: SocketId) {
         let Some(slot) = self.open_slot(socket) else { return };
-        let is_idle = slot.is_idle();
-        slot.life = Life::Ending { is_cancelled: is_idle };
-        if is_idle {
-            self.go_on(socket);
-        } else {
-            self.ring.submit(Operation::Cancel(socket));
+        slot.life = Life::Ending;
+        // A receive and a shutdown never wait, so they end by themselves.
+        let (is_watched, is_sending) = (slot.is_watched, slot.is_sending);
+        slot.cancels = u8::from(is_watched) + u8::from(is_sending);
+        if is_watched {
+            self.ring.submit(Operation::CancelWatch(socket));
         }
+        if is_sending {
+            self.ring.submit(Operation::CancelSend(socket));
+        }
+        self.go_on(socket);
     }
 
     /// After [`Event::AcceptFailed`].
@@ -252,7 +256,7 @@ impl<R: Ring> Sockets<R> {
                 self.go_on(socket);
             }
             Completion::Cancelled(socket) => {
-                self.slot_of_operation(socket).life = Life::Ending { is_cancelled: true };
+                self.slot_of_operation(socket).cancels -= 1;
                 self.go_on(socket);
             }
             Completion::Closed(socket) => {
@@ -339,18 +343,20 @@ impl<R: Ring> Sockets<R> {
         match slot.life {
             Life::Open if slot.reading == Side::Ended && slot.writing == Side::Ended => self.abort(socket),
             Life::Open => self.read(socket),
-            Life::Ending { is_cancelled: true } if slot.is_idle() => {
+            Life::Ending if slot.is_idle() => {
                 self.slot_of_operation(socket).life = Life::Closing;
                 self.ring.submit(Operation::Close(socket));
             }
-            Life::Ending { .. } | Life::Closing | Life::Vacant => {}
+            Life::Ending | Life::Closing | Life::Vacant => {}
         }
     }
 
     fn read(&mut self, socket: SocketId) {
         let buffers_count = self.ring.buffers_count();
         let has_buffer = *self.receives_of(socket) < buffers_count;
-        let Some(slot) = self.open_slot(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else { return };
+        let Some(slot) = self.open_slot(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else {
+            return;
+        };
         if !slot.is_watched {
             // It ends by itself where completions were too many. What it has missed is found by a receive.
             (slot.is_watched, slot.is_readable) = (true, true);

@@ -37,7 +37,7 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) generation: u32,
     pub(crate) slot: u16,
-    /// Where the address or the bytes are that the kernel works on; 0 where there are none.
+    /// Where the address is that the kernel writes; 0 where there is none.
     pub(crate) lent: u16,
 }
 

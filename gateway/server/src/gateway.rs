@@ -129,14 +129,8 @@ impl Gateway {
 
         let link = LinkPort::new(links, Waker::from(bell.clone()));
         let published = Arc::new(Published::new(config.shard.trace));
-        let parts = LoopParts {
-            config,
-            metrics: metrics.clone(),
-            published: published.clone(),
-            tls,
-            authenticator,
-            link,
-        };
+        let parts =
+            LoopParts { config, metrics: metrics.clone(), published: published.clone(), tls, authenticator, link };
         let seat = Seat { listener, bell: bell.clone(), post, drain: drain.clone(), renewals: renewals.clone() };
         let (shard, acceptor) = seat.take(driver.driver, parts, make_shard).map_err(StartError::Resources)?;
         tracing::info!(%address, "{driver}");

@@ -72,8 +72,6 @@ impl Seat {
     }
 }
 
-fn spawn(
-    serve: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<JoinHandle<io::Result<()>>> {
+fn spawn(serve: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new().name("shard 0".to_owned()).spawn(serve)
 }

@@ -1,6 +1,7 @@
 //! The whole system in one thread: network, store, clocks and crashes simulated, everything else as it ships.
 //!
-//! [`campaign`] runs seeds, [`world`] is one of them; [`checker`] says what they prove.
+//! [`campaign`] runs seeds, [`world`] is one of them; [`checker`] says what they prove. [`rings`] is a smaller world for what
+//! lies below the gateway's shard.
 
 pub mod agenda;
 pub mod campaign;
@@ -16,6 +17,7 @@ pub mod outcome;
 pub mod prng;
 pub mod process;
 pub mod promise;
+pub mod rings;
 pub mod router_host;
 pub mod script;
 pub mod sighting;

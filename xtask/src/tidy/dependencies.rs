@@ -14,7 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("libc", &["gateway/ring"]),
     ("monoio", &["gateway/server"]),
     ("redis", &["storage/redis"]),
-    ("rustix", &["protocol/shell", "gateway/server", "router/server", "storage/log", "bench/*", TESTS]),
+    ("rustix", &["protocol/shell", "gateway/ring", "gateway/server", "router/server", "storage/log", "bench/*", TESTS]),
     ("scylla", &["storage/scylla"]),
     (
         "tokio",
