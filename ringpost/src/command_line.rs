@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, MessageId};
 
+#[cfg(target_os = "linux")]
+use crate::bench::BenchArguments;
 use crate::binary;
 use crate::config::{DEV, Flags, SERVE, SHOW};
 use crate::mistake::Exit;
@@ -42,7 +44,8 @@ pub(crate) enum Verb {
     Device(DeviceArguments),
     /// Print an access token for a user of the server on the data folder.
     Token(TokenArguments),
-    /// Measure a server on this machine.
+    /// Measure a server: how many connections it holds, what a message costs, how late it comes. Linux only.
+    #[cfg(target_os = "linux")]
     Bench(BenchArguments),
     /// Look after the store in a data folder.
     Store(StoreArguments),
@@ -455,40 +458,6 @@ pub(crate) struct OrderArguments {
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct BenchArguments {
-    #[command(subcommand)]
-    pub(crate) scenario: BenchScenario,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchScenario {
-    /// Pairs of people who write to each other, durable and with all ticks; and the same on a bare server.
-    Slice {
-        /// Pairs of users.
-        #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
-        pairs: u16,
-        /// Messages of each user on their way while the rate is measured.
-        #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
-        window: u16,
-        /// Messages a second while latency and CPU are measured, instead of half of the rate that was reached.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        rate: Option<u32>,
-        /// How long each of the three phases is measured.
-        #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
-        seconds: u64,
-        /// Where a folder for the server's data is made; it is removed at the end.
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        scratch: PathBuf,
-        /// Write the figures there too.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
-    /// The bare server of the comparison.
-    #[command(hide = true)]
-    Baseline,
 }
 
 /// Prints what clap has to say, and gives the exit code for it.

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin_client;
+#[cfg(target_os = "linux")]
 mod bench;
 mod binary;
 mod chat;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Group(arguments) => group::run(&arguments.verb),
         Verb::Device(arguments) => device::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
+        #[cfg(target_os = "linux")]
         Verb::Bench(arguments) => bench::run(&arguments.scenario),
         Verb::Store(arguments) => store::run(&arguments),
         Verb::Metrics => metrics::run(),

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     Refused = 77,
     /// The configuration is wrong.
     Config = 78,
+    /// A benchmark has missed what was asked of it.
+    Missed = 99,
 }
 
 /// Why, in one line that says what to do, and the code to exit with.

@@ -9,7 +9,7 @@ use crate::{Outcome, process, repo};
 /// The verb. All arguments are the benchmark's own: `cargo xtask bench slice --help`.
 pub(crate) fn run(arguments: &[String]) -> Result<Outcome> {
     if arguments.is_empty() {
-        bail!("usage: cargo xtask bench SCENARIO [FLAGS]; SCENARIO is slice");
+        bail!("usage: cargo xtask bench SCENARIO [FLAGS]; SCENARIO is hold, chat, storm, fanout or slice");
     }
     eprintln!("xtask: building the release binary; the first time takes minutes");
     let mut cargo = Command::new("cargo");

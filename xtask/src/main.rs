@@ -76,7 +76,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "bench",
         usage: "bench SCENARIO [FLAGS]",
-        what: "a benchmark of the released binary: slice",
+        what: "a benchmark of the released binary: hold, chat, storm, fanout or slice",
         run: bench::run,
     },
     Verb {

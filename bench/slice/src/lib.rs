@@ -4,17 +4,12 @@
 //! or one that is asked for, each message at the moment it is due whatever became of the others: that gives the latency,
 //! counted from that moment, and what a message costs beside the baseline at the same rate. Both ends are on this machine.
 //! Nothing here knows how the server works inside.
+#![cfg(target_os = "linux")]
 
-mod baseline_peer;
-mod conditions;
-mod cpu;
 mod generator;
 mod options;
-mod peer;
-mod product_peer;
 mod report;
 mod scenario;
-mod server;
 
 pub use options::Options;
 pub use report::Report;

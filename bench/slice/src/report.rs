@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use hdrhistogram::Histogram;
+use bench_harness::{Conditions, Latency, Stages};
 use serde::Serialize;
-
-use crate::conditions::Conditions;
 
 /// Fields are only ever added. What was not measured is `null`.
 #[derive(Clone, Debug, Serialize)]
@@ -47,61 +45,25 @@ pub struct Report {
     /// Why the run is worth nothing.
     pub void: Option<String>,
     /// Under which it was measured.
-    pub conditions: Conditions,
+    pub conditions: SliceConditions,
 }
 
-/// CPU in µs, by where it was spent.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Stages {
-    /// All of it.
-    pub total: f64,
-    /// Sockets, TLS, frames, sessions.
-    pub gateway: f64,
-    /// Order, permission, fan-out.
-    pub router: f64,
-    /// Encoding, checksums, writes, syncs.
-    pub log: f64,
-    /// Where everything is found again.
-    pub index: f64,
-}
-
-/// In ms.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Latency {
-    /// Half are below it.
-    pub p50: f64,
-    /// 99 of 100.
-    pub p99: f64,
-    /// 999 of 1,000.
-    pub p999: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl From<&Histogram<u64>> for Latency {
-    fn from(histogram: &Histogram<u64>) -> Latency {
-        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-        Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: histogram.max() as f64 / 1000.0 }
-    }
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Latency { p50, p99, p999, max } = self;
-        write!(f, "p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
-    }
-}
-
-impl fmt::Display for Stages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stages { total, gateway, router, log, index } = self;
-        write!(f, "{total:.1} µs: gateway {gateway:.1}, router {router:.1}, log {log:.1}, index {index:.1}")
-    }
+/// What those of every benchmark do not say.
+#[derive(Clone, Debug, Serialize)]
+pub struct SliceConditions {
+    /// Of the machine and the binary.
+    #[serde(flatten)]
+    pub common: Conditions,
+    /// Pairs of users, both of whom write.
+    pub pairs: usize,
+    /// What the latencies are.
+    pub latency_is: &'static str,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conditions { pairs, kernel, cores, commit, load_average_before, .. } = &self.conditions;
+        let SliceConditions { common, pairs, .. } = &self.conditions;
+        let Conditions { kernel, cores, commit, load_average_before, .. } = common;
         writeln!(f, "durable messages/s     {:.0}, {pairs} pairs, both ends here", self.messages_per_second)?;
         writeln!(f, "  server CPU/message   {}", self.server_cpu_us_per_message_at_full_rate)?;
         writeln!(f, "at {:.0} messages/s", self.paced_messages_per_second)?;

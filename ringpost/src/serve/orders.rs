@@ -1,6 +1,8 @@
-//! Orders of an operator on the admin listener: `POST /erase/message/CONVERSATION/SEQ` and `POST /erase/user/NAME-OR-ID`.
+//! Orders of an operator on the admin listener: `POST /erase/message/CONVERSATION/SEQ`, `POST /erase/user/NAME-OR-ID`, and
+//! `POST /users`, which makes users where they are not there.
 //!
-//! The answer is a JSON object with the `outcome`, once it is durable. A request has to have the header [`HEADER`]: a
+//! The answer is a JSON object with the `outcome`, once it is durable; for users, whose names are the lines of the body,
+//! a JSON array with the id of each. A request has to have the header [`HEADER`]: a
 //! page in somebody's browser can post to loopback, but not with that.
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use protocol::ids::{MessageId, UserId};
+use protocol::limits::HANDLE_SIZE_MAX;
 use router_server::{Operator, Order, OrderOutcome, UserError};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +27,9 @@ pub(crate) const HEADER: &str = "ringpost-order";
 
 /// An order goes on after this time, but its giver is told to ask again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Users that one request makes at most.
+const USERS_AT_ONCE_MAX: usize = 10_000;
 
 /// Who takes orders, and the folder with the names that go with users.
 pub(super) struct OrderTaker {
@@ -59,6 +65,7 @@ pub(super) fn routes(taker: OrderTaker) -> Router {
     Router::new()
         .route("/erase/message/{conversation}/{seq}", post(erase_message))
         .route("/erase/user/{who}", post(erase_user))
+        .route("/users", post(make_users))
         .with_state(Arc::new(taker))
 }
 
@@ -95,6 +102,30 @@ async fn erase_user(State(taker): State<Arc<OrderTaker>>, Path(who): Path<String
         outcome = Outcome::Unavailable;
     }
     answer(outcome, (outcome != Outcome::NotThere).then_some(user))
+}
+
+async fn make_users(State(taker): State<Arc<OrderTaker>>, headers: HeaderMap, body: String) -> Response {
+    if !headers.contains_key(HEADER) {
+        return without_header();
+    }
+    let handles: Vec<String> = body.lines().map(str::to_owned).collect();
+    if handles.len() > USERS_AT_ONCE_MAX || !handles.iter().all(|handle| is_handle(handle)) {
+        let text =
+            format!("the body is at most {USERS_AT_ONCE_MAX} names, one a line, of 1 to {HANDLE_SIZE_MAX} bytes\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
+    match taker.operator.ensure_users(REALM, handles).await {
+        Ok(users) => {
+            let ids: Vec<String> = users.iter().map(|user| user.id.to_string()).collect();
+            let text = serde_json::to_string(&ids).expect("texts are always JSON");
+            ([(CONTENT_TYPE, "application/json")], text + "\n").into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+fn is_handle(text: &str) -> bool {
+    (1..=HANDLE_SIZE_MAX).contains(&text.len())
 }
 
 impl OrderTaker {

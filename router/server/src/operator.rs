@@ -26,6 +26,23 @@ impl Operator {
         answer.await.map_err(|_| UserError::Ended)?.map_err(UserError::Store)
     }
 
+    /// The users with these handles, made where they are not there, in that order. All are asked for before the first is
+    /// waited for, so that they share the syncs of the store.
+    pub async fn ensure_users(&self, realm: Realm, handles: Vec<String>) -> Result<Vec<UserRow>, UserError> {
+        let mut answers = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let (reply, answer) = oneshot::channel();
+            self.send(Command::EnsureUser { realm, handle, reply }).await?;
+            answers.push(answer);
+        }
+        let mut users = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let made = answer.await.map_err(|_| UserError::Ended)?.map_err(UserError::Store)?;
+            users.push(made.expect("a user that was ensured is there"));
+        }
+        Ok(users)
+    }
+
     /// Waits until the order is done. Who stops waiting does not stop the order.
     pub async fn give(&self, order: Order) -> Result<OrderOutcome, UserError> {
         let (reply, answer) = oneshot::channel();

@@ -9,13 +9,15 @@ const TESTS: &str = "tests/*";
 /// The library, and who may name it.
 const TABLE: &[(&str, &[&str])] = &[
     ("axum", &["router/server", "ringpost", TESTS]),
-    ("glommio", &["bench/*"]),
+    ("futures-lite", &["bench/load"]),
+    ("glommio", &["bench/load"]),
     ("io-uring", &["gateway/ring"]),
     ("libc", &["gateway/ring"]),
     ("monoio", &["gateway/server"]),
     ("redis", &["storage/redis"]),
     ("rustix", &["protocol/shell", "gateway/ring", "gateway/server", "router/server", "storage/log", "bench/*", TESTS]),
     ("scylla", &["storage/scylla"]),
+    ("socket2", &["bench/load"]),
     (
         "tokio",
         &["protocol/carrier", "router/server", "storage/scylla", "storage/redis", "client", "ringpost", TESTS, "xtask"],

@@ -37,7 +37,8 @@ const TABLE: &[(&str, u8, May)] = &[
     ("router/server", 3, Only(&["router/core", "storage/*", "protocol", "protocol/shell"])),
     ("client", 3, Only(&["gateway/transport", "protocol"])),
     ("bench/baseline", 4, Only(&[])),
-    ("bench/*", 4, BelowAnd(&["bench/baseline"])),
+    ("bench/harness", 4, BelowAnd(&["bench/baseline"])),
+    ("bench/*", 4, BelowAnd(&["bench/harness"])),
     ("tuning", 4, Below),
     ("ringpost", 5, Below),
     ("tests/*", 5, Anything),
@@ -122,7 +123,7 @@ mod tests {
     fn back_ends_and_benches_do_not_import_each_other() {
         assert_eq!(found(&[("storage/scylla", &["storage/log"])]).len(), 1);
         assert_eq!(found(&[("bench/load", &["bench/slice"])]).len(), 1);
-        assert_eq!(found(&[("bench/load", &["bench/baseline"])]).len(), 0);
+        assert_eq!(found(&[("bench/load", &["bench/harness"])]).len(), 0);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use rustix::process::Resource;
 use serde::Serialize;
 
-use crate::options::Options;
+use crate::product_peer::BODY_SIZE;
 
 /// See each field.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +19,8 @@ pub struct Conditions {
     pub memory_bytes: u64,
     /// Descriptors that a process may have.
     pub nofile: u64,
+    /// Bytes that a process may lock, of which io_uring takes; `null` for any number.
+    pub memlock_bytes: Option<u64>,
     /// Whether the load runs on the same machine as the server.
     pub both_ends_here: bool,
     /// What an ack stands for.
@@ -26,12 +29,8 @@ pub struct Conditions {
     pub commit: String,
     /// The 1 minute load average before the run: above 0.5 somebody else is at work.
     pub load_average_before: f64,
-    /// Pairs of users, both of whom write.
-    pub pairs: usize,
     /// Bytes of a text.
     pub text_bytes: usize,
-    /// What the latencies are.
-    pub latency_is: &'static str,
     /// What the CPU figures include.
     pub cpu_is: &'static str,
     /// As it was run.
@@ -39,21 +38,21 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    pub(crate) fn now(options: &Options) -> Conditions {
+    /// As they are now.
+    pub fn now(both_ends_here: bool) -> Conditions {
         let system = rustix::system::uname();
-        let nofile = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = |resource| rustix::process::getrlimit(resource).current;
         Conditions {
             kernel: system.release().to_string_lossy().into_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_bytes: memory_bytes(),
-            nofile: nofile.current.unwrap_or(u64::MAX),
-            both_ends_here: true,
+            nofile: limit(Resource::Nofile).unwrap_or(u64::MAX),
+            memlock_bytes: limit(Resource::Memlock),
+            both_ends_here,
             durability: "fsync",
             commit: commit(),
             load_average_before: load_average(),
-            pairs: options.pairs,
-            text_bytes: 128,
-            latency_is: "from when a message was due at the paced rate until the other one has it",
+            text_bytes: BODY_SIZE,
             cpu_is: "all threads of the server, user and system; router, log and index within their thread by the clock",
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         }

@@ -8,10 +8,9 @@ use anyhow::{Context, Result};
 /// Seconds of CPU by thread name.
 pub(crate) type CpuByThread = BTreeMap<String, f64>;
 
-/// Of a process that lives. Threads that have ended are not in it; a server has none of those.
-pub(crate) fn of_process(process_id: u32) -> Result<CpuByThread> {
+/// Adds that of a process that lives. Threads that have ended are not in it; a server has none of those.
+pub(crate) fn add(cpu: &mut CpuByThread, process_id: u32) -> Result<()> {
     let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
-    let mut cpu = CpuByThread::new();
     let tasks = fs::read_dir(format!("/proc/{process_id}/task")).context("the server has gone")?;
     for task in tasks {
         let path = task?.path();
@@ -23,7 +22,7 @@ pub(crate) fn of_process(process_id: u32) -> Result<CpuByThread> {
         let ticks = field(11).zip(field(12)).map(|(user, system)| user + system).context("/proc has another form")?;
         *cpu.entry(name.to_owned()).or_default() += ticks / ticks_per_second;
     }
-    Ok(cpu)
+    Ok(())
 }
 
 /// Of the threads whose names are meant, between two moments, in seconds.

@@ -1,0 +1,280 @@
+//! A device of the product, as lean as one can be: TLS, frames, a cursor in memory. It trusts the server to keep its word
+//! and lets the crowd check.
+
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use gateway_core::Identity;
+use gateway_server::TokenSigner;
+use gateway_transport::{Framer, TlsClient, TlsStage};
+use protocol::client::Draft;
+use protocol::encode::FrameBuilder;
+use protocol::event::Event;
+use protocol::frame;
+use protocol::ids::{
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq,
+};
+use protocol::limits::FRAME_SIZE_MAX;
+use protocol::server::Hello;
+use protocol::time::{Instant, WallTime};
+use protocol::wire::{OpStatus, ServerBody, ServerFrame, Welcome};
+
+use crate::peer::{Desk, Heard, Peer, Stamp};
+
+/// What people write: two numbers of the crowd, and filler.
+pub(crate) const BODY_SIZE: usize = 128;
+
+/// What all devices of a run have in common.
+pub struct Account {
+    /// What they trust.
+    pub tls: TlsClient,
+    /// The name in the server's certificate.
+    pub server_name: String,
+    /// Makes their access tokens.
+    pub signer: TokenSigner,
+    /// Whether they keep what lets them come back without a token.
+    pub keeps_tickets: bool,
+}
+
+/// Whom a device writes to.
+#[derive(Clone, Debug)]
+pub enum Room {
+    /// One other user.
+    Direct(UserId),
+    /// A group with these others, which it makes before it is live.
+    Founder(Box<[UserId]>),
+    /// Nobody.
+    Listener,
+}
+
+/// What a device shows when it comes back.
+struct Place {
+    device: DeviceId,
+    generation: DeviceGeneration,
+    incarnation: StoreIncarnation,
+    epoch: UserEpoch,
+    ticket: Box<[u8]>,
+}
+
+/// See the file's head.
+pub struct ProductPeer {
+    account: Rc<Account>,
+    me: UserId,
+    room: Room,
+    /// Of the room, once it is known.
+    conversation: ConversationId,
+    tls: Option<TlsStage>,
+    framer: Framer,
+    is_greeted: bool,
+    last_id: ClientMsgId,
+    received: UserSeq,
+    acked: UserSeq,
+    place: Option<Box<Place>>,
+}
+
+impl ProductPeer {
+    /// Without a connection.
+    pub fn new(account: Rc<Account>, me: UserId, room: Room) -> ProductPeer {
+        let conversation = match room {
+            Room::Direct(other) => ConversationId::direct(me, other),
+            Room::Founder(_) | Room::Listener => ConversationId([0; 16]),
+        };
+        ProductPeer {
+            account,
+            me,
+            room,
+            conversation,
+            tls: None,
+            framer: Framer::default(),
+            is_greeted: false,
+            last_id: ClientMsgId::new(WallTime(0), 0),
+            received: UserSeq(0),
+            acked: UserSeq(0),
+            place: None,
+        }
+    }
+
+    fn greet(&mut self, builder: &mut FrameBuilder, outgoing: &mut Vec<u8>) -> Result<()> {
+        let place = self.place.as_deref();
+        let hello = Hello {
+            is_transient: false,
+            device: place.map_or(DeviceId(0), |place| place.device),
+            device_generation: place.map_or(DeviceGeneration(0), |place| place.generation),
+            install_id: place.is_none().then(|| ClientMsgId::new(wall_time(), u128::from(self.me.0))),
+            device_name: "bench".into(),
+            store_incarnation: place.map_or_else(Default::default, |place| place.incarnation),
+            user_epoch: place.map_or_else(Default::default, |place| place.epoch),
+            user_cursor: self.received,
+        };
+        let token = match place {
+            Some(_) => String::new(),
+            None => {
+                let expires_at = WallTime(u64::MAX / 2);
+                self.account.signer.sign(&Identity { user: self.me, device: None, expires_at })
+            }
+        };
+        let frame = builder.hello(&hello, &token, place.map(|place| &*place.ticket));
+        seal(&mut self.tls, frame, outgoing)
+    }
+
+    fn handle(
+        &mut self,
+        frame: &ServerFrame<'_>,
+        builder: &mut FrameBuilder,
+        outgoing: &mut Vec<u8>,
+        heard: &mut Vec<Heard>,
+    ) -> Result<()> {
+        match frame.body_type() {
+            ServerBody::Welcome => {
+                let welcome = frame.body_as_welcome().context("a Welcome")?;
+                self.note_place(&welcome);
+                if welcome.resumed() {
+                    heard.push(Heard::Live);
+                }
+            }
+            ServerBody::Snapshot => {
+                let snapshot = frame.body_as_snapshot().context("a Snapshot")?;
+                self.received = UserSeq(snapshot.user_seq());
+                match &self.room {
+                    Room::Founder(members) => {
+                        let op_id = next_id(&mut self.last_id);
+                        seal(&mut self.tls, builder.conversation_create(op_id, "bench", members), outgoing)?;
+                    }
+                    Room::Direct(_) | Room::Listener => heard.push(Heard::Live),
+                }
+            }
+            ServerBody::OpAck => {
+                let ack = frame.body_as_op_ack().context("an OpAck")?;
+                match ack.conversation() {
+                    Some(conversation) if ack.status() == OpStatus::Done => {
+                        self.conversation = conversation.into();
+                        heard.push(Heard::Live);
+                    }
+                    _ => heard.push(Heard::Refused(ack.code())),
+                }
+            }
+            ServerBody::MessageAck => heard.push(Heard::Answered),
+            ServerBody::Push => {
+                let push = frame.body_as_push().context("a Push")?;
+                for (event, user_seq) in push.events().into_iter().flatten().zip(push.first_user_seq()..) {
+                    if user_seq != self.received.0 + 1 {
+                        bail!("user_seq {user_seq} where {} was due", self.received.0 + 1);
+                    }
+                    self.received = UserSeq(user_seq);
+                    heard.extend(heard_of(Event::decode(event).map_err(|_| anyhow!("no event"))?));
+                }
+            }
+            ServerBody::Error => {
+                heard.push(Heard::Refused(frame.body_as_error().map_or(0, |error| error.code())));
+            }
+            ServerBody::GoAway => {
+                heard.push(Heard::Refused(frame.body_as_go_away().map_or(0, |go_away| go_away.code())));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_place(&mut self, welcome: &Welcome<'_>) {
+        if self.account.keeps_tickets
+            && let Some(ticket) = welcome.resume_ticket()
+        {
+            self.place = Some(Box::new(Place {
+                device: DeviceId(welcome.device_id()),
+                generation: DeviceGeneration(welcome.device_generation()),
+                incarnation: StoreIncarnation(welcome.store_incarnation()),
+                epoch: UserEpoch(welcome.user_epoch()),
+                ticket: ticket.bytes().into(),
+            }));
+        }
+    }
+}
+
+fn heard_of(event: Event) -> Option<Heard> {
+    match event {
+        Event::MessageNew(message) => {
+            let body = message.view().body()?;
+            let number = |at: usize| Some(u64::from_le_bytes(body.bytes().get(at..at + 8)?.try_into().ok()?));
+            Some(Heard::Message(Stamp { number: number(0)?, due_ns: number(8)? }))
+        }
+        Event::Delivered(_) => Some(Heard::Tick),
+        _ => None,
+    }
+}
+
+impl Peer for ProductPeer {
+    fn arrive(&mut self, _desk: &mut Desk, outgoing: &mut Vec<u8>, _heard: &mut Vec<Heard>) -> Result<()> {
+        let mut tls = self.account.tls.connect(&self.account.server_name)?;
+        tls.take_outgoing(outgoing);
+        (self.tls, self.framer, self.is_greeted) = (Some(tls), Framer::default(), false);
+        Ok(())
+    }
+
+    fn receive(&mut self, bytes: &[u8], desk: &mut Desk, outgoing: &mut Vec<u8>, heard: &mut Vec<Heard>) -> Result<()> {
+        let tls = self.tls.as_mut().context("nothing comes without a connection")?;
+        let mut plaintext = std::mem::take(&mut desk.plaintext);
+        plaintext.clear();
+        tls.receive(bytes, &mut plaintext).context("TLS")?;
+        tls.take_outgoing(outgoing);
+        if tls.is_established() && !self.is_greeted {
+            self.is_greeted = true;
+            self.greet(&mut desk.builder, outgoing)?;
+        }
+        let mut framer = std::mem::take(&mut self.framer);
+        let mut input = &plaintext[..];
+        while let Some(frame) =
+            framer.next_frame(Instant(0), &mut input, FRAME_SIZE_MAX).map_err(|_| anyhow!("no frame"))?
+        {
+            let frame = frame::server_frame(frame).map_err(|_| anyhow!("no frame"))?;
+            self.handle(&frame, &mut desk.builder, outgoing, heard)?;
+        }
+        (self.framer, desk.plaintext) = (framer, plaintext);
+        Ok(())
+    }
+
+    fn send(&mut self, stamp: Stamp, desk: &mut Desk, outgoing: &mut Vec<u8>) -> Result<()> {
+        let other = match self.room {
+            Room::Direct(other) => Some(other),
+            Room::Founder(_) | Room::Listener => None,
+        };
+        let id = next_id(&mut self.last_id);
+        let mut draft = Draft::text(self.conversation, other, "");
+        desk.body.clear();
+        desk.body.extend_from_slice(&stamp.number.to_le_bytes());
+        desk.body.extend_from_slice(&stamp.due_ns.to_le_bytes());
+        desk.body.resize(BODY_SIZE, b'x');
+        draft.body = std::mem::take(&mut desk.body);
+        let sealed = seal(&mut self.tls, desk.builder.message_send(id, 0, &draft), outgoing);
+        desk.body = draft.body;
+        sealed
+    }
+
+    fn ack(&mut self, desk: &mut Desk, outgoing: &mut Vec<u8>) -> Result<()> {
+        if self.acked == self.received {
+            return Ok(());
+        }
+        self.acked = self.received;
+        seal(&mut self.tls, desk.builder.ack(self.acked), outgoing)
+    }
+
+    fn ping(&mut self, desk: &mut Desk, outgoing: &mut Vec<u8>) -> Result<()> {
+        seal(&mut self.tls, desk.builder.ping(), outgoing)
+    }
+}
+
+fn seal(tls: &mut Option<TlsStage>, frame: &[u8], outgoing: &mut Vec<u8>) -> Result<()> {
+    let tls = tls.as_mut().context("nothing is sent without a connection")?;
+    tls.seal(&[&frame::prefix(frame.len()), frame], outgoing).context("TLS")
+}
+
+fn next_id(last: &mut ClientMsgId) -> ClientMsgId {
+    let fresh = ClientMsgId::new(wall_time(), 0);
+    *last = if fresh > *last { fresh } else { last.successor() };
+    *last
+}
+
+fn wall_time() -> WallTime {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,137 @@
+//! The workers of a run, as one: an order goes to all, and what they have seen is added up. Ended when it is dropped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::order::{Order, Outcome, Progress, Setup, Word};
+
+/// A worker that lives says something more often.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What is told while an order is followed.
+pub(crate) enum Event {
+    /// Of all workers together.
+    Progress(Progress),
+    /// The first worker begins to measure.
+    Measuring,
+    /// The last one has ended.
+    Measured(Progress),
+}
+
+/// See the file's head.
+pub(crate) struct Workers {
+    workers: Vec<Worker>,
+    words: Receiver<(usize, Option<Word>)>,
+}
+
+struct Worker {
+    child: Child,
+    orders: ChildStdin,
+}
+
+impl Workers {
+    /// One process for each setup.
+    pub(crate) fn start(binary: &Path, setups: &[Setup]) -> Result<Workers> {
+        let (sender, words) = channel();
+        let start = |(index, setup)| Worker::start(binary, index, setup, sender.clone());
+        let workers = setups.iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        Ok(Workers { workers, words })
+    }
+
+    /// Of all of them.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.workers.iter().map(|worker| worker.child.id()).collect()
+    }
+
+    /// Has all of them follow it, and waits until they have.
+    pub(crate) fn follow(&mut self, order: Order, mut hear: impl FnMut(Event) -> Result<()>) -> Result<Outcome> {
+        for worker in &mut self.workers {
+            worker.tell(&order)?;
+        }
+        let mut progress = vec![Progress::default(); self.workers.len()];
+        let (mut is_measuring, mut measured_count, mut done_count) = (false, 0, 0);
+        let mut outcome = Outcome::default();
+        while done_count < self.workers.len() {
+            let (index, word) = match self.words.recv_timeout(SILENCE_MAX) {
+                Ok(word) => word,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    bail!("no worker of the load has said anything for {} s", SILENCE_MAX.as_secs())
+                }
+            };
+            let slot = progress.get_mut(index).context("an unknown worker")?;
+            match word {
+                None => bail!("a worker of the load has ended"),
+                Some(Word::Failed(text)) => bail!("a worker of the load has failed: {text}"),
+                Some(Word::Progress(now)) => {
+                    *slot = now;
+                    hear(Event::Progress(sum(&progress)))?;
+                }
+                Some(Word::Measuring) => {
+                    if !std::mem::replace(&mut is_measuring, true) {
+                        hear(Event::Measuring)?;
+                    }
+                }
+                Some(Word::Measured(now)) => {
+                    *slot = now;
+                    measured_count += 1;
+                    if measured_count == self.workers.len() {
+                        hear(Event::Measured(sum(&progress)))?;
+                    }
+                }
+                Some(Word::Done(of_worker)) => {
+                    done_count += 1;
+                    outcome.add(*of_worker);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+fn sum(progress: &[Progress]) -> Progress {
+    let mut sum = Progress::default();
+    progress.iter().for_each(|of_worker| sum.add(*of_worker));
+    sum
+}
+
+impl Worker {
+    fn start(binary: &Path, index: usize, setup: &Setup, words: Sender<(usize, Option<Word>)>) -> Result<Worker> {
+        let mut command = Command::new(binary);
+        command.args(["bench", "worker"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a worker of the load")?;
+        let (orders, out) = child.stdin.take().zip(child.stdout.take()).context("they are piped")?;
+        let listen = move || {
+            for line in BufReader::new(out).lines() {
+                let Some(word) = line.ok().and_then(|line| serde_json::from_str(&line).ok()) else { break };
+                if words.send((index, Some(word))).is_err() {
+                    return;
+                }
+            }
+            // Whoever has dropped the workers does not listen any more.
+            let _ = words.send((index, None));
+        };
+        let mut worker = Worker { child, orders };
+        thread::Builder::new().name("worker".to_owned()).spawn(listen).context("no thread for a worker")?;
+        worker.tell(setup)?;
+        Ok(worker)
+    }
+
+    fn tell(&mut self, what: &impl serde::Serialize) -> Result<()> {
+        let line = serde_json::to_string(what).expect("numbers and texts are always JSON") + "\n";
+        self.orders.write_all(line.as_bytes()).context("a worker of the load has ended")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,106 @@
+//! What connections take of the machine: the difference of two looks at it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use bench_harness::{memory_available_bytes, pss_bytes, socket_cache_bytes};
+use serde::Serialize;
+
+/// A look.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    available: u64,
+    server: u64,
+    load: u64,
+    caches: BTreeMap<String, u64>,
+}
+
+/// In bytes. Memory cgroups do not count what the kernel has for sockets, so it is what is missing of the machine's
+/// memory beside what processes have more than before; server and load have as many sockets, so each has half of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryPerConnection {
+    /// One end of it in the kernel.
+    pub server_kernel_bytes_per_connection: Option<f64>,
+    /// In the processes of the server.
+    pub server_user_bytes_per_connection: Option<f64>,
+    /// In the processes of the load.
+    pub client_user_bytes_per_connection: f64,
+    /// One end by the kernel's caches, as a check of the first: they lack what is allocated in pages, and most of what
+    /// waits for a socket.
+    pub slab_bytes_per_end: f64,
+    /// Those caches.
+    pub slab_caches: BTreeMap<String, SlabCache>,
+}
+
+/// In bytes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SlabCache {
+    /// When nobody was connected.
+    pub before: u64,
+    /// Now.
+    pub after: u64,
+}
+
+impl Look {
+    /// Of now.
+    pub(crate) fn take(server: &[u32], load: &[u32]) -> Result<Look> {
+        let pss = |processes: &[u32]| processes.iter().map(|id| pss_bytes(*id)).sum::<Result<u64>>();
+        let load = pss(load)? + pss_bytes(std::process::id())?;
+        Ok(Look { available: memory_available_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
+    }
+
+    /// What is more than before, for each of so many; of the server only where it is known.
+    pub(crate) fn since(&self, before: &Look, connections: u64, is_server_known: bool) -> MemoryPerConnection {
+        let growth = |before: u64, now: u64| now as f64 - before as f64;
+        let count = connections.max(1) as f64;
+        let (server, load) = (growth(before.server, self.server), growth(before.load, self.load));
+        let kernel = growth(self.available, before.available) - server - load;
+        let cache = |(name, after): (&String, &u64)| {
+            let before = before.caches.get(name).copied().unwrap_or_default();
+            (name.clone(), SlabCache { before, after: *after })
+        };
+        let slab_caches: BTreeMap<String, SlabCache> = self.caches.iter().map(cache).collect();
+        let slab: f64 = slab_caches.values().map(|cache| growth(cache.before, cache.after)).sum();
+        MemoryPerConnection {
+            server_kernel_bytes_per_connection: is_server_known.then_some(kernel / count / 2.0),
+            server_user_bytes_per_connection: is_server_known.then_some(server / count),
+            client_user_bytes_per_connection: load / count,
+            slab_bytes_per_end: slab / count / 2.0,
+            slab_caches,
+        }
+    }
+}
+
+/// Below this, what a machine does beside the run is as much as the sockets take.
+const CONNECTIONS_MIN: u64 = 1_000;
+
+impl MemoryPerConnection {
+    /// Why the kernel's part cannot be true: a socket takes what its caches have grown by, and at most twice that.
+    pub(crate) fn doubt(&self, connections: u64) -> Option<String> {
+        let (kernel, slab) = (self.server_kernel_bytes_per_connection?, self.slab_bytes_per_end);
+        let is_likely = (0.8 * slab..2.0 * slab).contains(&kernel);
+        (connections >= CONNECTIONS_MIN && slab > 0.0 && !is_likely).then(|| {
+            format!(
+                "the kernel seems to have {kernel:.0} bytes for an end, and its caches have grown by {slab:.0}: something \
+                 else on this machine has taken or given memory meanwhile"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_process_has_is_the_kernels_and_each_end_has_half_of_it() {
+        let caches = |bytes| BTreeMap::from([("TCP".to_owned(), bytes)]);
+        let before = Look { available: 1_000_000, server: 10_000, load: 10_000, caches: caches(50_000) };
+        let after = Look { available: 900_000, server: 20_000, load: 15_000, caches: caches(110_000) };
+        let memory = after.since(&before, 10, true);
+        assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_250.0));
+        assert_eq!(memory.server_user_bytes_per_connection, Some(1_000.0));
+        assert_eq!((memory.client_user_bytes_per_connection, memory.slab_bytes_per_end), (500.0, 3_000.0));
+        assert_eq!(after.since(&before, 10, false).server_kernel_bytes_per_connection, None);
+    }
+}

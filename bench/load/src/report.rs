@@ -1,0 +1,162 @@
+//! What a run gave: as JSON for scripts, and as a table for people with a column for each run.
+
+use bench_harness::{Conditions, Latency, Stages};
+use serde::Serialize;
+
+use crate::memory::MemoryPerConnection;
+use crate::plot::Plots;
+
+/// Fields are only ever added. What a scenario does not measure is `null`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `hold`, `chat`, `storm` or `fanout`.
+    pub scenario: &'static str,
+    /// That moved the bytes: `uring` or `monoio`; `null` for a server that ran before.
+    pub driver: Option<String>,
+    /// Its version; `null` for none.
+    pub tls: Option<&'static str>,
+    /// That were live at the end.
+    pub connections_held: u64,
+    /// That ended by themselves.
+    pub connections_lost: u64,
+    /// That became live in a second: in `storm` of those that came back, else at the beginning.
+    pub connections_per_second: f64,
+    /// From the first byte of a connection until it may send; in `storm` from when all were lost.
+    pub arrival_ms: Latency,
+    /// While they idle.
+    #[serde(flatten)]
+    pub memory: Option<MemoryPerConnection>,
+    /// When each has sent and received a message since.
+    pub after_messages: Option<MemoryPerConnection>,
+    /// Durable messages acked in a second.
+    pub messages_per_second: Option<f64>,
+    /// Messages that came to somebody, in a second.
+    pub deliveries_per_second: Option<f64>,
+    /// Of the server; in `storm` of a connection that comes back.
+    pub server_cpu_us_per_message: Option<Stages>,
+    /// Of the baseline at the same rate.
+    pub baseline_cpu_us_per_message: Option<f64>,
+    /// The server's CPU over the baseline's.
+    pub cpu_over_baseline: Option<f64>,
+    /// From when a message was due until it is there.
+    pub latency_ms: Option<Latency>,
+    /// From when a message was due until its ack: it is durable.
+    pub ack_latency_ms: Option<Latency>,
+    /// The first over that of the baseline, at the median.
+    pub latency_over_baseline: Option<f64>,
+    /// How late the load itself was.
+    pub generator_lag_ms: Option<Latency>,
+    /// Messages that never came, or were never acked.
+    pub lost: u64,
+    /// Messages that came twice.
+    pub duplicated: u64,
+    /// Messages that came out of order.
+    pub reordered: u64,
+    /// Why the run is worth nothing.
+    pub void: Option<String>,
+    /// Under which it was measured.
+    pub conditions: LoadConditions,
+    /// For the page.
+    #[serde(skip)]
+    pub plots: Plots,
+}
+
+/// Of the machine, the binary and the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadConditions {
+    /// Of the machine and the binary.
+    #[serde(flatten)]
+    pub common: Conditions,
+    /// As `gateway.driver` has it, with what it stands for; `null` for a server that ran before.
+    pub driver_setting: Option<String>,
+    /// `whole`, `split` or `running`.
+    pub tiers: &'static str,
+    /// That were to be held.
+    pub connections: usize,
+    /// Who write to each other: 2, or a group.
+    pub room_size: usize,
+    /// Messages a second that were asked for.
+    pub rate: Option<f64>,
+    /// Processes of the load.
+    pub workers: usize,
+    /// Between two signs of life of an idle client.
+    pub heartbeat_s: f64,
+}
+
+/// A line for each figure that some run has, a column for each run.
+pub fn table(reports: &[Report]) -> String {
+    let column = |report: &Report| {
+        report.conditions.driver_setting.clone().unwrap_or_else(|| report.conditions.tiers.to_owned())
+    };
+    let mut rows: Vec<(&str, Vec<String>)> = vec![("", reports.iter().map(column).collect())];
+    let mut row = |name, cell: &dyn Fn(&Report) -> Option<String>| {
+        let cells: Vec<Option<String>> = reports.iter().map(cell).collect();
+        if cells.iter().any(Option::is_some) {
+            rows.push((name, cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect()));
+        }
+    };
+    let bytes = |bytes: f64| format!("{bytes:.0} B");
+    let quantiles = |latency: &Latency| {
+        let Latency { p50, p99, p999, max } = latency;
+        format!("{p50:.1} · {p99:.1} · {p999:.1} · {max:.1}")
+    };
+    row("connections held", &|report| Some(report.connections_held.to_string()));
+    row("connections lost", &|report| (report.connections_lost > 0).then(|| report.connections_lost.to_string()));
+    row("connections/s", &|report| Some(format!("{:.0}", report.connections_per_second)));
+    row("until live, ms", &|report| Some(quantiles(&report.arrival_ms)));
+    row("server kernel/connection", &|report| report.memory.as_ref()?.server_kernel_bytes_per_connection.map(bytes));
+    row("  by the slab caches", &|report| Some(bytes(report.memory.as_ref()?.slab_bytes_per_end)));
+    row("server user/connection", &|report| report.memory.as_ref()?.server_user_bytes_per_connection.map(bytes));
+    row("client user/connection", &|report| Some(bytes(report.memory.as_ref()?.client_user_bytes_per_connection)));
+    row("server kernel after messages", &|report| {
+        report.after_messages.as_ref()?.server_kernel_bytes_per_connection.map(bytes)
+    });
+    row("server user after messages", &|report| {
+        report.after_messages.as_ref()?.server_user_bytes_per_connection.map(bytes)
+    });
+    row("durable messages/s", &|report| report.messages_per_second.map(|rate| format!("{rate:.0}")));
+    row("deliveries/s", &|report| report.deliveries_per_second.map(|rate| format!("{rate:.0}")));
+    row("due until delivered, ms", &|report| report.latency_ms.as_ref().map(quantiles));
+    row("due until acked, ms", &|report| report.ack_latency_ms.as_ref().map(quantiles));
+    row("lag of the load, ms", &|report| report.generator_lag_ms.as_ref().map(quantiles));
+    row("server CPU", &|report| report.server_cpu_us_per_message.map(|stages| format!("{:.1} µs", stages.total)));
+    let stages =
+        |Stages { gateway, router, log, index, .. }| format!("{gateway:.1} · {router:.1} · {log:.1} · {index:.1}");
+    row("  gateway · router · log · index", &|report| report.server_cpu_us_per_message.map(stages));
+    row("baseline CPU", &|report| report.baseline_cpu_us_per_message.map(|us| format!("{us:.1} µs")));
+    row("  server over baseline", &|report| report.cpu_over_baseline.map(|ratio| format!("{ratio:.2}")));
+    row("  its latency over baseline's", &|report| report.latency_over_baseline.map(|ratio| format!("{ratio:.2}")));
+    row("lost · duplicated · reordered", &|report| {
+        Some(format!("{} · {} · {}", report.lost, report.duplicated, report.reordered))
+    });
+    lines(&rows) + &notes(reports)
+}
+
+fn lines(rows: &[(&str, Vec<String>)]) -> String {
+    let width = |text: &str| text.chars().count();
+    let name_width = rows.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
+    let cell_width = rows.iter().flat_map(|(_, cells)| cells).map(|cell| width(cell)).max().unwrap_or_default();
+    let line = |(name, cells): &(&str, Vec<String>)| {
+        let pad = |text: &str, wanted: usize| " ".repeat(wanted - width(text));
+        let cells: String = cells.iter().map(|cell| format!("  {}{cell}", pad(cell, cell_width))).collect();
+        format!("{name}{}{cells}\n", pad(name, name_width))
+    };
+    rows.iter().map(line).collect()
+}
+
+fn notes(reports: &[Report]) -> String {
+    let mut notes = "latencies are p50 · p99 · p99.9 · max\n".to_owned();
+    if let Some(report) = reports.first() {
+        let Conditions { kernel, cores, commit, load_average_before, both_ends_here, .. } = &report.conditions.common;
+        let ends = if *both_ends_here { "both ends here" } else { "the server elsewhere" };
+        notes += &format!(
+            "kernel {kernel}, {cores} cores, {ends}, commit {commit}, load average before {load_average_before}\n"
+        );
+    }
+    for report in reports {
+        if let Some(reason) = &report.void {
+            notes += &format!("VOID: {reason}\n");
+        }
+    }
+    notes
+}

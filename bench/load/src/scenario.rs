@@ -1,0 +1,128 @@
+//! What people do in a run, and what of it is measured.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use bench_harness::{Baseline, Border, Rooms, spent_between};
+
+use crate::conductor::Workers;
+use crate::options::{Options, Scenario};
+use crate::order::{Order, Outcome, Setup, SubjectSetup};
+use crate::report::Report;
+use crate::run::{Stand, Teller, Written, follow, latency, setups, write};
+
+/// What was freed shows as free after this time.
+const MEMORY_SETTLE: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
+    let mut teller = Teller::new(say);
+    let mut report = match options.scenario {
+        Scenario::Hold { connections, idle, per_second } => hold(options, connections, idle, per_second, &mut teller)?,
+        Scenario::Chat { pairs, per_second, measured } => chat(options, pairs, per_second, measured, &mut teller)?,
+        Scenario::Storm { connections, rounds } => storm(options, connections, rounds, &mut teller)?,
+        Scenario::Fanout { groups, members, per_second, measured } => {
+            let rooms = Rooms { count: groups, size: members };
+            fanout(options, rooms, per_second, measured, &mut teller)?
+        }
+    };
+    report.plots.timeline = teller.timeline();
+    Ok(report)
+}
+
+fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, teller: &mut Teller) -> Result<Report> {
+    let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, false, teller)?;
+    let (arrival, took) = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival, took);
+    teller.say(&format!("{connections} are live; they idle for {} s", idle.as_secs()));
+    thread::sleep(idle.max(MEMORY_SETTLE));
+    let is_known = stand.is_server_known();
+    let (held, look) = stand.look()?;
+    report.connections_lost += held.gone;
+    report.memory = Some(look.since(&stand.empty, held.live, is_known));
+    teller.say("each writes one message");
+    let measured = Duration::from_secs_f64(stand.rooms.writers() as f64 / per_second);
+    let written = stand.write(per_second, measured, teller)?;
+    thread::sleep(MEMORY_SETTLE);
+    let (held, look) = stand.look()?;
+    report.add_written(&written, per_second, is_known);
+    report.connections_held = held.live;
+    report.after_messages = Some(look.since(&stand.empty, held.live, is_known));
+    let doubt = report.memory.as_ref().and_then(|memory| memory.doubt(held.live));
+    report.void = report.void.or(doubt);
+    Ok(report)
+}
+
+fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
+    let rooms = Rooms { count: pairs, size: 2 };
+    let mut stand = Stand::set_up(options, rooms, false, teller)?;
+    let (arrival, took) = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival, took);
+    teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s"));
+    let written = stand.write(per_second, measured, teller)?;
+    report.add_written(&written, per_second, stand.is_server_known());
+    drop(stand);
+    teller.say("the same on the baseline");
+    let floor = baseline(options, rooms, per_second, measured, teller)?;
+    report.baseline_cpu_us_per_message = Some(floor.stages.total);
+    report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
+    let floor_latency = latency(&floor.outcome.delivery);
+    report.latency_over_baseline = report.latency_ms.map(|latency| latency.p50 / floor_latency.p50);
+    report.plots.add("baseline: due until delivered", &floor.outcome.delivery);
+    Ok(report)
+}
+
+fn baseline(
+    options: &Options,
+    rooms: Rooms,
+    per_second: f64,
+    measured: Duration,
+    teller: &mut Teller,
+) -> Result<Written> {
+    let baseline = Baseline::start(&options.binary)?;
+    let setup = |first_number, room_count| Setup {
+        subject: SubjectSetup::Baseline,
+        servers: vec![baseline.address()],
+        room_count,
+        room_size: rooms.size,
+        first_number,
+        heartbeat_ms: 0,
+    };
+    let mut workers = Workers::start(&options.binary, &setups(rooms, setup)?)?;
+    let order = Order::Arrive { arriving_max: options.arriving_max, at_once: false };
+    follow(&mut workers, order, "connecting to the baseline", teller)?;
+    let border = || Border::of_processes(&[baseline.process_id()]);
+    write(&mut workers, per_second, measured, border, teller)
+}
+
+fn storm(options: &Options, connections: usize, rounds: usize, teller: &mut Teller) -> Result<Report> {
+    let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, true, teller)?;
+    stand.arrive(options, false, teller)?;
+    let (mut all, mut took) = (Outcome::default(), Duration::ZERO);
+    let before = Border::of(&stand.product)?;
+    for round in 1..=rounds {
+        teller.say(&format!("round {round}: all {connections} lose their connection"));
+        follow(&mut stand.workers, Order::Leave, "leaving", teller)?;
+        let (outcome, took_round) = stand.arrive(options, true, teller)?;
+        teller.say(&format!("all are back after {:.1} s", took_round.as_secs_f64()));
+        all.add(outcome);
+        took += took_round;
+    }
+    let returns = all.live;
+    let mut report = stand.report(options, &all, took);
+    report.connections_held = returns / rounds.max(1) as u64;
+    report.server_cpu_us_per_message =
+        stand.is_server_known().then_some(spent_between(&before, &Border::of(&stand.product)?, returns));
+    report.latency_ms = Some(report.arrival_ms);
+    Ok(report)
+}
+
+fn fanout(options: &Options, rooms: Rooms, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
+    let mut stand = Stand::set_up(options, rooms, false, teller)?;
+    let (arrival, took) = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival, took);
+    teller.say(&format!("in {} groups of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));
+    let written = stand.write(per_second, measured, teller)?;
+    report.add_written(&written, per_second, stand.is_server_known());
+    Ok(report)
+}

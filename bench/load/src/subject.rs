@@ -1,0 +1,31 @@
+//! Whom the people of a worker speak to.
+
+use std::rc::Rc;
+
+use anyhow::{Result, ensure};
+use bench_harness::{Account, BaselinePeer, ProductPeer, Room};
+use protocol::ids::UserId;
+
+use crate::order::{Setup, SubjectSetup};
+use crate::worker::{self, Orders};
+
+/// Runs a worker of this setup.
+pub(crate) async fn run(setup: Setup, orders: Orders) -> Result<()> {
+    let (size, first_room) = (setup.room_size, setup.first_number / setup.room_size);
+    match setup.subject.clone() {
+        SubjectSetup::Baseline => {
+            worker::run(setup, orders, |index| BaselinePeer::new(first_room + index / 2, index % 2)).await
+        }
+        SubjectSetup::Product { gateway_dir, router_dir, users, keeps_tickets } => {
+            ensure!(users.len() == setup.room_count * size, "everybody is a user");
+            let account = Rc::new(Account::read(&gateway_dir, &router_dir, keeps_tickets)?);
+            let user = |index: usize| UserId(*users.get(index).expect("everybody is a user"));
+            let room = |index: usize| match size {
+                2 => Room::Direct(user(index ^ 1)),
+                _ if index.is_multiple_of(size) => Room::Founder((index + 1..index + size).map(user).collect()),
+                _ => Room::Listener,
+            };
+            worker::run(setup, orders, |index| ProductPeer::new(account.clone(), user(index), room(index))).await
+        }
+    }
+}

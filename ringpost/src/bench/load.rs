@@ -1,0 +1,99 @@
+//! `bench hold`, `chat`, `storm` and `fanout`.
+
+use std::time::Duration;
+
+use bench_harness::Tiers;
+use bench_load::{Options, Report, Scenario, ServerChoice, page, table};
+use gateway_server::DriverChoice;
+
+use super::arguments::{BenchScenario, LoadArguments, TiersArgument};
+use super::scratch::Scratch;
+use super::{binary, say, write};
+use crate::mistake::{Exit, Mistake};
+use crate::output::print_line;
+
+/// As `gateway.heartbeat_interval_ms`, where idling is not what is measured.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// What a load is, from what was typed; `None` for what is none.
+pub(super) fn scenario(typed: &BenchScenario) -> Option<(Scenario, Duration, &LoadArguments)> {
+    let count = |number: u32| usize::try_from(number).expect("32 bits fit");
+    Some(match typed {
+        BenchScenario::Hold { connections, seconds, rate, heartbeat, load } => {
+            let (idle, per_second) = (Duration::from_secs(*seconds), f64::from(*rate));
+            let connections = count(connections.next_multiple_of(2));
+            (Scenario::Hold { connections, idle, per_second }, Duration::from_secs(*heartbeat), load)
+        }
+        BenchScenario::Chat { pairs, rate, seconds, load } => {
+            let (pairs, measured) = (count(*pairs), Duration::from_secs(*seconds));
+            (Scenario::Chat { pairs, per_second: f64::from(*rate), measured }, HEARTBEAT, load)
+        }
+        BenchScenario::Storm { connections, rounds, load } => {
+            let connections = count(connections.next_multiple_of(2));
+            (Scenario::Storm { connections, rounds: usize::from(*rounds) }, HEARTBEAT, load)
+        }
+        BenchScenario::Fanout { groups, members, rate, seconds, load } => {
+            let (groups, members, measured) = (count(*groups), usize::from(*members), Duration::from_secs(*seconds));
+            (Scenario::Fanout { groups, members, per_second: f64::from(*rate), measured }, HEARTBEAT, load)
+        }
+        BenchScenario::Slice { .. } | BenchScenario::Baseline | BenchScenario::Worker => return None,
+    })
+}
+
+/// One run with each driver.
+pub(super) fn run(scenario: &Scenario, heartbeat: Duration, load: &LoadArguments) -> Result<(), Mistake> {
+    let mut reports = Vec::new();
+    if load.server.is_some() {
+        reports.push(measure(scenario, heartbeat, load, DriverChoice::Auto)?);
+    } else {
+        for driver in load.drivers() {
+            reports.push(measure(scenario, heartbeat, load, driver)?);
+        }
+    }
+    print_line(table(&reports).trim_end().as_bytes())?;
+    if let Some(file) = &load.html {
+        write(file, &page(&reports))?;
+    }
+    if let Some(file) = &load.json {
+        let text = match reports.as_slice() {
+            [only] => serde_json::to_string_pretty(only),
+            all => serde_json::to_string_pretty(all),
+        };
+        write(file, &(text.expect("numbers and texts are always JSON") + "\n"))?;
+    }
+    judge(&reports, load)
+}
+
+fn measure(
+    scenario: &Scenario,
+    heartbeat: Duration,
+    load: &LoadArguments,
+    driver: DriverChoice,
+) -> Result<Report, Mistake> {
+    let scratch = if load.server.is_none() { Some(Scratch::make(&load.scratch.parent)?) } else { None };
+    let server = match (&load.server, &scratch) {
+        (Some(data_dir), _) => ServerChoice::Running { data_dir: data_dir.clone(), process_id: load.server_pid },
+        (None, scratch) => ServerChoice::Own {
+            tiers: if load.role == TiersArgument::Split { Tiers::Split } else { Tiers::Whole },
+            driver: driver.name().to_owned(),
+            scratch: scratch.as_ref().expect("it was made a line ago").data(),
+        },
+    };
+    let arriving_max = usize::try_from(load.arriving).expect("32 bits fit");
+    let options = Options { scenario: scenario.clone(), binary: binary()?, server, arriving_max, heartbeat };
+    bench_load::run(&options, say)
+        .map_err(|error| Mistake::new(Exit::Software, format!("nothing was measured: {error:#}")))
+}
+
+/// Whether every run has reached what was asked of it. One that is void has not.
+fn judge(reports: &[Report], load: &LoadArguments) -> Result<(), Mistake> {
+    let mut misses = Vec::new();
+    for report in reports {
+        let figures = serde_json::to_value(report).expect("numbers and texts are always JSON");
+        misses.extend(load.slo.iter().filter_map(|slo| slo.miss(&figures)));
+        if let Some(reason) = report.void.as_ref().filter(|_| !load.slo.is_empty()) {
+            misses.push(format!("the run is void: {reason}"));
+        }
+    }
+    if misses.is_empty() { Ok(()) } else { Err(Mistake::new(Exit::Missed, misses.join("; "))) }
+}
