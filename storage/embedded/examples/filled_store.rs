@@ -1,8 +1,9 @@
 //! A large store on a real folder: `filled_store fill FOLDER MESSAGES USERS CONVERSATIONS` writes one, and
 //! `filled_store start FOLDER` measures how long a start takes, how much memory it holds and how long reads wait.
 //!
-//! Every conversation is a direct one, every message has 300 bytes and a row in the log of both users, as a router writes
-//! them. `fill` ends without sealing anything, as a killed process does; kill it for the real thing.
+//! Every user has a device, every conversation is a direct one, every message has 300 bytes and a row in the log of both
+//! users, as a router writes them; now and then a device says how far it is and what was read. `fill` ends without
+//! sealing anything, as a killed process does; kill it for the real thing.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -22,6 +23,8 @@ use storage_log::{Disk, LogId, LogIdentity, Monotonic, Options, RealDisk, StoreI
 
 /// Messages of one turn of a busy router.
 const BATCH: u64 = 256;
+/// Messages of which a device says at once that it has them and that they were read.
+const MESSAGES_PER_CURSOR: u64 = 4;
 /// Turns that may wait for the disk.
 const BATCHES_IN_FLIGHT_MAX: usize = 4;
 
@@ -113,6 +116,7 @@ fn take_answers(store: &mut EmbeddedStore) -> Vec<(StoreToken, Response)> {
         match event {
             StoreEvent::Answer { token, result } => answers.push((token, result.expect("nothing fails"))),
             StoreEvent::Pressure { text, .. } => say(&text),
+            StoreEvent::Ballast { .. } => {}
             event => panic!("{event:?}"),
         }
     }
@@ -136,6 +140,9 @@ impl Random {
     }
 }
 
+/// The part of a user id below the realm.
+const USER_NUMBER_MASK: u64 = (1 << 48) - 1;
+
 fn user(number: u64) -> UserId {
     UserId::new(Realm(1), number + 1)
 }
@@ -149,14 +156,16 @@ fn pair(number: u64, users: u64) -> (UserId, UserId) {
 fn fill(path: &Path, messages: u64, users: u64, conversations: u64) {
     let mut folder = Folder::new(path);
     let (mut store, _) = folder.open();
-    for number in 0..users {
-        let request = Request::EnsureUser { realm: Realm(1), handle: format!("user-{number}") };
-        store.handle_request(folder.now(), StoreToken(number), request);
-    }
-    let mut made = 0;
-    while made < users {
-        made += folder.turn(&mut store).len() as u64;
-    }
+    let ensure = |number| Request::EnsureUser { realm: Realm(1), handle: format!("user-{number}") };
+    make(&mut folder, &mut store, users, ensure);
+    let registered_at = folder.now().wall;
+    let register = |number: u64| Request::RegisterDevice {
+        user: user(number),
+        install_id: ClientMsgId::new(registered_at, number.into()),
+        name: "phone".to_owned(),
+        registered_at,
+    };
+    make(&mut folder, &mut store, users, register);
     let mut writer = Writer {
         builder: encode::FrameBuilder::default(),
         random: Random(7),
@@ -193,6 +202,17 @@ fn fill(path: &Path, messages: u64, users: u64, conversations: u64) {
     say(&format!("{messages} messages, {rate:.0} a second; {:?}; resident {} MiB", store.figures(), resident_mib()));
 }
 
+/// So many things, each by a request.
+fn make(folder: &mut Folder, store: &mut EmbeddedStore, count: u64, request: impl Fn(u64) -> Request) {
+    for number in 0..count {
+        store.handle_request(folder.now(), StoreToken(number), request(number));
+    }
+    let mut made = 0;
+    while made < count {
+        made += folder.turn(store).len() as u64;
+    }
+}
+
 struct Writer {
     builder: encode::FrameBuilder,
     random: Random,
@@ -203,8 +223,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// An entry, and a row for each of the two users.
-    fn message(&mut self, now: WallTime) -> [Mutation; 3] {
+    /// An entry, and a row for each of the two users; sometimes the cursors of the one to whom it was sent.
+    fn message(&mut self, now: WallTime) -> Vec<Mutation> {
         let number = self.random.below(self.ids.len() as u64);
         let conversation = self.ids[number as usize];
         let (sender, peer) = pair(number, self.users);
@@ -229,17 +249,21 @@ impl Writer {
         let key = EntryKey { conversation, seq };
         let body = EntryBody::Message(self.builder.message(&message));
         let entry = Mutation::Entry(Arc::new(Entry { key, epoch: protocol::ids::Epoch(1), ordinal, body }));
-        let mut row = |user: UserId| {
-            let head = &mut self.user_seqs[(user.0 & 0xffff_ffff_ffff) as usize - 1];
+        let mut mutations = vec![entry];
+        for user in [sender, peer] {
+            let head = &mut self.user_seqs[(user.0 & USER_NUMBER_MASK) as usize - 1];
             *head += 1;
-            Mutation::UserEvents {
-                user,
-                first_user_seq: UserSeq(*head),
-                epoch: protocol::ids::Epoch(1),
-                events: vec![UserEvent::Entry { key, sender }],
-            }
-        };
-        [entry, row(sender), row(peer)]
+            let (first_user_seq, epoch) = (UserSeq(*head), protocol::ids::Epoch(1));
+            let events = vec![UserEvent::Entry { key, sender }];
+            mutations.push(Mutation::UserEvents { user, first_user_seq, epoch, events });
+        }
+        if seq.0.is_multiple_of(MESSAGES_PER_CURSOR) {
+            let number = peer.0 & USER_NUMBER_MASK;
+            let (device, user_seq) = (DeviceId(number), UserSeq(self.user_seqs[number as usize - 1]));
+            mutations.push(Mutation::DeviceCursor { user: peer, device, user_seq });
+            mutations.push(Mutation::ReadCursor { user: peer, conversation, seq, ordinal });
+        }
+        mutations
     }
 }
 

@@ -29,6 +29,17 @@ impl Writer {
         self.bytes(&value.to_be_bytes())
     }
 
+    /// In seven bits a byte, lowest first, each but the last with its highest bit set: most numbers are small.
+    pub(crate) fn small(mut self, value: u64) -> Writer {
+        let mut rest = value;
+        while rest >= 0x80 {
+            self.0.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.0.push(rest as u8);
+        self
+    }
+
     pub(crate) fn id(self, id: ConversationId) -> Writer {
         self.bytes(&id.0)
     }
@@ -73,6 +84,20 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// What [`Writer::small`] has put. `None` also for what it never puts: a number above the largest.
+    pub(crate) fn small(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            value |= bits << shift;
+            if byte < 0x80 {
+                return (bits << shift >> shift == bits).then_some(value);
+            }
+        }
+        None
+    }
+
     pub(crate) fn id(&mut self) -> Option<ConversationId> {
         self.array().map(ConversationId)
     }
@@ -98,5 +123,22 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_number_is_short_and_every_number_comes_back() {
+        for (value, size) in [(0, 1), (0x7f, 1), (0x80, 2), (1 << 48, 7), (u64::MAX, 10)] {
+            let bytes = Writer::default().small(value).0;
+            assert_eq!(bytes.len(), size, "{value}");
+            assert_eq!(Reader(&bytes).small(), Some(value));
+        }
+        assert_eq!(Reader(&[0xff; 9]).small(), None);
+        let too_large = [[0x80; 9].as_slice(), &[2]].concat();
+        assert_eq!(Reader(&too_large).small(), None);
     }
 }

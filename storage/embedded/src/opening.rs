@@ -14,6 +14,7 @@ use crate::error::OpenError;
 use crate::limits::{SNAPSHOT_PART_BYTES, UNSEALED_BYTES_MAX};
 use crate::options::EmbeddedOptions;
 use crate::record::Row;
+use crate::segments::Segment;
 use crate::side_files::SideFiles;
 use crate::snapshots::Snapshots;
 use crate::state::State;
@@ -252,14 +253,21 @@ fn scan(recovery: &mut Recovery, found: &mut Opened<()>, is_read_only: bool) -> 
     let mut reached = 0;
     while let Some(recovered) = recovery.poll_record()? {
         let (place, class) = (recovered.place, recovered.record.class);
-        let row = Row::decode(recovered.record);
-        let applied = row.and_then(|row| found.state.apply(&row, place.segment).map(|()| row));
-        let row = applied.map_err(|fault| OpenError::Record { place, class, fault })?;
+        reached = place.segment.0;
+        let is_known = place.end() <= found.snapshots.applied_through();
+        if is_known && matches!(found.side.segments.find(place.segment), Some(Segment::Sealed(_))) {
+            continue;
+        }
+        let invalid = |fault| OpenError::Record { place, class, fault };
+        let row = Row::decode(recovered.record).map_err(invalid)?;
         found.side.segments.insert(place, class, &row);
+        if is_known {
+            continue;
+        }
+        found.state.apply(&row, place.segment).map_err(invalid)?;
         if let Some(snapshot) = found.snapshots.note(place, &row) {
             found.side.snapshot = Some(snapshot);
         }
-        reached = place.segment.0;
     }
     match recovery.identity() {
         Some(identity) if !is_read_only => found.side.begin(found.options.log, identity.log_id),

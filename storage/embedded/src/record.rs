@@ -2,7 +2,8 @@
 //!
 //! A key is a letter for the kind and the ids that name the thing, big-endian, so that keys sort as the things do. Of two
 //! records with one key the later one counts; of two entries at one seq the one with the higher epoch. This layout is
-//! version [`FORMAT_VERSION`]; a record of a later one is refused. In version 1 a device had no date and no standing.
+//! version [`FORMAT_VERSION`]; a record of a later one is refused. In version 1 a device had no date and no standing;
+//! until version 2 a snapshot knew the records before its beginning only from segment to segment.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::erasures::{Erased, Sweep};
 use crate::error::RecordFault;
 
 /// The version of everything below.
-pub(crate) const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 3;
 
 /// One thing that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -308,6 +309,8 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
         }
         kind::SNAPSHOT => {
             let (number, begun_at) = (key.u64()?, Position::from_u64(payload.u64()?));
+            let is_exact = record.format_version > 2;
+            let begun_at = if is_exact { begun_at } else { Position::first_of(begun_at.segment) };
             let mut parts = Vec::new();
             while !payload.is_empty() {
                 parts.push(payload.place()?);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use crate::hash::IdHashes;
 
@@ -38,8 +39,8 @@ impl<K: Copy + Eq + Hash, V> Slab<K, V> {
         self.things.len()
     }
 
-    /// In the order in which they came, without the first `skipped` ones.
-    pub(crate) fn iter_from(&self, skipped: usize) -> impl Iterator<Item = (K, &V)> {
-        self.things.get(skipped..).unwrap_or_default().iter().map(|(id, thing)| (*id, thing))
+    /// Some of them, in the order in which they came.
+    pub(crate) fn iter(&self, places: Range<usize>) -> impl Iterator<Item = (K, &V)> {
+        self.things.get(places).unwrap_or_default().iter().map(|(id, thing)| (*id, thing))
     }
 }

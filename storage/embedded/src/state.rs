@@ -215,7 +215,7 @@ impl State {
 
     /// In order of id.
     pub(crate) fn unfanned(&self) -> Vec<ConversationId> {
-        let all = self.conversations.iter_from(0);
+        let all = self.conversations.iter(0..self.conversations.len());
         let mut ids: Vec<_> =
             all.filter(|(id, found)| self.fanned(*id, found) < found.head).map(|(id, _)| id).collect();
         ids.sort_unstable();

@@ -241,7 +241,7 @@ impl EmbeddedStore {
         self.log.handle_timeout(monotonic(now));
         let swept = self.side.handle_timeout(monotonic(now), now.wall, &self.state.erasures);
         if let Some(swept) = swept {
-            self.write(vec![swept], Ending::Registration);
+            self.write(vec![swept], Ending::Unasked);
         }
         self.handle_log_events();
     }
@@ -308,7 +308,7 @@ impl EmbeddedStore {
         match self.side.handle(monotonic(now), completion) {
             // What is not said now is said again after the next time.
             Ok(gone) if gone.is_empty() || self.log.is_read_only() => {}
-            Ok(gone) => self.write(gone, Ending::Registration),
+            Ok(gone) => self.write(gone, Ending::Unasked),
             Err(Trouble::Disk(text)) => self.events.push_back(StoreEvent::SideFileFailed { text }),
             Err(Trouble::Damage(text)) => self.events.push_back(StoreEvent::Damaged { text }),
         }
@@ -409,11 +409,10 @@ impl EmbeddedStore {
                     self.handle_request(now, token, request);
                 }
             }
-            Some(Ending::Snapshot) => self.snapshots.advance(),
-            Some(Ending::Registration) | None => {}
+            Some(Ending::Unasked) | None => {}
         }
-        if let Some(rows) = self.snapshots.poll_rows(&self.log, &self.state) {
-            self.writes.push(&self.log, rows, Ending::Snapshot);
+        while let Some(rows) = self.snapshots.poll_rows(self.log.append_bytes_max(), &self.state) {
+            self.writes.push(&self.log, rows, Ending::Unasked);
         }
     }
 

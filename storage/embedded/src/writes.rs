@@ -22,9 +22,7 @@ pub(crate) enum Ending {
     /// This user is erased.
     UserErased(StoreToken, UserId),
     /// Nobody waits for it, or who is answered is known by the row itself.
-    Registration,
-    /// A piece of a snapshot.
-    Snapshot,
+    Unasked,
 }
 
 /// What becomes durable as one.

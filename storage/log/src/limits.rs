@@ -27,6 +27,9 @@ pub const READS_IN_FLIGHT_MAX: usize = 1024;
 /// How many reads of side files an embedder may have under way beside those of the log.
 pub const SIDE_READS_IN_FLIGHT_MAX: usize = 256;
 
+/// Reads of a segment that a scan has under way or at hand, a MiB each: so that the disk reads while records are taken.
+pub(crate) const SCAN_READS_AHEAD: usize = 4;
+
 /// How long after the last commit an empty batch seals it. Until then a rotten last batch cannot be told from a torn
 /// one.
 pub const SEAL_IDLE: Duration = Duration::from_millis(100);

@@ -73,7 +73,8 @@ pub struct Place {
 
 impl Place {
     /// The point right behind the record.
-    pub(crate) fn end(self) -> Position {
+    #[must_use]
+    pub fn end(self) -> Position {
         Position { segment: self.segment, offset: self.offset.saturating_add(self.length) }
     }
 }

@@ -12,6 +12,7 @@
 //! far that is, what is on the medium is shown: a check will find the same.
 
 mod found;
+mod reads_ahead;
 mod survey;
 
 use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Inspected, inspect};
@@ -20,7 +21,7 @@ use crate::commit::Head;
 use crate::disk::{Completion, FileName, Operation, OperationId, Outcome};
 use crate::error::{Corruption, Damage, Newer, NewerFeature, OpenError};
 use crate::identity::{LogIdentity, StoreIncarnation};
-use crate::limits::SEGMENT_HEADER_BYTES;
+use crate::limits::{SCAN_READS_AHEAD, SEGMENT_HEADER_BYTES};
 use crate::log::{Log, Recovered};
 use crate::mark::{MARK_BYTES, Mark};
 use crate::monotonic::Monotonic;
@@ -31,6 +32,7 @@ use crate::scan::{Scanner, Sight};
 use crate::segment::{BadHeader, SegmentHeader};
 use crate::supply::{Segment, creation_of};
 pub use found::{Purpose, RecoveredRecord, RecoverySummary};
+use reads_ahead::ReadsAhead;
 use survey::Survey;
 
 enum Phase {
@@ -81,6 +83,7 @@ pub struct Recovery {
     phase: Phase,
     ids: OperationIds,
     awaited: Option<OperationId>,
+    reads: ReadsAhead,
     survey: Survey,
     /// None, or one that says that all is well, is as good as no mark.
     mark: Option<Mark>,
@@ -106,12 +109,15 @@ impl Recovery {
     #[must_use]
     pub fn new(options: Options, purpose: Purpose) -> Self {
         options.assert_valid();
+        // A walk goes on beside the work of others.
+        let reads_max = if purpose == Purpose::Walk { 1 } else { SCAN_READS_AHEAD };
         Self {
             options,
             purpose,
             phase: Phase::Listing,
             ids: OperationIds::default(),
             awaited: None,
+            reads: ReadsAhead::new(reads_max),
             survey: Survey::default(),
             mark: None,
             identity: None,
@@ -137,22 +143,19 @@ impl Recovery {
         Self { renewed: Some(incarnation), ..self }
     }
 
-    /// What to submit to the disk next: at most one operation is in flight.
+    /// What to submit to the disk next: one operation at a time, and some reads where a scan goes on.
     pub fn poll_operation(&mut self) -> Option<(OperationId, Operation)> {
         if let Some(chain) = self.phase.chain() {
             return chain.poll_operation(&mut self.ids);
         }
-        if self.awaited.is_some() || self.unread.is_some() {
+        if self.awaited.is_some() {
             return None;
         }
         let (file, offset, length) = match &self.phase {
             Phase::Listing => return Some((self.await_one(), Operation::List)),
             Phase::ReadingMark => (FileName::NeedsCheck, 0, MARK_BYTES),
             Phase::ReadingHeader => (FileName::Segment(self.segment_number()), 0, SEGMENT_HEADER_BYTES),
-            Phase::Scanning(scanner) => match scanner.look() {
-                Sight::Wants { offset, length } => (FileName::Segment(scanner.segment().number), offset, length),
-                _ => return None,
-            },
+            Phase::Scanning(_) => return self.reads.poll_operation(&mut self.ids),
             Phase::ReadingTail(BatchHeader { position, length, .. }) => {
                 (FileName::Segment(position.segment), position.offset, *length)
             }
@@ -168,6 +171,11 @@ impl Recovery {
     pub fn handle_completion(&mut self, completion: Completion) -> Result<(), OpenError> {
         let Completion { id, result } = completion;
         let doing = self.phase.doing();
+        if self.reads.awaits(id) {
+            self.reads.handle(id, result).map_err(|error| OpenError::Disk { doing, error })?;
+            let goes_on = matches!(self.phase, Phase::Scanning(_)) && self.unread.is_none();
+            return if goes_on { self.scan() } else { Ok(()) };
+        }
         let Some(chain) = self.phase.chain() else {
             assert_eq!(self.awaited.take(), Some(id), "somebody waits for every completion");
             return self.handle_answer(result.map_err(|error| OpenError::Disk { doing, error })?);
@@ -209,7 +217,7 @@ impl Recovery {
     /// The log is open, or the check has passed.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done)
+        matches!(self.phase, Phase::Done) && self.reads.is_idle()
     }
 
     /// What has been seen so far.
@@ -305,14 +313,6 @@ impl Recovery {
                 self.begin_scan()
             }
             (Phase::ReadingHeader, Outcome::Read(block)) => self.enter_segment(&block),
-            (Phase::Scanning(mut scanner), Outcome::Read(bytes)) => {
-                let is_whole = scanner.extend(&bytes);
-                self.phase = Phase::Scanning(scanner);
-                if !is_whole {
-                    return Err(self.damaged(0, Damage::Shrunk));
-                }
-                self.scan()
-            }
             (Phase::ReadingTail(batch), Outcome::Read(bytes)) => self.rewrite_tail(batch, bytes),
             (_, outcome) => panic!("an operation was answered with {outcome:?}"),
         }
@@ -373,8 +373,9 @@ impl Recovery {
         }
         self.identity = Some(header.identity);
         let segment = Segment { number, bytes: header.segment_bytes };
+        self.reads.begin(segment);
         self.phase = Phase::Scanning(Scanner::new(header.identity.log_id, segment));
-        self.scan()
+        Ok(())
     }
 
     /// Goes on until there is a batch, or bytes are needed, or the log ends.
@@ -382,7 +383,11 @@ impl Recovery {
         loop {
             let Phase::Scanning(scanner) = &mut self.phase else { unreachable!("only a scan goes on") };
             match scanner.look() {
-                Sight::Wants { .. } => return Ok(()),
+                Sight::Wants => match self.reads.take() {
+                    Some(bytes) if scanner.extend(&bytes) => {}
+                    Some(_) => return Err(self.damaged(0, Damage::Shrunk)),
+                    None => return Ok(()),
+                },
                 Sight::Batch(header) => return self.accept(header),
                 Sight::NoBatch { is_blank } => {
                     if !is_blank {
@@ -423,6 +428,7 @@ impl Recovery {
         }
         if self.purpose == Purpose::Walk && batch.position.segment != self.first {
             // It proves that the segment was read to its end.
+            self.reads.end();
             self.phase = Phase::Done;
             return Ok(());
         }
@@ -460,6 +466,7 @@ impl Recovery {
     }
 
     fn end_log(&mut self) -> Result<(), OpenError> {
+        self.reads.end();
         let end = self.end();
         self.summary.torn_at = self.debris_at;
         if let Some(acked_through) = self.acked_through().filter(|through| end < *through) {

@@ -1,4 +1,4 @@
-//! A walk over one segment in bounded memory: says what stands at each place and which bytes it needs next.
+//! A walk over one segment in bounded memory: says what stands at each place and when it needs the next read.
 
 use std::ops::Range;
 
@@ -9,15 +9,12 @@ use crate::position::Position;
 use crate::supply::Segment;
 
 /// Bytes of one read. The window holds at most this and the largest batch.
-const SCAN_READ_BYTES: u32 = 1 << 20;
+pub(crate) const SCAN_READ_BYTES: u32 = 1 << 20;
 
 /// What the scanner sees.
 pub(crate) enum Sight {
-    /// These bytes of the segment, to be given to [`Scanner::extend`].
-    Wants {
-        offset: u32,
-        length: u32,
-    },
+    /// The next read of the segment, to be given to [`Scanner::extend`].
+    Wants,
     Batch(BatchHeader),
     /// No batch starts in this sector, which is all zeros or is not.
     NoBatch {
@@ -56,10 +53,7 @@ impl Scanner {
         let bytes = self.bytes(self.at..self.window_end());
         match inspect(self.log_id, self.position(), bytes) {
             Inspected::Batch(header) => Sight::Batch(header),
-            Inspected::Needs(length) if length <= self.segment.bytes - self.at => {
-                let offset = self.window_end();
-                Sight::Wants { offset, length: SCAN_READ_BYTES.min(self.segment.bytes - offset) }
-            }
+            Inspected::Needs(length) if length <= self.segment.bytes - self.at => Sight::Wants,
             // A batch that would reach past the segment is none.
             Inspected::Needs(_) | Inspected::Nothing => {
                 let sector = self.bytes(self.at..self.at.saturating_add(SECTOR_BYTES).min(self.window_end()));

@@ -79,7 +79,7 @@ impl SnapshotReader {
         let place = self.wanted.take().expect("it was being read");
         match read_back(place, &snapshot_prefix(), bytes)? {
             Row::Snapshot(end) => {
-                found.snapshots.found(&end);
+                found.snapshots.restored(&end);
                 let snapshot = SnapshotPlace { end: place, begun_in: end.begun_at.segment };
                 found.side.snapshot = Some(snapshot);
                 (0..self.name_count.min(2)).for_each(|_| found.side.named(snapshot));

@@ -37,7 +37,7 @@ impl EmbeddedStore {
         if self.registrations.wait_for_user(realm, &handle, token) {
             self.user_counter += 1;
             let id = UserId::new(realm, self.user_counter);
-            self.write(vec![Row::User(UserRow { id, handle })], Ending::Registration);
+            self.write(vec![Row::User(UserRow { id, handle })], Ending::Unasked);
         }
     }
 
@@ -56,7 +56,7 @@ impl EmbeddedStore {
         if self.registrations.wait_for_device(user, install_id, token) {
             self.device_counter += 1;
             let row = DeviceRow::new(DeviceId(self.device_counter), name, registered_at);
-            self.write(vec![Row::Device { user, install_id, row }], Ending::Registration);
+            self.write(vec![Row::Device { user, install_id, row }], Ending::Unasked);
         }
     }
 }

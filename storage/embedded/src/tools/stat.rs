@@ -102,7 +102,7 @@ pub fn stat(folder: &Path) -> Result<Stat, ToolError> {
         user_events: state.counters.user_events,
         conversations: state.conversations.len() as u64,
         users: state.users.len() as u64,
-        devices: state.users.iter_from(0).map(|(_, user)| user.devices.len() as u64).sum(),
+        devices: state.users.iter(0..state.users.len()).map(|(_, user)| user.devices.len() as u64).sum(),
         records_behind_snapshot,
         needs_check: files.has_mark,
     })

@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::world::{Counts, World};
 
 /// Enough for every kind of trouble many times; `RINGPOST_STORE_SEEDS` asks for more.
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 12;
 const STEPS: u64 = 500;
 
 #[test]
