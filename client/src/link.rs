@@ -43,7 +43,7 @@ pub(crate) enum Happening {
 
 impl Dialer {
     pub(crate) fn new(config: &Config) -> Result<Dialer, TrustError> {
-        let tls = TlsClient::from_pem(&config.trusted_certificates)?;
+        let tls = TlsClient::from_pem(&config.trusted_certificates)?.keeping_sessions();
         let server_name = config.server_name().to_owned();
         tls.connect(&server_name)?;
         Ok(Dialer { server: config.server.clone(), server_name, tls, access_token: config.access_token.clone() })

@@ -1,7 +1,7 @@
 //! The data folder of a server, and what the clients beside it find there.
 //!
 //! `log/` (the store), `certificate.pem` and `certificate.key`, `token.key` (PASERK; whoever has it speaks for every
-//! user), `token.pub` (what gateways check tokens with) and `ticket.key` (what they seal resume tickets with), `server`,
+//! user), `token.pub` (what gateways check tokens with) and `ticket.key` (what they seal tickets with), `server`,
 //! `link` and `admin` (where it listens), `demo-users.json` (name to id), `clients/NAME/` (the devices of `chat`). Secrets
 //! are readable by their owner alone. A gateway has the certificate, its key and the ticket key of all that, a router the
 //! rest.

@@ -1,6 +1,7 @@
-//! The secrets behind resume tickets, as an operator keeps them: PASERK text, `k4.local.…`.
+//! The secrets behind resume tickets and TLS session tickets, as an operator keeps them: PASERK text, `k4.local.…`.
 
 use gateway_core::{TICKET_KEY_SIZE, TicketKeys};
+use gateway_transport::SessionTickets;
 use pasetors::keys::{Generate, SymmetricKey};
 use pasetors::paserk::FormatAsPaserk;
 use pasetors::version4::V4;
@@ -29,9 +30,14 @@ impl TicketKey {
         text
     }
 
-    /// New tickets are sealed with this one; those of the previous one are taken too.
-    pub fn with_previous(&self, previous: Option<&TicketKey>) -> TicketKeys {
+    /// New resume tickets are sealed with this one; those of the previous one are taken too.
+    pub fn resume_tickets(&self, previous: Option<&TicketKey>) -> TicketKeys {
         TicketKeys::new(self.bytes(), previous.map(TicketKey::bytes))
+    }
+
+    /// The same for session tickets, by keys that follow from these and are no use for anything else.
+    pub fn session_tickets(&self, previous: Option<&TicketKey>) -> SessionTickets {
+        SessionTickets::new(self.bytes(), previous.map(TicketKey::bytes))
     }
 
     fn bytes(&self) -> &[u8; TICKET_KEY_SIZE] {

@@ -1,10 +1,11 @@
 //! The handshake of one connection, by the library, until our record layer takes over.
 
 use protocol::limits::ALPN;
-use rustls::{CipherSuite, Connection};
+use rustls::{CipherSuite, Connection, HandshakeKind};
 
 use crate::record_layer::{Fault, Opened, RecordLayer, Side};
 use crate::secret_tap::Secrets;
+use crate::ticket_reader::TicketReader;
 use crate::tls_error::{self, TlsError};
 use crate::traffic_keys::{Cipher, TrafficKeys};
 
@@ -16,11 +17,20 @@ pub(crate) struct Handshake {
     connection: Connection,
     secrets: Secrets,
     is_met: bool,
+    /// A client that wants to resume. Servers do not look at it.
+    pub(crate) keeps_tickets: bool,
+}
+
+/// What goes on after a handshake.
+pub(crate) struct Finished {
+    pub(crate) records: RecordLayer,
+    pub(crate) is_resumed: bool,
+    pub(crate) ticket_reader: Option<Box<TicketReader>>,
 }
 
 impl Handshake {
     pub(crate) fn new(connection: Connection) -> Handshake {
-        Handshake { connection, secrets: Secrets::default(), is_met: false }
+        Handshake { connection, secrets: Secrets::default(), is_met: false, keeps_tickets: false }
     }
 
     /// Looks at the first byte of all: whoever does not speak TLS is told before a whole record of theirs has come.
@@ -58,7 +68,7 @@ impl Handshake {
     }
 
     /// Hands over. What is still to be said of the handshake goes to `farewell`.
-    pub(crate) fn finish(mut self, farewell: &mut Vec<u8>) -> Result<RecordLayer, Fault> {
+    pub(crate) fn finish(mut self, farewell: &mut Vec<u8>) -> Result<Finished, Fault> {
         let agreed = self.agreed();
         if let Err(error) = agreed {
             self.fail(error);
@@ -67,14 +77,23 @@ impl Handshake {
         let cipher = agreed.map_err(|error| Fault { error, alert: None })?;
         let internal = Fault { error: TlsError::Internal, alert: None };
         let (client, server) = self.secrets.client.zip(self.secrets.server).ok_or(internal)?;
-        let (side, receiving, sending) = match &self.connection {
-            Connection::Client(_) => (Side::Client, server, client),
-            Connection::Server(_) => (Side::Server, client, server),
-        };
-        let extracted = self.connection.dangerous_extract_secrets().map_err(|_| internal)?;
-        let receiving = TrafficKeys::new(cipher, receiving, extracted.rx.0);
-        let sending = TrafficKeys::new(cipher, sending, extracted.tx.0);
-        Ok(RecordLayer::new(side, cipher, receiving, sending))
+        let is_resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let keys = |secret, sequence| TrafficKeys::new(cipher, secret, sequence);
+        Ok(match self.connection {
+            // Its last record was the last under the keys of the handshake.
+            Connection::Client(connection) => Finished {
+                records: RecordLayer::new(Side::Client, cipher, keys(server, 0), keys(client, 0)),
+                is_resumed,
+                ticket_reader: self.keeps_tickets.then(|| Box::new(TicketReader::new(connection))),
+            },
+            // It may have sealed a ticket already.
+            Connection::Server(connection) => {
+                let extracted = connection.dangerous_extract_secrets().map_err(|_| internal)?;
+                let (receiving, sending) = (keys(client, extracted.rx.0), keys(server, extracted.tx.0));
+                let records = RecordLayer::new(Side::Server, cipher, receiving, sending);
+                Finished { records, is_resumed, ticket_reader: None }
+            }
+        })
     }
 
     /// Without ALPN a connection meant for another service with the same certificate could be turned on us.

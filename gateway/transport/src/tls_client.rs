@@ -1,7 +1,7 @@
 //! The client's side of TLS: what it trusts, and the name it expects.
 //!
 //! TLS 1.3 only. It trusts the certificates it is given and no others: a self-signed one of a development server, or the
-//! roots of an operator. No resumption yet.
+//! roots of an operator.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 
+use crate::handshake::Handshake;
+use crate::key_exchange::KeyExchange;
 use crate::secret_tap::SecretTap;
 use crate::tls_stage::TlsStage;
 
 /// What a server may send before its handshake is done. A certificate chain is the largest part.
 const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+/// Session tickets that are kept; each serves for one connection.
+const SESSIONS_MAX: usize = 8;
 
 /// Why a client cannot be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub enum TrustError {
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
+    keeps_sessions: bool,
 }
 
 impl TlsClient {
@@ -46,7 +51,7 @@ impl TlsClient {
         if roots.is_empty() {
             return Err(TrustError::NoCertificate);
         }
-        let mut config = ClientConfig::builder_with_provider(crate::provider::provider())
+        let mut config = ClientConfig::builder_with_provider(crate::provider::provider(KeyExchange::Hybrid))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("the provider has suites of TLS 1.3")
             .with_root_certificates(roots)
@@ -55,7 +60,15 @@ impl TlsClient {
         config.resumption = Resumption::disabled();
         config.key_log = Arc::new(SecretTap);
         config.enable_secret_extraction = true;
-        Ok(TlsClient { config: Arc::new(config) })
+        Ok(TlsClient { config: Arc::new(config), keeps_sessions: false })
+    }
+
+    /// Keeps the sessions of its connections in memory, so that the next one resumes: the server need not sign. For a
+    /// client that comes back as the same user, since its server can tell.
+    pub fn keeping_sessions(mut self) -> TlsClient {
+        Arc::make_mut(&mut self.config).resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+        self.keeps_sessions = true;
+        self
     }
 
     /// The stage of a connection to the server of this name, a DNS name or an IP address: it is sent as SNI where it is
@@ -64,7 +77,9 @@ impl TlsClient {
         let server_name = ServerName::try_from(server_name.to_owned()).map_err(|_| TrustError::ServerNameInvalid)?;
         let connection =
             ClientConnection::new(self.config.clone(), server_name).expect("the config asks for nothing unusual");
-        Ok(TlsStage::new(Connection::Client(connection), HANDSHAKE_BYTES_MAX))
+        let mut handshake = Handshake::new(Connection::Client(connection));
+        handshake.keeps_tickets = self.keeps_sessions;
+        Ok(TlsStage::new(handshake, HANDSHAKE_BYTES_MAX))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The server's side of TLS: its certificate with key, and what it agrees to.
 //!
-//! TLS 1.3 only, its two suites with SHA-256, X25519 and the NIST curves. No resumption yet: every handshake is a full
-//! one, no ticket is sent and nothing is kept between connections. A client without ALPN is refused like one with
-//! another protocol.
+//! TLS 1.3 only, and its two suites with SHA-256. A client may resume with the one ticket that it gets at the end of each
+//! handshake; nothing is kept between connections, and no data are taken before a handshake is done. A client without
+//! ALPN is refused like one with another protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::{Connection, Error, ServerConfig, ServerConnection};
 
+use crate::handshake::Handshake;
+use crate::key_exchange::KeyExchange;
 use crate::secret_tap::SecretTap;
+use crate::session_tickets::SessionTickets;
 use crate::tls_stage::TlsStage;
 
 /// What a client may send before its handshake is done. A ClientHello is below 2 KiB, with a post-quantum key share
@@ -24,6 +27,15 @@ const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 pub struct ServerIdentity {
     certificates: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+}
+
+/// What an operator sets of TLS.
+#[derive(Debug, Default)]
+pub struct TlsSettings {
+    /// Hybrid by default.
+    pub key_exchange: KeyExchange,
+    /// What session tickets are sealed with. `None`, the default: none are given, and every handshake is a full one.
+    pub session_tickets: Option<SessionTickets>,
 }
 
 /// Why PEM text makes no identity. Says nothing of the key itself.
@@ -68,9 +80,14 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Checks that key and certificate belong together.
+    /// With the default of each setting. Checks that key and certificate belong together.
     pub fn new(identity: ServerIdentity) -> Result<TlsServer, IdentityError> {
-        let mut config = ServerConfig::builder_with_provider(crate::provider::provider())
+        TlsServer::with_settings(identity, TlsSettings::default())
+    }
+
+    /// The same with these settings.
+    pub fn with_settings(identity: ServerIdentity, settings: TlsSettings) -> Result<TlsServer, IdentityError> {
+        let mut config = ServerConfig::builder_with_provider(crate::provider::provider(settings.key_exchange))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("the provider has suites of TLS 1.3")
             .with_no_client_auth()
@@ -82,7 +99,10 @@ impl TlsServer {
             })?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        config.send_tls13_tickets = usize::from(settings.session_tickets.is_some());
+        if let Some(tickets) = settings.session_tickets {
+            config.ticketer = Arc::new(tickets);
+        }
         config.key_log = Arc::new(SecretTap);
         config.enable_secret_extraction = true;
         Ok(TlsServer { config: Arc::new(config) })
@@ -91,7 +111,7 @@ impl TlsServer {
     /// The stage of a connection that a client has opened.
     pub fn accept(&self) -> TlsStage {
         let connection = ServerConnection::new(self.config.clone()).expect("the config asks for nothing unusual");
-        TlsStage::new(Connection::Server(connection), HANDSHAKE_BYTES_MAX)
+        TlsStage::new(Handshake::new(Connection::Server(connection)), HANDSHAKE_BYTES_MAX)
     }
 }
 

@@ -9,11 +9,10 @@
 
 use std::mem;
 
-use rustls::Connection;
-
-use crate::handshake::Handshake;
+use crate::handshake::{Finished, Handshake};
 use crate::record_cutter::{Cut, HEADER_SIZE, RecordCutter};
 use crate::record_layer::{self, CONTENT_SIZE_MAX, Fault, Opened, RecordLayer};
+use crate::ticket_reader::TicketReader;
 use crate::tls_error::TlsError;
 
 /// See the file's head. Made by [`crate::TlsServer::accept`] and [`crate::TlsClient::connect`].
@@ -28,6 +27,9 @@ pub struct TlsStage {
     silent_bytes: usize,
     silent_bytes_max: usize,
     peer_has_closed: bool,
+    is_resumed: bool,
+    /// Of a client that keeps sessions, until the server's first data.
+    ticket_reader: Option<Box<TicketReader>>,
     failure: Option<TlsError>,
 }
 
@@ -49,9 +51,9 @@ enum LastWord {
 impl TlsStage {
     /// `silent_bytes_max` bounds what the peer may send without any plaintext: its whole handshake, or a handshake
     /// message afterwards.
-    pub(crate) fn new(connection: Connection, silent_bytes_max: usize) -> TlsStage {
+    pub(crate) fn new(handshake: Handshake, silent_bytes_max: usize) -> TlsStage {
         TlsStage {
-            state: State::Handshake(Box::new(Handshake::new(connection))),
+            state: State::Handshake(Box::new(handshake)),
             cutter: RecordCutter::default(),
             farewell: Vec::new(),
             open_record: None,
@@ -59,6 +61,8 @@ impl TlsStage {
             silent_bytes: 0,
             silent_bytes_max,
             peer_has_closed: false,
+            is_resumed: false,
+            ticket_reader: None,
             failure: None,
         }
     }
@@ -205,6 +209,11 @@ impl TlsStage {
         matches!(self.state, State::Established(_))
     }
 
+    /// Whether a session ticket has spared the handshake its certificate. Only after [`Self::is_established`].
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
     /// Whether [`Self::take_outgoing`] has something that was not written by the caller.
     pub fn wants_to_send(&self) -> bool {
         let has_words = match &self.state {
@@ -237,6 +246,9 @@ impl TlsStage {
     /// The size of the plaintext that a record brings, which lies behind its header; 0 where it brings none.
     fn open(&mut self, record: &mut [u8]) -> Result<usize, Fault> {
         let record_size = record.len();
+        if let Some(reader) = &mut self.ticket_reader {
+            reader.read(record);
+        }
         let opened = match &mut self.state {
             State::Handshake(handshake) => handshake.open(record)?,
             State::Established(records) => records.open(record)?,
@@ -245,6 +257,7 @@ impl TlsStage {
         self.peer_has_closed = opened == Opened::Close;
         if let Opened::Plaintext(size @ 1..) = opened {
             self.silent_bytes = 0;
+            self.ticket_reader = None;
             return Ok(size);
         }
         self.silent_bytes += record_size;
@@ -260,7 +273,10 @@ impl TlsStage {
             return Ok(());
         }
         if let State::Handshake(handshake) = mem::replace(&mut self.state, State::Failed) {
-            self.state = State::Established(handshake.finish(&mut self.farewell)?);
+            let Finished { records, is_resumed, ticket_reader } = handshake.finish(&mut self.farewell)?;
+            self.state = State::Established(records);
+            self.is_resumed = is_resumed;
+            self.ticket_reader = ticket_reader;
             self.silent_bytes = 0;
         }
         Ok(())

@@ -2,51 +2,31 @@
 
 #[path = "support/certificate.rs"]
 mod certificate;
+#[path = "support/pair.rs"]
+mod pair;
 
 use std::sync::Arc;
 
 use gateway_transport::{
     Blame, CertificateRefusal, IdentityError, RECORD_SIZE_MAX, ServerIdentity, TlsClient, TlsError, TlsServer,
-    TlsStage, TrustError,
+    TlsSettings, TlsStage, TrustError,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use certificate::Certificate;
+use pair::join;
 
 /// Alerts of RFC 8446, section 6.
 const ALERT_RECORD: u8 = 21;
 const DECODE_ERROR: u8 = 50;
 const PROTOCOL_VERSION: u8 = 70;
 
-/// Carries bytes both ways, `step` at a time, until both have nothing to say or one fails.
-fn join(client: &mut TlsStage, server: &mut TlsStage, step: usize) -> (Result<(), TlsError>, Result<(), TlsError>) {
-    let (mut client_result, mut server_result) = (Ok(()), Ok(()));
-    loop {
-        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
-        client.take_outgoing(&mut to_server);
-        server.take_outgoing(&mut to_client);
-        if to_server.is_empty() && to_client.is_empty() {
-            return (client_result, server_result);
-        }
-        for bytes in to_server.chunks(step) {
-            server_result = server_result.and(server.receive(bytes, &mut Vec::new()));
-        }
-        for bytes in to_client.chunks(step) {
-            client_result = client_result.and(client.receive(bytes, &mut Vec::new()));
-        }
-    }
-}
-
 fn established_pair(step: usize) -> (TlsStage, TlsStage) {
     let certificate = Certificate::for_name("localhost");
-    let mut server = certificate.server().accept();
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
-    let mut client = trusting.connect("localhost").expect("a DNS name");
-    assert_eq!(join(&mut client, &mut server, step), (Ok(()), Ok(())));
-    assert!(client.is_established() && server.is_established());
-    (client, server)
+    pair::connect(&trusting, &certificate.server(TlsSettings::default()), step)
 }
 
 fn record_count(mut bytes: &[u8]) -> usize {
@@ -125,7 +105,7 @@ fn what_comes_after_a_close_is_thrown_away() {
 
 #[test]
 fn a_peer_without_tls_is_answered_with_an_alert() {
-    let server = Certificate::for_name("localhost").server();
+    let server = Certificate::for_name("localhost").server(TlsSettings::default());
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"G", b"\x00", b"\xff\xff\xff\xff\xff\xff", b"SSH-2.0-x\r\n"] {
         let mut stage = server.accept();
         assert_eq!(stage.receive(bytes, &mut Vec::new()), Err(TlsError::NotTls));
@@ -138,7 +118,7 @@ fn a_peer_without_tls_is_answered_with_an_alert() {
 
 #[test]
 fn garbage_inside_records_is_refused_for_good() {
-    let mut stage = Certificate::for_name("localhost").server().accept();
+    let mut stage = Certificate::for_name("localhost").server(TlsSettings::default()).accept();
     let garbage = [&[22, 3, 1, 0, 16][..], &[0xee; 16]].concat();
     let first = stage.receive(&garbage, &mut Vec::new());
     assert!(matches!(first, Err(TlsError::Malformed | TlsError::Misbehaved)), "{first:?}");
@@ -150,7 +130,7 @@ fn garbage_inside_records_is_refused_for_good() {
 
 #[test]
 fn a_record_or_a_handshake_without_end_is_cut_off_early() {
-    let server = Certificate::for_name("localhost").server();
+    let server = Certificate::for_name("localhost").server(TlsSettings::default());
     let mut stage = server.accept();
     assert_eq!(stage.receive(&[22, 3, 1, 0xff, 0xff], &mut Vec::new()), Err(TlsError::Oversized));
 
@@ -181,7 +161,7 @@ fn a_changed_byte_on_the_way_is_noticed() {
 
 #[test]
 fn a_client_refuses_a_stranger_and_the_server_hears_why() {
-    let mut server = Certificate::for_name("localhost").server().accept();
+    let mut server = Certificate::for_name("localhost").server(TlsSettings::default()).accept();
     let trusting_another =
         TlsClient::from_pem(Certificate::for_name("localhost").certificate_pem.as_bytes()).expect("PEM");
     let mut client = trusting_another.connect("localhost").expect("a DNS name");
@@ -197,7 +177,7 @@ fn a_certificate_for_another_name_is_refused() {
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     for name in ["localhost", "127.0.0.1"] {
         let mut client = trusting.connect(name).expect("a name");
-        let (client_result, _) = join(&mut client, &mut certificate.server().accept(), 4096);
+        let (client_result, _) = join(&mut client, &mut certificate.server(TlsSettings::default()).accept(), 4096);
         assert_eq!(client_result, Err(TlsError::CertificateRefused(CertificateRefusal::WrongName)));
     }
     assert!(matches!(trusting.connect("no name"), Err(TrustError::ServerNameInvalid)));
@@ -216,7 +196,7 @@ fn server_verdict_on(alpn: &[&[u8]]) -> Result<(), TlsError> {
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let name = ServerName::try_from("localhost").expect("a DNS name");
     let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let mut server = certificate.server().accept();
+    let mut server = certificate.server(TlsSettings::default()).accept();
     loop {
         let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
         while client.wants_write() {
@@ -252,7 +232,7 @@ fn a_client_of_tls_1_2_is_told_so() {
     hello.extend_from_slice(&[&[0, 16][..], &groups, &signatures].concat());
     let hello = [&[1, 0, 0, hello.len() as u8][..], &hello].concat();
     let record = [&[22, 3, 1, 0, hello.len() as u8][..], &hello].concat();
-    let mut stage = Certificate::for_name("localhost").server().accept();
+    let mut stage = Certificate::for_name("localhost").server(TlsSettings::default()).accept();
     let verdict = stage.receive(&record, &mut Vec::new());
     let mut wire = Vec::new();
     stage.take_outgoing(&mut wire);

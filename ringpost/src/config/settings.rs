@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use gateway_server::GatewayConfig;
+use gateway_transport::KeyExchange;
 use router_server::{RouterConfig, StoreConfig};
 
 use crate::command_line::DEFAULT_DATA_DIR;
@@ -17,6 +18,7 @@ pub(crate) struct Settings {
     pub(crate) admin: SocketAddr,
     pub(crate) certificate_file: Option<PathBuf>,
     pub(crate) certificate_key_file: Option<PathBuf>,
+    pub(crate) key_exchange: KeyExchange,
     pub(crate) token_key_file: Option<PathBuf>,
     pub(crate) link: LinkSettings,
     pub(crate) log_filter: String,
@@ -65,6 +67,7 @@ impl Default for Settings {
             admin: loopback(7490),
             certificate_file: None,
             certificate_key_file: None,
+            key_exchange: KeyExchange::default(),
             token_key_file: None,
             link: LinkSettings::default(),
             log_filter: "info".to_owned(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway_server::DriverChoice;
+use gateway_transport::KeyExchange;
 
 use super::settings::LogFormat;
 
@@ -135,6 +136,17 @@ impl Stored for DriverChoice {
 
     fn of_value(value: Value) -> DriverChoice {
         value.text().parse().expect("it is one of the choices")
+    }
+}
+
+impl Stored for KeyExchange {
+    fn to_value(&self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
+
+    fn of_value(value: Value) -> KeyExchange {
+        let name = value.text();
+        KeyExchange::ALL.into_iter().find(|choice| choice.name() == name).expect("it is one of the choices")
     }
 }
 

@@ -20,8 +20,9 @@ pub(super) fn credentials(
     } else {
         identity::token_public_keys(settings)?
     };
-    let tickets = identity::ticket_keys(&settings.data_dir())?;
-    Ok((identity::certificate(settings)?, TokenVerifier::new(token_keys), tickets))
+    let (key, previous) = identity::ticket_keys(&settings.data_dir())?;
+    let tls = identity::tls_server(settings, key.session_tickets(previous.as_ref()))?;
+    Ok((tls, TokenVerifier::new(token_keys), key.resume_tickets(previous.as_ref())))
 }
 
 /// Lets clients in at once; those that come before the link is up wait for it.

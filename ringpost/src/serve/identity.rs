@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use gateway_server::{TRUSTED_KEYS_MAX, TicketKey, TicketKeys, TokenPublicKey, TokenSigner};
-use gateway_transport::{ServerIdentity, TlsServer};
+use gateway_server::{TRUSTED_KEYS_MAX, TicketKey, TokenPublicKey, TokenSigner};
+use gateway_transport::{ServerIdentity, SessionTickets, TlsServer, TlsSettings};
 use protocol_shell::clock;
 use rcgen::{CertificateParams, DnType, KeyPair};
 
@@ -22,14 +22,15 @@ const TICKET_KEY: &str = "ticket.key";
 const TICKET_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What clients see: the files that are named, or else those in the data folder.
-pub(crate) fn certificate(settings: &Settings) -> Result<TlsServer, Mistake> {
+pub(crate) fn tls_server(settings: &Settings, session_tickets: SessionTickets) -> Result<TlsServer, Mistake> {
     let data_dir = settings.data_dir();
     let (certificate, key, place) = match (&settings.certificate_file, &settings.certificate_key_file) {
         (Some(certificate), Some(key)) => (read(certificate)?, read(key)?, certificate.as_path()),
         _ => (data_dir.certificate()?, data_dir.certificate_key()?, data_dir.path()),
     };
+    let tls = TlsSettings { key_exchange: settings.key_exchange, session_tickets: Some(session_tickets) };
     ServerIdentity::from_pem(&certificate, &key)
-        .and_then(TlsServer::new)
+        .and_then(|identity| TlsServer::with_settings(identity, tls))
         .map_err(|error| Mistake::new(Exit::Config, format!("{}: {error}", place.display())))
 }
 
@@ -83,9 +84,9 @@ pub(crate) fn token_public_keys(settings: &Settings) -> Result<Vec<TokenPublicKe
     }
 }
 
-/// What resume tickets are sealed with: one key a line, with the time at which it was made in front, the newest first.
-/// An old one is exchanged at a start; the tickets of the one before are taken all the same.
-pub(crate) fn ticket_keys(data_dir: &DataDir) -> Result<TicketKeys, Mistake> {
+/// What tickets are sealed with: one key a line, with the time at which it was made in front, the newest first. An old one
+/// is exchanged at a start; the tickets of the one before, which comes second, are taken all the same.
+pub(crate) fn ticket_keys(data_dir: &DataDir) -> Result<(TicketKey, Option<TicketKey>), Mistake> {
     let now_ms = clock::now().wall.0;
     let mut keys = if data_dir.has(TICKET_KEY) { read_ticket_keys(data_dir)? } else { Vec::new() };
     let is_fresh =
@@ -97,8 +98,8 @@ pub(crate) fn ticket_keys(data_dir: &DataDir) -> Result<TicketKeys, Mistake> {
         let lines = keys.iter().map(|(made_at_ms, key)| format!("{made_at_ms} {}\n", key.to_paserk()));
         data_dir.write(TICKET_KEY, lines.collect::<String>().as_bytes())?;
     }
-    let (_, current) = keys.first().expect("there is one by now");
-    Ok(current.with_previous(keys.get(1).map(|(_, previous)| previous)))
+    let mut keys = keys.into_iter().map(|(_, key)| key);
+    Ok((keys.next().expect("there is one by now"), keys.next()))
 }
 
 fn read_ticket_keys(data_dir: &DataDir) -> Result<Vec<(u64, TicketKey)>, Mistake> {

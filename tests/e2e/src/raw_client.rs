@@ -52,7 +52,12 @@ pub fn transient_hello(token: &str) -> Vec<u8> {
 impl RawClient {
     /// Does the handshake. `certificate` is what it trusts, as PEM text.
     pub fn connect(address: SocketAddr, certificate: &[u8]) -> Result<RawClient> {
-        let tls = TlsClient::from_pem(certificate)?.connect("localhost")?;
+        RawClient::with_tls(address, &TlsClient::from_pem(certificate)?)
+    }
+
+    /// The same with what several connections share.
+    pub fn with_tls(address: SocketAddr, tls: &TlsClient) -> Result<RawClient> {
+        let tls = tls.connect("localhost")?;
         let mut client = RawClient { stream: plain(address)?, tls, framer: Framer::default(), plaintext: Vec::new() };
         client.flush()?;
         while !client.tls.is_established() {
@@ -60,6 +65,11 @@ impl RawClient {
             client.flush()?;
         }
         Ok(client)
+    }
+
+    /// Whether the handshake has resumed a session.
+    pub fn is_resumed(&self) -> bool {
+        self.tls.is_resumed()
     }
 
     /// Says Hello as a transient session and waits for the Welcome.

@@ -8,8 +8,9 @@ mod wire;
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
-use gateway_transport::{TlsClient, TlsError};
+use gateway_transport::{SESSION_SECRET_SIZE, SessionTickets, TlsClient, TlsError, TlsSettings};
 
 use certificate::Certificate;
 use tool::OpenSsl;
@@ -47,6 +48,12 @@ impl Files {
         OpenSsl::start(&[&arguments[..], &["-CAfile", &trusted, "-verify_return_error"], more].concat())
     }
 
+    /// Our server, which gives tickets.
+    fn our_server(&self, connections: usize) -> (SocketAddr, JoinHandle<Vec<End>>) {
+        let session_tickets = Some(SessionTickets::new(&[7; SESSION_SECRET_SIZE], None));
+        echo_server(self.certificate.server(TlsSettings { session_tickets, ..TlsSettings::default() }), connections)
+    }
+
     fn server(&self, more: &[&str]) -> (OpenSsl, SocketAddr) {
         let (certificate, key) = (self.path("certificate.pem"), self.path("key.pem"));
         let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", &certificate, "-key", &key, "-msg"];
@@ -61,7 +68,7 @@ impl Files {
 fn its_client_talks_to_our_server_and_changes_keys_as_it_likes() {
     let files = Files::of("its_client");
     for suite in SUITES {
-        let (address, server) = echo_server(files.certificate.server(), 1);
+        let (address, server) = files.our_server(1);
         let mut client = files.client(address, &["-tls1_3", "-ciphersuites", suite]);
         client.line_with(&format!("Cipher is {suite}"));
         for round in 1..=3 {
@@ -108,6 +115,44 @@ fn our_client_talks_to_its_server_which_changes_keys_as_it_likes() {
 }
 
 #[test]
+fn its_client_resumes_what_our_server_gave_it_also_after_a_restart() {
+    let files = Files::of("its_sessions");
+    let session = files.path("session.pem");
+    for suite in SUITES {
+        let with_suite = ["-tls1_3", "-ciphersuites", suite, "-sess_out", &session];
+        let talk = |more: &[&str], kind: &str| {
+            let (address, server) = files.our_server(1);
+            let mut client = files.client(address, &[&with_suite[..], more].concat());
+            client.line_with(kind);
+            client.type_line("hello");
+            client.line_with("HELLO");
+            client.type_line("Q");
+            client.ended();
+            assert_eq!(server.join().expect("no panic"), [End::Closed]);
+        };
+        talk(&[], "New, TLSv1.3");
+        talk(&["-sess_in", &session], "Reused, TLSv1.3");
+    }
+}
+
+#[test]
+fn our_client_resumes_what_its_server_gave_it() {
+    let files = Files::of("its_tickets");
+    let (mut server, address) = files.server(&[]);
+    let trusting = TlsClient::from_pem(files.certificate.certificate_pem.as_bytes()).expect("PEM").keeping_sessions();
+    for round in 1..=3 {
+        let stream = TcpStream::connect(address).expect("it listens");
+        let mut client = Wire::new(stream, trusting.connect("localhost").expect("a DNS name"));
+        server.says_times("ALPN protocols selected: ringpost/1", round);
+        server.type_line("welcome");
+        assert_eq!(client.read(), Ok(b"welcome\n".to_vec()));
+        assert_eq!(client.stage.is_resumed(), round > 1);
+        client.close();
+        server.says_times("shutting down SSL", round);
+    }
+}
+
+#[test]
 fn its_client_is_told_why_it_is_refused() {
     let files = Files::of("refused");
     let cases: [(&[&str], &str, TlsError); 3] = [
@@ -116,7 +161,7 @@ fn its_client_is_told_why_it_is_refused() {
         (&["-tls1_3", "-alpn", "h2"], "alert no application protocol", TlsError::WrongProtocol),
     ];
     for (how, why, error) in cases {
-        let (address, server) = echo_server(files.certificate.server(), 1);
+        let (address, server) = files.our_server(1);
         let (status, said) = files.client(address, how).ended();
         assert!(!status.success() && said.contains(why), "{said}");
         assert_eq!(server.join().expect("no panic"), [End::Failed(error)]);

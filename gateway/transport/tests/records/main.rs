@@ -2,84 +2,30 @@
 
 #[path = "../support/certificate.rs"]
 mod certificate;
+#[path = "../support/peer.rs"]
 mod peer;
+#[path = "../support/servers.rs"]
+mod servers;
 
 use std::io::Read;
-use std::sync::Arc;
 
-use gateway_transport::{TlsClient, TlsStage};
-use rustls::crypto::ring::{cipher_suite, default_provider};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use gateway_transport::{TlsClient, TlsSettings, TlsStage};
+use rustls::ServerConnection;
+use rustls::crypto::ring::cipher_suite;
 
 use certificate::Certificate;
-use peer::{Peer, Server, join, library_client};
+use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, join, library_client};
+use servers::{Server, library_server};
 
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
-
-const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 const CONTENT_SIZE_MAX: usize = 1 << 14;
 
 impl Certificate {
     fn our_server(&self) -> TlsStage {
-        self.server().accept()
+        self.server(TlsSettings::default()).accept()
     }
 
     fn library_server(&self, tickets: usize) -> ServerConnection {
-        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).expect("PEM");
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).expect("PEM");
-        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("they belong together");
-        config.alpn_protocols = vec![b"ringpost/1".to_vec()];
-        config.send_tls13_tickets = tickets;
-        ServerConnection::new(Arc::new(config)).expect("a server")
-    }
-}
-
-impl Server for TlsStage {
-    fn receive(&mut self, bytes: &[u8], plaintext: &mut Vec<u8>) -> bool {
-        TlsStage::receive(self, bytes, plaintext).is_ok()
-    }
-
-    fn take_outgoing(&mut self) -> Vec<u8> {
-        let mut outgoing = Vec::new();
-        TlsStage::take_outgoing(self, &mut outgoing);
-        outgoing
-    }
-}
-
-impl Server for ServerConnection {
-    fn receive(&mut self, mut bytes: &[u8], plaintext: &mut Vec<u8>) -> bool {
-        while !bytes.is_empty() {
-            // A record at a time, as our stage feeds it.
-            let size =
-                bytes.get(3..5).map_or(bytes.len(), |size| 5 + usize::from(u16::from_be_bytes([size[0], size[1]])));
-            let (mut record, rest) = bytes.split_at(size.min(bytes.len()));
-            while !record.is_empty() && self.read_tls(&mut record).is_ok() {}
-            let is_well = self.process_new_packets().is_ok();
-            // It says "would block" where nothing is left.
-            let _ = self.reader().read_to_end(plaintext);
-            if !is_well {
-                return false;
-            }
-            bytes = rest;
-        }
-        true
-    }
-
-    fn take_outgoing(&mut self) -> Vec<u8> {
-        let mut outgoing = Vec::new();
-        while self.wants_write() {
-            self.write_tls(&mut outgoing).expect("memory");
-        }
-        outgoing
+        library_server(&self.certificate_pem, &self.key_pem, tickets)
     }
 }
 
@@ -99,6 +45,9 @@ fn verdict(certificate: &Certificate, mut server: impl Server, records: &[Record
     let (mut plaintext, mut goes_on) = (Vec::new(), true);
     for (outer_type, inner) in records {
         goes_on = goes_on && server.receive(&peer.seal(*outer_type, inner), &mut plaintext);
+        if *inner == [&KEY_UPDATE[..], &[HANDSHAKE]].concat() {
+            peer.update();
+        }
     }
     Verdict { plaintext, goes_on, alert: peer.alert_in(&server.take_outgoing()) }
 }
@@ -136,6 +85,7 @@ fn records_that_are_well_are_taken_as_the_library_does() {
         ("a full record", vec![record(&[7; CONTENT_SIZE_MAX], APPLICATION_DATA), hello()]),
         ("a close", vec![hello(), record(&[1, 0], ALERT)]),
         ("a user that cancels", vec![record(&[1, 90], ALERT), hello()]),
+        ("a key update", vec![record(&KEY_UPDATE, HANDSHAKE), hello()]),
         ("a fatal alert", vec![hello(), record(&[2, 40], ALERT)]),
     ];
     for (what, records) in cases {

@@ -1,6 +1,6 @@
 //! A certificate that signs itself, as both ends of a test need it.
 
-use gateway_transport::{ServerIdentity, TlsServer};
+use gateway_transport::{ServerIdentity, TlsServer, TlsSettings};
 
 pub(crate) struct Certificate {
     pub(crate) certificate_pem: String,
@@ -15,11 +15,8 @@ impl Certificate {
         Certificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
-    pub(crate) fn identity(&self) -> ServerIdentity {
-        ServerIdentity::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes()).expect("PEM")
-    }
-
-    pub(crate) fn server(&self) -> TlsServer {
-        TlsServer::new(self.identity()).expect("key and certificate belong together")
+    pub(crate) fn server(&self, settings: TlsSettings) -> TlsServer {
+        let identity = ServerIdentity::from_pem(self.certificate_pem.as_bytes(), self.key_pem.as_bytes());
+        TlsServer::with_settings(identity.expect("PEM"), settings).expect("key and certificate belong together")
     }
 }

@@ -86,7 +86,7 @@ impl Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
         let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
         let (next_links, links) = links_from(near);
-        let tickets = TicketKey::generate().expect("randomness").with_previous(None);
+        let tickets = TicketKey::generate().expect("randomness").resume_tickets(None);
         let gateway = Gateway::start(config, tls_server, verifier, tickets, links).expect("it starts");
         Bench { gateway, tls_client, signer, link: Some(far), next_links, closed: channel().1 }
     }
@@ -94,7 +94,7 @@ impl Bench {
     /// Gives the gateway another certificate and another token key, which the clients of this bench then go by.
     pub(crate) fn renew(&mut self) {
         let (tls_server, tls_client, signer, verifier) = credentials();
-        let tickets = TicketKey::generate().expect("randomness").with_previous(None);
+        let tickets = TicketKey::generate().expect("randomness").resume_tickets(None);
         self.gateway.renew(config(), tls_server, verifier, tickets).expect("the values are in their ranges");
         (self.tls_client, self.signer) = (tls_client, signer);
     }
