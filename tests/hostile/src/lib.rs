@@ -18,6 +18,7 @@ pub mod server;
 pub mod server_frame;
 pub mod store_reader;
 pub mod tls_record;
+pub mod tls_verdict;
 pub mod verify;
 
 use seed::Seed;
@@ -41,4 +42,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "server_frame", run: server_frame::run, seeds: server_frame::seeds },
     Target { name: "store_reader", run: store_reader::run, seeds: store_reader::seeds },
     Target { name: "tls_record", run: tls_record::run, seeds: tls_record::seeds },
+    Target { name: "tls_verdict", run: tls_verdict::run, seeds: tls_verdict::seeds },
 ];

@@ -54,6 +54,11 @@ fn records_that_were_meddled_with_say_nothing_false() {
 }
 
 #[test]
+fn our_server_says_to_records_what_the_library_says() {
+    replay("tls_verdict");
+}
+
+#[test]
 fn frames_are_the_same_however_their_stream_is_cut() {
     replay("framer");
 }

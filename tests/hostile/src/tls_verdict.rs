@@ -1,0 +1,209 @@
+//! Target `tls_verdict`: our server beside the library's. Both get the same bytes of a stranger, or the same records of a
+//! client after its handshake, and must make the same of them: the same plaintext, and the same alert.
+//!
+//! Where they differ, ours goes by the letter of RFC 8446: it says `unexpected_message` where section 5 does and the
+//! library says something else or nothing, and refuses a handshake record with nothing in it.
+
+#[path = "../../../gateway/transport/tests/support/peer.rs"]
+mod peer;
+#[path = "../../../gateway/transport/tests/support/servers.rs"]
+mod servers;
+
+use std::sync::LazyLock;
+
+use gateway_transport::{ServerIdentity, TlsServer};
+use rustls::crypto::ring::cipher_suite;
+
+use crate::input::Input;
+use crate::seed::Seed;
+use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, library_client};
+use servers::{Server, library_server};
+
+/// What is refused as a whole is refused by our bound, which the library does not have.
+const STRANGER_BYTES_MAX: usize = 16_000;
+const STEPS_MAX: usize = 40;
+const CONTENT_SIZE_MAX: usize = 1 << 14;
+/// Of what is no data, for the same reason.
+const SILENT_CONTENT_SIZE_MAX: usize = 300;
+const UNEXPECTED_MESSAGE: Option<u8> = Some(10);
+const USER_CANCELED: u8 = 90;
+
+struct Certificate {
+    certificate_pem: String,
+    key_pem: String,
+    server: TlsServer,
+}
+
+/// A certificate of this process.
+static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a valid name");
+    let certificate_pem = parameters.self_signed(&key).expect("a certificate").pem();
+    let key_pem = key.serialize_pem();
+    let identity = ServerIdentity::from_pem(certificate_pem.as_bytes(), key_pem.as_bytes()).expect("PEM");
+    let server = TlsServer::new(identity).expect("key and certificate belong together");
+    Certificate { certificate_pem, key_pem, server }
+});
+
+/// What the fuzzer calls.
+pub fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    if input.flag() { stranger(&mut input) } else { client(&mut input) }
+}
+
+fn servers() -> (impl Server, impl Server) {
+    let Certificate { certificate_pem, key_pem, server } = &*CERTIFICATE;
+    (server.accept(), library_server(certificate_pem, key_pem, 0))
+}
+
+fn stranger(input: &mut Input<'_>) {
+    let stream = input.rest();
+    let stream = stream.get(..STRANGER_BYTES_MAX).unwrap_or(stream);
+    let (mut ours, mut library) = servers();
+    let verdict = |server: &mut dyn Server| {
+        let goes_on = server.receive(stream, &mut Vec::new());
+        let said = server.take_outgoing();
+        // Before any keys an alert is a record of two bytes that all can read; it is the last one.
+        let alert = said.last_chunk::<7>().filter(|record| record.starts_with(&[ALERT, 3, 3, 0, 2]));
+        (goes_on, alert.map(|record| record[6]))
+    };
+    assert_eq!(verdict(&mut ours), verdict(&mut library), "a stranger is told the same");
+}
+
+/// What one of them makes of a client's records.
+struct Side<S> {
+    server: S,
+    peer: Peer,
+    plaintext: Vec<u8>,
+    goes_on: bool,
+    alert: Option<u8>,
+}
+
+impl<S: Server> Side<S> {
+    fn new(mut server: S) -> Side<S> {
+        let peer = Peer::shake_hands(&CERTIFICATE.certificate_pem, &mut server);
+        Side { server, peer, plaintext: Vec::new(), goes_on: true, alert: None }
+    }
+
+    fn take(&mut self, step: &Step) {
+        if !self.goes_on {
+            return;
+        }
+        let mut record = self.peer.seal(step.outer_type, &step.inner);
+        if let Some((place, value)) = step.change {
+            let place = usize::from(place) % record.len();
+            record[place] ^= value;
+        }
+        if step.is_key_update {
+            self.peer.update();
+        }
+        self.goes_on = self.server.receive(&record, &mut self.plaintext);
+        self.alert = self.peer.alert_in(&self.server.take_outgoing());
+    }
+}
+
+/// A record.
+struct Step {
+    outer_type: u8,
+    inner: Vec<u8>,
+    is_key_update: bool,
+    /// What is done to it on its way, below the header: a length that was changed makes them wait.
+    change: Option<(u16, u8)>,
+}
+
+impl Step {
+    fn new(content: &[u8], content_type: u8, padding: u8) -> Step {
+        let inner = [content, &[content_type], &vec![0; usize::from(padding)]].concat();
+        Step { outer_type: APPLICATION_DATA, inner, is_key_update: false, change: None }
+    }
+
+    fn of(input: &mut Input<'_>) -> Step {
+        match input.u8() % 8 {
+            0 => Step::new(&vec![input.u8(); usize::from(input.u16()) % (CONTENT_SIZE_MAX + 2)], APPLICATION_DATA, 0),
+            1 => Step::new(short(input), APPLICATION_DATA, input.u8()),
+            2 => {
+                let asked = [24, 0, 0, 1, input.u8() & 1];
+                Step { is_key_update: true, ..Step::new(&asked, HANDSHAKE, 0) }
+            }
+            3 => Step::new(short(input), HANDSHAKE, 0),
+            4 => Step::new(short(input), ALERT, 0),
+            5 => Step::new(short(input), input.u8(), input.u8()),
+            6 => Step { outer_type: input.u8(), ..Step::new(short(input), APPLICATION_DATA, 0) },
+            _ => {
+                let change = Some((input.u16(), input.u8()));
+                Step { change, ..Step::new(short(input), APPLICATION_DATA, 0) }
+            }
+        }
+    }
+
+    fn is_empty_handshake(&self) -> bool {
+        self.inner.iter().rposition(|byte| *byte != 0).is_some_and(|at| at == 0 && self.inner[0] == HANDSHAKE)
+    }
+
+    fn cancels(&self) -> bool {
+        self.inner.contains(&USER_CANCELED)
+    }
+}
+
+fn short<'a>(input: &mut Input<'a>) -> &'a [u8] {
+    let content = input.bytes();
+    content.get(..SILENT_CONTENT_SIZE_MAX).unwrap_or(content)
+}
+
+fn client(input: &mut Input<'_>) {
+    let (ours, library) = servers();
+    let (mut ours, mut library) = (Side::new(ours), Side::new(library));
+    for _ in 0..STEPS_MAX {
+        if input.is_empty() || !ours.goes_on {
+            break;
+        }
+        let step = Step::of(input);
+        ours.take(&step);
+        library.take(&step);
+        assert_eq!(ours.plaintext.len(), library.plaintext.len(), "the same plaintext");
+        assert!(ours.plaintext == library.plaintext, "the same plaintext");
+        if ours.goes_on != library.goes_on {
+            assert!(library.goes_on && step.is_empty_handshake() || ours.goes_on && step.cancels());
+            return;
+        }
+        assert!(
+            ours.alert == library.alert || ours.alert == UNEXPECTED_MESSAGE,
+            "{:?} {:?}",
+            ours.alert,
+            library.alert
+        );
+    }
+}
+
+/// A hello, one that was changed, and connections with something wrong in every place.
+pub fn seeds() -> Vec<Seed> {
+    let mut client = library_client(&CERTIFICATE.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("memory");
+    let stranger = |name: &str, bytes: &[u8]| Seed::new(name, &[&[1][..], bytes].concat());
+    // A choice, its content with its length, and what comes behind that.
+    let steps = |name: &str, steps: &[&[u8]]| Seed::new(name, &[&[0], &steps.concat()[..]].concat());
+    let of_type = |choice: u8, content: &[u8]| [&[choice, content.len() as u8, 0], content].concat();
+    let data: &[u8] = &[0, b'a', 5, 0];
+    vec![
+        stranger("hello", &hello),
+        stranger("hello-cut", &hello[..hello.len() - 1]),
+        stranger("hello-changed", &[&hello[..60], &[0xff], &hello[61..]].concat()),
+        stranger("http", b"GET / HTTP/1.1\r\n\r\n"),
+        stranger("alert", &[ALERT, 3, 3, 0, 2, 2, 40]),
+        stranger("data", &[APPLICATION_DATA, 3, 3, 0, 1, 0]),
+        steps("talk", &[data, data, &[0, b'b', 0, 0x40], data]),
+        steps("too-full", &[&[0, b'b', 1, 0x40], data]),
+        steps("padded", &[&of_type(1, b"a"), &[200], data]),
+        steps("key-updates", &[&[2, 0], data, &[2, 1], &[2, 1], data]),
+        steps("key-update-in-pieces", &[&of_type(3, &KEY_UPDATE[..3]), &of_type(3, &KEY_UPDATE[3..]), data]),
+        steps("two-messages", &[&of_type(3, &[KEY_UPDATE, KEY_UPDATE].concat()), data]),
+        steps("a-ticket", &[&of_type(3, &[4, 0, 0, 0])]),
+        steps("close", &[data, &of_type(4, &[1, 0]), data]),
+        steps("fatal", &[&of_type(4, &[2, 40]), data]),
+        steps("half-an-alert", &[&of_type(4, &[2])]),
+        steps("unknown-type", &[&of_type(5, b"x"), &[99, 0]]),
+        steps("outer-type", &[&[6, HANDSHAKE], &[1, 0, b'x']]),
+        steps("changed", &[&[7, 9, 0, 1, 1, 0, b'x']]),
+    ]
+}
