@@ -19,7 +19,11 @@ fn places() -> [Key; 6] {
             .means("Where native clients connect, by TLS. Port 0 takes a free one.")
             .flag("listen", "ADDR", DEV | SERVE),
         key("gateway.driver", place!(gateway.driver), Kind::Choice(drivers))
-            .means("Which mechanism moves the bytes; auto takes io_uring where it is allowed."),
+            .means(
+                "Which mechanism moves the bytes. auto: uring where io_uring is allowed as it wants it, else monoio. monoio: its \
+                 io_uring where that is allowed, else readiness.",
+            )
+            .flag("driver", "DRIVER", DEV | SERVE),
         key("gateway.certificate_file", place!(certificate_file), Kind::File)
             .means("The certificate chain that clients see, as PEM, with the key of `gateway.certificate_key_file`.")
             .unset("`certificate.pem` in the data folder, made at the first start")
