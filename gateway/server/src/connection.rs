@@ -25,33 +25,34 @@ pub(crate) enum ReceiveError {
     Frame(FrameError),
 }
 
-/// See the file's head.
+/// See the file's head. At a million connections a byte here is a megabyte, so what only some of them have is apart.
 pub(crate) struct Connection {
     stage: TlsStage,
-    cutter: FrameCutter,
-    record_since: Option<Instant>,
     outgoing: Vec<u8>,
     outgoing_frame_bytes: u32,
+    is_held: bool,
+    is_authenticated: bool,
+    kept: Option<Box<Kept>>,
 }
 
-/// Plaintext on its way to whoever takes frames.
+/// What has come and cannot be told to the shard yet.
 #[derive(Default)]
-struct FrameCutter {
+struct Kept {
     framer: Framer,
     /// What came behind the frame after which the connection was held.
     held: Vec<u8>,
-    is_held: bool,
-    is_authenticated: bool,
+    record_since: Option<Instant>,
 }
 
 impl Connection {
     pub(crate) fn new(stage: TlsStage) -> Connection {
         Connection {
             stage,
-            cutter: FrameCutter::default(),
-            record_since: None,
             outgoing: Vec::new(),
             outgoing_frame_bytes: 0,
+            is_held: false,
+            is_authenticated: false,
+            kept: None,
         }
     }
 
@@ -65,11 +66,12 @@ impl Connection {
     ) -> Result<(), ReceiveError> {
         let was_inside_record = self.stage.is_inside_record();
         let mut is_new_record = !was_inside_record;
+        let mut cutter = self.begin_cutting(now);
         let result = loop {
             match self.stage.next_plaintext(&mut incoming) {
                 Ok(Some(plaintext)) => {
                     is_new_record = true;
-                    if let Err(error) = self.cutter.cut(now, plaintext, &mut take) {
+                    if let Err(error) = cutter.cut(plaintext, &mut take) {
                         break Err(ReceiveError::Frame(error));
                     }
                 }
@@ -77,33 +79,48 @@ impl Connection {
                 Err(error) => break Err(ReceiveError::Tls(error)),
             }
         };
-        self.record_since = match self.record_since {
+        cutter.kept.record_since = match cutter.kept.record_since {
             _ if !self.stage.is_inside_record() => None,
             Some(since) if !is_new_record => Some(since),
             _ => Some(now),
         };
+        self.end_cutting(cutter);
         result
     }
 
     /// Goes on with what was held.
     pub(crate) fn release(&mut self, now: Instant, take: impl FnMut(&[u8]) -> Flow) -> Result<(), FrameError> {
-        self.cutter.is_held = false;
-        let held = std::mem::take(&mut self.cutter.held);
-        self.cutter.cut(now, &held, take)
+        self.is_held = false;
+        let mut cutter = self.begin_cutting(now);
+        let held = std::mem::take(&mut cutter.kept.held);
+        let result = cutter.cut(&held, take);
+        self.end_cutting(cutter);
+        result
+    }
+
+    fn begin_cutting(&mut self, now: Instant) -> FrameCutter {
+        let kept = self.kept.take().map_or_else(Kept::default, |kept| *kept);
+        FrameCutter { now, kept, is_held: self.is_held, is_authenticated: self.is_authenticated }
+    }
+
+    fn end_cutting(&mut self, cutter: FrameCutter) {
+        let FrameCutter { kept, is_held, .. } = cutter;
+        self.is_held = is_held;
+        self.kept = (kept.bytes_held() > 0 || kept.record_since.is_some()).then(|| Box::new(kept));
     }
 
     /// No frame is given out before [`Self::release`].
     pub(crate) fn hold(&mut self) {
-        self.cutter.is_held = true;
+        self.is_held = true;
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.cutter.is_held
+        self.is_held
     }
 
     /// From now on frames may have their full size.
     pub(crate) fn set_authenticated(&mut self) {
-        self.cutter.is_authenticated = true;
+        self.is_authenticated = true;
     }
 
     /// Whether frames can be sent.
@@ -154,31 +171,46 @@ impl Connection {
         self.stage.close();
         self.stage.take_outgoing(&mut self.outgoing);
         self.stage.discard_received();
-        self.cutter = FrameCutter::default();
-        self.record_since = None;
+        (self.kept, self.is_held) = (None, false);
     }
 
     /// Memory held for what has not arrived whole, or may not be told to the shard yet.
     pub(crate) fn bytes_held(&self) -> usize {
-        self.stage.bytes_held() + self.cutter.framer.bytes_held() + self.cutter.held.capacity()
+        self.stage.bytes_held() + self.kept.as_ref().map_or(0, |kept| kept.bytes_held())
     }
 
     /// When the frame, or the TLS record, began that has not arrived whole.
     pub(crate) fn torn_since(&self) -> Option<Instant> {
-        match (self.cutter.framer.torn_since(), self.record_since) {
+        let kept = self.kept.as_ref()?;
+        match (kept.framer.torn_since(), kept.record_since) {
             (Some(frame), Some(record)) => Some(frame.min(record)),
             (frame, record) => frame.or(record),
         }
     }
 }
 
+impl Kept {
+    fn bytes_held(&self) -> usize {
+        self.framer.bytes_held() + self.held.capacity()
+    }
+}
+
+/// Plaintext on its way to whoever takes frames.
+struct FrameCutter {
+    now: Instant,
+    kept: Kept,
+    is_held: bool,
+    is_authenticated: bool,
+}
+
 impl FrameCutter {
-    fn cut(&mut self, now: Instant, input: &[u8], mut take: impl FnMut(&[u8]) -> Flow) -> Result<(), FrameError> {
+    fn cut(&mut self, input: &[u8], mut take: impl FnMut(&[u8]) -> Flow) -> Result<(), FrameError> {
         let size_max = if self.is_authenticated { FRAME_SIZE_MAX } else { FRAME_SIZE_UNAUTHENTICATED_MAX };
         let mut rest = input;
         while !self.is_held {
             let before = rest;
-            let frame = self.framer.next_frame(now, &mut rest, size_max).inspect_err(|_| self.is_held = true)?;
+            let framer = &mut self.kept.framer;
+            let frame = framer.next_frame(self.now, &mut rest, size_max).inspect_err(|_| self.is_held = true)?;
             let Some(frame) = frame else { return Ok(()) };
             match take(frame) {
                 Flow::Continue => {}
@@ -186,13 +218,13 @@ impl FrameCutter {
                 // It comes again.
                 Flow::Retry => {
                     self.is_held = true;
-                    if !self.framer.put_back() {
+                    if !self.kept.framer.put_back() {
                         rest = before;
                     }
                 }
             }
         }
-        self.held.extend_from_slice(rest);
+        self.kept.held.extend_from_slice(rest);
         Ok(())
     }
 }

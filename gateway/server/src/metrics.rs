@@ -52,7 +52,7 @@ figures! {
             "Small ones under load: frames leave one by one and cost a system call each.";
         gauge torn_bytes: u64, "Held for frames and TLS records that have not come whole, and while a connection is held.",
             "Near `torn_bytes_max`: the largest of them are about to be closed.";
-        gauge torn_connections: u64, "Connections of which a frame has begun and not ended.",
+        gauge torn_connections: u64, "Connections of which something waits in memory: the beginning of a frame, or what is held.",
             "High for long: slow networks, or somebody who sends frames without their ends.";
         gauge closing_connections: u64, "Connections that are being flushed and closed.",
             "High for long: peers do not take their last bytes.";

@@ -8,7 +8,7 @@
 //! Invariants: the shard hears of the end of each connection exactly once; a connection that is closing is not told to
 //! the shard any more, except for its end; its entry lives until the driver has ended both its sides.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,10 +52,11 @@ pub(crate) struct ShardLoop<S, A> {
     authenticator: Authenticator,
     link: LinkPort,
     entries: Entries,
-    /// Connections of which a frame has begun and not ended.
+    /// Connections for which memory is held: a frame has begun and not ended, or nothing of them may be told.
     torn: HashSet<ConnectionId>,
     torn_bytes: usize,
-    closing: HashSet<ConnectionId>,
+    /// Those that are flushed and closed, and until when.
+    closing: HashMap<ConnectionId, Instant>,
     /// Buffers of sends that are done, for the next ones.
     spare_buffers: SpareBuffers,
     drain_deadline: Option<Instant>,
@@ -71,12 +72,13 @@ pub(crate) struct LoopParts {
     pub(crate) link: LinkPort,
 }
 
+/// Of a connection. With what the shard and the rings keep it is what an idle one costs.
 struct Entry {
     connection: Connection,
     phase: Phase,
     /// Since when it is open and not held.
     read_since: Instant,
-    bytes_held: usize,
+    bytes_held: u32,
     /// Which socket of the driver; 0 where that goes by the connection's own name.
     place: u64,
     is_reading: bool,
@@ -84,6 +86,8 @@ struct Entry {
     /// Of the frames in what [`ShardLoop::write_turn`] gave and [`ShardLoop::sent`] has not got back.
     frame_bytes_leaving: u32,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 368, "a byte here is a megabyte at a million connections");
 
 /// What a driver does next for the reading side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +125,6 @@ enum Phase {
     Open,
     /// What was queued is being flushed; what arrives is thrown away.
     Closing {
-        deadline: Instant,
         cause: CloseCause,
     },
     /// Both tasks end at once.
@@ -152,7 +155,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             entries: Entries::default(),
             torn: HashSet::new(),
             torn_bytes: 0,
-            closing: HashSet::new(),
+            closing: HashMap::new(),
             spare_buffers: SpareBuffers::default(),
             drain_deadline: None,
         }
@@ -262,13 +265,13 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         }
         if !entry.is_reading && !entry.is_writing {
             let entry = self.entries.remove(&key).expect("it was there a line ago");
-            self.torn_bytes -= entry.bytes_held;
+            self.torn_bytes -= entry.bytes_held as usize;
             self.torn.remove(&key);
             self.closing.remove(&key);
             self.metrics.sockets_closed.increment();
             let cause = match entry.phase {
                 Phase::Open => CloseCause::Lost,
-                Phase::Closing { cause, .. } | Phase::Aborted { cause } => cause,
+                Phase::Closing { cause } | Phase::Aborted { cause } => cause,
             };
             self.shard.handle_closed(now, key, cause);
         }

@@ -119,9 +119,9 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(super) fn account(&mut self, now: Now, key: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let bytes_held = entry.connection.bytes_held();
-        self.torn_bytes = self.torn_bytes - entry.bytes_held + bytes_held;
-        entry.bytes_held = bytes_held;
-        if entry.connection.torn_since().is_some() {
+        self.torn_bytes = self.torn_bytes - entry.bytes_held as usize + bytes_held;
+        entry.bytes_held = u32::try_from(bytes_held).expect("what one connection can make wait is far below 4 GiB");
+        if bytes_held > 0 {
             self.torn.insert(key);
         } else {
             self.torn.remove(&key);
@@ -134,10 +134,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Gives up the connection that holds most, of equals the one that began first. One a turn is enough: a turn adds
     /// less than the largest one holds.
     fn make_room(&mut self, now: Now) {
-        let open = self.entries.iter().filter(|(_, entry)| entry.is_open() && entry.bytes_held > 0);
-        let largest =
-            open.max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
-        let Some(key) = largest.map(|(key, _)| key) else { return };
+        let held = self.torn.iter().filter_map(|key| Some((*key, self.entries.get(key)?)));
+        let largest = held
+            .filter(|(_, entry)| entry.is_open())
+            .max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
+        let Some((key, _)) = largest else { return };
         self.metrics.closed_torn_memory.increment();
         self.violated(now, key, Code::Overloaded);
     }
@@ -183,10 +184,10 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         let deadline =
             now.monotonic + if is_stranger { close_timeout.min(STRANGER_CLOSE_TIMEOUT) } else { close_timeout };
         entry.connection.finish();
-        entry.phase = Phase::Closing { deadline, cause };
+        entry.phase = Phase::Closing { cause };
         self.attention.to_read(key);
         self.attention.to_write(key);
-        self.closing.insert(key);
+        self.closing.insert(key, deadline);
         self.account(now, key);
     }
 
@@ -195,7 +196,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let cause = match entry.phase {
             Phase::Open => cause,
-            Phase::Closing { cause, .. } | Phase::Aborted { cause } => cause,
+            Phase::Closing { cause } | Phase::Aborted { cause } => cause,
         };
         entry.phase = Phase::Aborted { cause };
         self.attention.to_read(key);
@@ -219,11 +220,8 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     }
 
     pub(super) fn sweep_closing(&mut self, now: Now) {
-        let is_late = |key: &&ConnectionId| {
-            let phase = self.entries.get(key).map(|entry| entry.phase);
-            matches!(phase, Some(Phase::Closing { deadline, .. }) if deadline <= now.monotonic)
-        };
-        let late: Vec<_> = self.closing.iter().filter(is_late).copied().collect();
+        let late = self.closing.iter().filter(|(_, deadline)| **deadline <= now.monotonic);
+        let late: Vec<_> = late.map(|(key, _)| *key).collect();
         for key in late {
             if self.entries.get(&key).is_some_and(|entry| entry.is_writing) {
                 self.metrics.closed_aborted.increment();
