@@ -34,6 +34,8 @@ pub struct StoreConfig {
     pub backlog_bytes_max: usize,
     /// See [`EmbeddedOptions::snapshot_every_bytes`].
     pub snapshot_every_bytes: u64,
+    /// See [`EmbeddedOptions::segment_age_max`].
+    pub segment_age_max: Duration,
 }
 
 impl StoreConfig {
@@ -44,7 +46,14 @@ impl StoreConfig {
 
     /// With the defaults of the store, which has them from its log.
     pub fn new(folder: PathBuf) -> StoreConfig {
-        let EmbeddedOptions { log, recent_bytes_max, backlog_bytes_max, snapshot_every_bytes, renewed: _ } = defaults();
+        let EmbeddedOptions {
+            log,
+            recent_bytes_max,
+            backlog_bytes_max,
+            snapshot_every_bytes,
+            segment_age_max,
+            renewed: _,
+        } = defaults();
         let storage_log::Options { segment_bytes, disk_low_bytes, ballast_bytes, new_log: _ } = log;
         StoreConfig {
             folder,
@@ -54,6 +63,7 @@ impl StoreConfig {
             recent_bytes_max,
             backlog_bytes_max,
             snapshot_every_bytes,
+            segment_age_max,
         }
     }
 
@@ -69,6 +79,7 @@ impl StoreConfig {
             recent_bytes_max: self.recent_bytes_max,
             backlog_bytes_max: self.backlog_bytes_max,
             snapshot_every_bytes: self.snapshot_every_bytes,
+            segment_age_max: self.segment_age_max,
             ..defaults
         }
     }

@@ -59,6 +59,11 @@ impl Erasures {
         self.users.iter().filter(|(_, erased)| !erased.is_forgotten).map(|(user, _)| *user).collect()
     }
 
+    /// The last segment of those that have something of an erased user; 0 for none.
+    pub(crate) fn through(&self) -> SegmentNumber {
+        self.users.values().map(|erased| erased.segment).max().unwrap_or(SegmentNumber(0))
+    }
+
     /// What a segment that is condensed loses.
     pub(crate) fn users_to_lose(&self) -> BTreeSet<UserId> {
         self.users.keys().copied().collect()

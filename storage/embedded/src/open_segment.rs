@@ -29,6 +29,14 @@ pub(crate) struct Summary {
     pub(crate) minted: (WallTime, WallTime),
 }
 
+impl Summary {
+    /// It has more than small state: something that may have its time, or be erased.
+    pub(crate) fn has_content(&self) -> bool {
+        let of_state = usize::from(Class::State.number()) - 1;
+        self.tallies.iter().enumerate().any(|(class, tally)| class != of_state && tally.count > 0)
+    }
+}
+
 impl Default for Summary {
     fn default() -> Self {
         let minted = (WallTime(u64::MAX), WallTime(0));
@@ -39,6 +47,8 @@ impl Default for Summary {
 pub(crate) struct OpenSegment {
     pub(crate) number: SegmentNumber,
     pub(crate) summary: Summary,
+    /// When its oldest record was written, as far as records say so.
+    pub(crate) oldest: Option<WallTime>,
     /// In the order of [`Table::ALL`].
     tables: [OpenTable; 3],
 }
@@ -54,7 +64,7 @@ pub(crate) fn identity_hash(conversation: ConversationId, identity: &Identity) -
 
 impl OpenSegment {
     pub(crate) fn new(number: SegmentNumber) -> OpenSegment {
-        OpenSegment { number, summary: Summary::default(), tables: Default::default() }
+        OpenSegment { number, summary: Summary::default(), oldest: None, tables: Default::default() }
     }
 
     pub(crate) fn table(&self, table: Table) -> &OpenTable {
@@ -72,8 +82,12 @@ impl OpenSegment {
             Row::UserEvents { user, first_user_seq, .. } => {
                 self.push(Table::UserRows, Key::user_row(*user, *first_user_seq), place);
             }
-            _ => {}
+            _ => row.time().into_iter().for_each(|time| self.note(time)),
         }
+    }
+
+    fn note(&mut self, time: WallTime) {
+        self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
     }
 
     fn insert_entry(&mut self, entry: &Entry, place: Place) {
@@ -81,6 +95,7 @@ impl OpenSegment {
         self.push(Table::Entries, Key::entry(conversation, entry.key.seq), place);
         let Some((identity, time)) = entry.stamp() else { return };
         self.summary.newest = self.summary.newest.max(time);
+        self.note(time);
         let (minted, known) = (identity.client_id.minted_at(), self.summary.minted);
         self.summary.minted = (known.0.min(minted), known.1.max(minted));
         self.push(Table::Identities, Key::identity(identity_hash(conversation, &identity)), place);

@@ -202,7 +202,7 @@ impl Opening {
                     if let Some(log_id) = indexes.log_id().filter(|_| !self.is_read_only) {
                         self.found.side.begin(self.found.options.log, log_id);
                     }
-                    self.phase = Phase::Snapshot(SnapshotReader::new(indexes.take_snapshots()));
+                    self.phase = Phase::Snapshot(SnapshotReader::new(&indexes.take_snapshots()));
                 }
                 Phase::Snapshot(snapshot) if snapshot.is_done() => {
                     self.first = snapshot.begun_in().unwrap_or(SegmentNumber::FIRST);

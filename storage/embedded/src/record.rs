@@ -3,7 +3,7 @@
 //! A key is a letter for the kind and the ids that name the thing, big-endian, so that keys sort as the things do. Of two
 //! records with one key the later one counts; of two entries at one seq the one with the higher epoch. This layout is
 //! version [`FORMAT_VERSION`]; a record of a later one is refused. In version 1 a device had no date and no standing;
-//! until version 2 a snapshot knew the records before its beginning only from segment to segment.
+//! until version 2 a snapshot knew the records before its beginning only from segment to segment, and had no date.
 
 use std::sync::Arc;
 
@@ -89,6 +89,8 @@ pub(crate) struct SnapshotEnd {
     pub(crate) number: u64,
     /// Every record before this is in it.
     pub(crate) begun_at: Position,
+    /// When it was ended. 1970 before version 3.
+    pub(crate) written_at: WallTime,
     pub(crate) parts: Vec<Place>,
 }
 
@@ -172,6 +174,18 @@ impl Row {
         }
     }
 
+    /// When it was written, if it says so. Of small state.
+    pub(crate) fn time(&self) -> Option<WallTime> {
+        let time = match self {
+            Row::Device { row, .. } => row.registered_at,
+            Row::Erased { erased, .. } => erased.at,
+            Row::UserErased { at, .. } => *at,
+            Row::Snapshot(end) => end.written_at,
+            _ => WallTime(0),
+        };
+        (time > WallTime(0)).then_some(time)
+    }
+
     pub(crate) fn encode(&self) -> Encoded {
         let class = self.class();
         let plain = |key: Writer, payload: Writer| Encoded { class, key: key.0, head: payload.0, body: None };
@@ -216,8 +230,8 @@ impl Row {
             Row::SnapshotPart { number, part, bytes } => {
                 plain(Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), Writer::default().bytes(bytes))
             }
-            Row::Snapshot(SnapshotEnd { number, begun_at, parts }) => {
-                let payload = Writer::default().u64(begun_at.to_u64());
+            Row::Snapshot(SnapshotEnd { number, begun_at, written_at, parts }) => {
+                let payload = Writer::default().u64(begun_at.to_u64()).u64(written_at.0);
                 let payload = parts.iter().fold(payload, |payload, place| payload.place(*place));
                 plain(Writer::kind(kind::SNAPSHOT).u64(*number), payload)
             }
@@ -309,13 +323,15 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
         }
         kind::SNAPSHOT => {
             let (number, begun_at) = (key.u64()?, Position::from_u64(payload.u64()?));
-            let is_exact = record.format_version > 2;
-            let begun_at = if is_exact { begun_at } else { Position::first_of(begun_at.segment) };
+            let (begun_at, written_at) = match record.format_version {
+                ..3 => (Position::first_of(begun_at.segment), WallTime(0)),
+                _ => (begun_at, WallTime(payload.u64()?)),
+            };
             let mut parts = Vec::new();
             while !payload.is_empty() {
                 parts.push(payload.place()?);
             }
-            Row::Snapshot(SnapshotEnd { number, begun_at, parts })
+            Row::Snapshot(SnapshotEnd { number, begun_at, written_at, parts })
         }
         _ => return None,
     };

@@ -45,10 +45,11 @@ pub(crate) fn next_due(segments: &Segments, rules: &Rules<'_>) -> Option<(Segmen
         let newest = Some(sealed.summary.newest).filter(|newest| *newest > WallTime(0)).or(newest_behind);
         newest_behind = newest.or(newest_behind);
         let is_free = sealed.number < rules.end && !(rules.is_given_up)(sealed.number);
-        let Some(newest) = newest.filter(|_| is_free) else { continue };
-        let expired = Expired::of(|class| kept_for(class).is_some_and(|time| newest.plus(time) < rules.now));
+        // One with neither entries nor any behind it has small state only.
+        let has_expired = |time| newest.is_some_and(|newest| newest.plus(time) < rules.now);
+        let expired = Expired::of(|class| kept_for(class).is_some_and(has_expired));
         let loses_erased = may_lose_identities(sealed, rules.now) && (rules.has_erased)(sealed.number);
-        if loses_erased || is_due(&sealed.summary, expired) {
+        if is_free && (loses_erased || is_due(&sealed.summary, expired)) {
             due = Some((sealed.number, expired));
         }
     }

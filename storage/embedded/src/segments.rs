@@ -1,12 +1,13 @@
 //! Every segment of the log in order: with what is in memory of those that are open, and of those that have a side file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use protocol::time::WallTime;
 use storage_log::{Class, Place, SegmentNumber};
 
 use crate::erasures::Sweep;
-use crate::open_segment::OpenSegment;
+use crate::open_segment::{OpenSegment, Summary};
 use crate::record::Row;
 use crate::sealed_segment::SealedSegment;
 use crate::table::Table;
@@ -15,6 +16,22 @@ pub(crate) enum Segment {
     /// Without a side file: the one that is written to, and those that wait for theirs.
     Open(OpenSegment),
     Sealed(SealedSegment),
+}
+
+impl Segment {
+    pub(crate) fn number(&self) -> SegmentNumber {
+        match self {
+            Segment::Open(open) => open.number,
+            Segment::Sealed(sealed) => sealed.number,
+        }
+    }
+
+    fn summary(&self) -> &Summary {
+        match self {
+            Segment::Open(open) => &open.summary,
+            Segment::Sealed(sealed) => &sealed.summary,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -57,10 +74,10 @@ impl Segments {
 
     /// A side file has been read or written.
     pub(crate) fn put(&mut self, segment: Segment) {
-        let number = match &segment {
-            Segment::Open(open) => {
-                self.open.insert(open.number);
-                open.number
+        let number = segment.number();
+        match &segment {
+            Segment::Open(_) => {
+                self.open.insert(number);
             }
             Segment::Sealed(sealed) => {
                 self.open.remove(&sealed.number);
@@ -70,9 +87,8 @@ impl Segments {
                     _ => 0,
                 };
                 self.remnant_count += u32::from(former == 0 && sealed.home.generation() > 0);
-                sealed.number
             }
-        };
+        }
         self.by_number.insert(number, segment);
     }
 
@@ -89,6 +105,22 @@ impl Segments {
     pub(crate) fn next_to_sweep(&self, sweep: Sweep, given_up: &BTreeSet<SegmentNumber>) -> Option<SegmentNumber> {
         let rest = self.by_number.range(sweep.through.next()..=sweep.end.max(sweep.through.next()));
         rest.map(|(number, _)| *number).find(|number| *number <= sweep.end && !given_up.contains(number))
+    }
+
+    /// Whether the segment that gets records now has some that are older than `age_max`, and snapshots from `anchored` on
+    /// do not free all that may have to go yet: content, and what is in `through` or before.
+    pub(crate) fn is_overdue(
+        &mut self,
+        (now, age_max): (WallTime, Duration),
+        anchored: SegmentNumber,
+        through: SegmentNumber,
+    ) -> bool {
+        let filling = self.filling.and_then(|number| self.by_number.get_mut(&number));
+        let Some(Segment::Open(open)) = filling else { return false };
+        // Records that do not say when they were written are at least as old as the first look at them.
+        let is_old = open.oldest.get_or_insert(now).plus(age_max) < now;
+        let last_content = self.iter().rev().find(|segment| segment.summary().has_content()).map(Segment::number);
+        is_old && last_content.unwrap_or(SegmentNumber(0)).max(through) >= anchored
     }
 
     /// Oldest first.

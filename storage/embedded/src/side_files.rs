@@ -41,6 +41,7 @@ pub(crate) struct SideFiles {
     /// Two files name it or a newer one: segments before it may lose their small state, whichever of the files is lost.
     anchor: Option<SnapshotPlace>,
     named_once: Option<SnapshotPlace>,
+    is_overdue: bool,
     writer: Option<Writer>,
 }
 
@@ -78,6 +79,7 @@ impl SideFiles {
             snapshot: None,
             anchor: None,
             named_once: None,
+            is_overdue: false,
             writer: None,
         }
     }
@@ -232,8 +234,25 @@ impl SideFiles {
         [writer.sealer.poll_timeout(), writer.look_due].into_iter().flatten().min()
     }
 
-    /// Answers what is to be recorded.
-    pub(crate) fn handle_timeout(&mut self, now: Monotonic, wall: WallTime, erasures: &Erasures) -> Option<Row> {
+    /// What goes can only go from a segment before an anchored snapshot, and there will be none soon: a new segment is to
+    /// begin, with a snapshot.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.is_overdue
+    }
+
+    /// It has begun.
+    pub(crate) fn segment_begun(&mut self) {
+        self.is_overdue = false;
+    }
+
+    /// Answers what is to be recorded. `age_max`: of what is in the segment that gets records now.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Monotonic,
+        wall: WallTime,
+        age_max: Duration,
+        erasures: &Erasures,
+    ) -> Option<Row> {
         let writer = self.writer.as_mut()?;
         writer.sealer.handle_timeout(now);
         let is_busy = writer.condenser.is_some() || writer.copied.is_some() || !writer.sealer.is_free();
@@ -241,6 +260,8 @@ impl SideFiles {
             return None;
         }
         writer.look_due = Some(now.after(LOOK_PERIOD));
+        let anchored = self.anchor.map_or(SegmentNumber::FIRST, |anchor| anchor.begun_in);
+        self.is_overdue = self.segments.is_overdue((wall, age_max), anchored, erasures.through());
         let anchor = self.anchor?;
         let rules = Rules {
             end: anchor.begun_in,

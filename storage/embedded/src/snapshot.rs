@@ -62,7 +62,7 @@ pub(crate) struct SnapshotWriter {
 impl SnapshotWriter {
     /// Everything before `begun_at` has been applied to the state.
     pub(crate) fn new(number: u64, begun_at: Position, part_bytes: usize, state: &State) -> SnapshotWriter {
-        let end = SnapshotEnd { number, begun_at, parts: Vec::new() };
+        let end = SnapshotEnd { number, begun_at, written_at: WallTime(0), parts: Vec::new() };
         SnapshotWriter {
             end,
             part_bytes,
@@ -77,7 +77,7 @@ impl SnapshotWriter {
 
     /// The next records, if it is time: mostly one part, and the end when all of the state is in durable parts.
     /// `log_bytes`: of all records since it began.
-    pub(crate) fn poll_rows(&mut self, state: &State, log_bytes: u64) -> Option<Vec<Row>> {
+    pub(crate) fn poll_rows(&mut self, now: WallTime, state: &State, log_bytes: u64) -> Option<Vec<Row>> {
         let is_under_way = self.part_count as usize > self.end.parts.len();
         if self.is_ended || (is_under_way && self.part_bytes_sum > log_bytes - self.durable_bytes) {
             return None;
@@ -85,7 +85,7 @@ impl SnapshotWriter {
         let rows = self.next_parts(state);
         if rows.is_empty() && !is_under_way {
             self.is_ended = true;
-            return Some(vec![Row::Snapshot(self.end.clone())]);
+            return Some(vec![Row::Snapshot(SnapshotEnd { written_at: now, ..self.end.clone() })]);
         }
         (!rows.is_empty()).then_some(rows)
     }

@@ -4,6 +4,7 @@
 //! One part follows another, so a quiet store ends what it has begun; under load parts take as many bytes of the log as
 //! all else does.
 
+use protocol::time::WallTime;
 use storage_log::{Place, Position, SegmentNumber};
 
 use crate::record::{Row, SnapshotEnd};
@@ -24,6 +25,8 @@ pub(crate) struct Snapshots {
     bytes_since_begin: u64,
     /// What is durable may be more: it is taken into the state piece by piece.
     applied_through: Position,
+    /// However little has come.
+    is_wanted: bool,
 }
 
 impl Snapshots {
@@ -37,6 +40,7 @@ impl Snapshots {
             bytes_since: 0,
             bytes_since_begin: 0,
             applied_through: Position::first_of(SegmentNumber::FIRST),
+            is_wanted: false,
         }
     }
 
@@ -72,6 +76,17 @@ impl Snapshots {
         self.applied_through = end.begun_at;
     }
 
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Nothing has come in this segment yet, and everything before it is in the state: it begins with a snapshot.
+    pub(crate) fn begin_in(&mut self, segment: SegmentNumber) {
+        assert!(!self.is_writing(), "one snapshot is written at a time");
+        self.applied_through = Position::first_of(segment);
+        self.is_wanted = true;
+    }
+
     /// Everything before this is in the state.
     pub(crate) fn applied_through(&self) -> Position {
         self.applied_through
@@ -86,14 +101,15 @@ impl Snapshots {
     }
 
     /// The next records to write, if it is time; ask until there are none.
-    pub(crate) fn poll_rows(&mut self, append_bytes_max: usize, state: &State) -> Option<Vec<Row>> {
-        if self.writer.is_none() && self.bytes_since >= self.every_bytes.max(2 * self.newest_bytes) {
+    pub(crate) fn poll_rows(&mut self, now: WallTime, append_bytes_max: usize, state: &State) -> Option<Vec<Row>> {
+        let is_due = self.bytes_since >= self.every_bytes.max(2 * self.newest_bytes);
+        if self.writer.is_none() && (is_due || std::mem::take(&mut self.is_wanted)) {
             let part_bytes = self.part_bytes_max.min(append_bytes_max / 4);
             self.number += 1;
             self.bytes_since_begin = 0;
             self.writer = Some(SnapshotWriter::new(self.number, self.applied_through, part_bytes, state));
         }
-        self.writer.as_mut()?.poll_rows(state, self.bytes_since_begin)
+        self.writer.as_mut()?.poll_rows(now, state, self.bytes_since_begin)
     }
 }
 
@@ -146,7 +162,9 @@ mod tests {
 
         /// All that is due now, before any of it is durable.
         fn due(&mut self) -> Vec<Row> {
-            std::iter::from_fn(|| self.snapshots.poll_rows(APPEND_BYTES_MAX, &self.state)).flatten().collect()
+            std::iter::from_fn(|| self.snapshots.poll_rows(WallTime(1), APPEND_BYTES_MAX, &self.state))
+                .flatten()
+                .collect()
         }
 
         fn take_due(&mut self) -> u32 {

@@ -113,6 +113,7 @@ pub struct EmbeddedStore {
     user_counter: u64,
     device_counter: u64,
     backlog_bytes_max: usize,
+    segment_age_max: Duration,
     is_disk_low: bool,
     is_behind: bool,
     is_index_behind: bool,
@@ -139,6 +140,7 @@ impl EmbeddedStore {
             user_counter: state.counters.user,
             device_counter: state.counters.device,
             backlog_bytes_max: options.backlog_bytes_max,
+            segment_age_max: options.segment_age_max,
             is_disk_low: false,
             is_behind: false,
             is_index_behind: false,
@@ -239,9 +241,13 @@ impl EmbeddedStore {
     /// The time that [`Self::poll_timeout`] named has come. Calling early or often is harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.log.handle_timeout(monotonic(now));
-        let swept = self.side.handle_timeout(monotonic(now), now.wall, &self.state.erasures);
+        let age_max = self.segment_age_max;
+        let swept = self.side.handle_timeout(monotonic(now), now.wall, age_max, &self.state.erasures);
         if let Some(swept) = swept {
             self.write(vec![swept], Ending::Unasked);
+        }
+        if self.side.is_overdue() {
+            self.leave_segment();
         }
         self.handle_log_events();
     }
@@ -272,6 +278,7 @@ impl EmbeddedStore {
         self.recent.set_bytes_max(options.recent_bytes_max);
         self.snapshots.set_every_bytes(options.snapshot_every_bytes);
         self.backlog_bytes_max = options.backlog_bytes_max;
+        self.segment_age_max = options.segment_age_max;
     }
 
     /// Asks for an orderly end: see [`Log::seal`].
@@ -411,8 +418,24 @@ impl EmbeddedStore {
             }
             Some(Ending::Unasked) | None => {}
         }
-        while let Some(rows) = self.snapshots.poll_rows(self.log.append_bytes_max(), &self.state) {
+        self.write_snapshot();
+    }
+
+    fn write_snapshot(&mut self) {
+        let append_bytes_max = self.log.append_bytes_max();
+        while let Some(rows) = self.snapshots.poll_rows(self.wall, append_bytes_max, &self.state) {
             self.writes.push(&self.log, rows, Ending::Unasked);
+        }
+    }
+
+    /// As soon as nothing is under way: then everything before the new segment is in the state.
+    fn leave_segment(&mut self) {
+        let is_at_rest = self.writes.is_empty() && !self.snapshots.is_writing();
+        if is_at_rest && self.log.leave_segment() {
+            self.side.segment_begun();
+            self.snapshots.begin_in(self.log.synced_through().segment.next());
+            self.write_snapshot();
+            self.advance();
         }
     }
 

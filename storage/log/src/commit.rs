@@ -54,6 +54,8 @@ pub(crate) struct Commit {
     written_through: Position,
     synced_through: Position,
     sealed_through: Position,
+    /// The end of the last batch of the segment before the open one.
+    left: Option<Position>,
     gathering: BatchBuilder,
     gathering_tokens: Vec<AppendToken>,
     flight: Option<Flight>,
@@ -76,6 +78,7 @@ impl Commit {
             written_through: head.end,
             synced_through: head.end,
             sealed_through: head.sealed_through,
+            left: None,
             gathering: BatchBuilder::new(),
             gathering_tokens: Vec::new(),
             flight: None,
@@ -117,6 +120,11 @@ impl Commit {
         self.open.bytes.saturating_sub(self.tail.offset) >= self.batch_bytes_max
     }
 
+    /// Where the segment ended that was left last, once nothing will ever be written to it again.
+    pub(crate) fn take_left(&mut self) -> Option<Position> {
+        self.left.take_if(|end| end.segment < self.synced_through.segment)
+    }
+
     /// What comes next goes into the next segment.
     pub(crate) fn leave_segment(&mut self) {
         assert!(self.gathering.is_empty(), "the place of a record is fixed when it is taken");
@@ -154,6 +162,7 @@ impl Commit {
         assert!(self.gathering.is_empty(), "nothing gathers where there is no room");
         if let Some(next) = supply.take_ready() {
             assert_eq!(next.number, self.open.number.next(), "segments follow one another");
+            self.left = Some(self.written_through);
             self.open = next;
             self.tail = Position::first_of(next.number);
             assert!(self.has_room(), "a new segment holds a whole batch");

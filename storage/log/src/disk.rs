@@ -138,6 +138,14 @@ pub enum Operation {
         /// The new name.
         to: FileName,
     },
+    /// Gives back the space of a file from a place on, without changing its size: zeros are read there from now on, or
+    /// what was there. A hint.
+    Trim {
+        /// An existing file.
+        file: FileName,
+        /// Where the first byte is that nobody will read.
+        offset: u32,
+    },
     /// Removes a file.
     Unlink {
         /// An existing file.

@@ -124,7 +124,9 @@ pub struct Log {
     supply: Supply,
     reads: Reads,
     ids: OperationIds,
-    /// What is to be submitted: at most one commit and the reads.
+    /// The end of a segment that was left is being given back.
+    trim: Option<OperationId>,
+    /// What is to be submitted: at most one commit, the reads, and what is given back.
     operations: VecDeque<(OperationId, Operation)>,
     /// What is to be reported: bounded by what was accepted and not yet reported.
     events: VecDeque<LogEvent>,
@@ -148,6 +150,7 @@ impl Log {
             supply,
             reads: Reads::default(),
             ids,
+            trim: None,
             operations: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -237,6 +240,18 @@ impl Log {
         self.commit.seal();
     }
 
+    /// Has what comes next go into a new segment. `false`, and nothing has changed: something is under way, the next
+    /// segment is not ready, or the open one is empty.
+    pub fn leave_segment(&mut self) -> bool {
+        let is_good = matches!(self.health, Health::Good);
+        let may_leave = is_good && self.commit.is_durable() && self.commit.is_open_in_use() && self.supply.is_ready();
+        if may_leave {
+            self.commit.leave_segment();
+            self.commit.roll(&mut self.supply);
+        }
+        may_leave
+    }
+
     /// Everything accepted is durable and sealed: ending now leaves nothing to doubt. On a full disk there may be no room
     /// for the seal, and what is durable has to do.
     #[must_use]
@@ -253,12 +268,17 @@ impl Log {
             self.events.push_back(LogEvent::ReadDone { token, result });
             return;
         }
+        if self.trim.take_if(|trim| *trim == id).is_some() {
+            // It was a hint.
+            return;
+        }
         match &mut self.health {
             Health::Good if self.commit.awaits(id) => match self.commit.handle(now, id, result) {
                 CommitChange::None => {}
                 CommitChange::Durable => {
                     let appended = self.commit.flight_tokens().map(|token| LogEvent::Appended { token });
                     self.events.extend(appended);
+                    self.trim_segment();
                 }
                 CommitChange::Failed(error) => self.fail(error),
             },
@@ -367,6 +387,18 @@ impl Log {
     #[must_use]
     pub fn sealed_through(&self) -> Position {
         self.commit.sealed_through()
+    }
+
+    /// A segment that was left has its space up to the last batch, and no more: it may have been left early.
+    fn trim_segment(&mut self) {
+        if self.trim.is_none()
+            && let Some(end) = self.commit.take_left()
+        {
+            let id = self.ids.next();
+            self.trim = Some(id);
+            self.operations
+                .push_back((id, Operation::Trim { file: FileName::Segment(end.segment), offset: end.offset }));
+        }
     }
 
     fn fail(&mut self, error: DiskError) {

@@ -223,6 +223,12 @@ impl State {
                 self.folder.rename(from, to);
                 Ok(Outcome::Done)
             }
+            Operation::Trim { file, offset } => {
+                let index = self.folder.find(file).ok_or(NOT_FOUND)?;
+                let file = self.files.get_mut(&index).expect("a name has a file");
+                file.write(offset as usize, vec![0; file.len().saturating_sub(offset as usize)]);
+                Ok(Outcome::Done)
+            }
             Operation::Unlink { file } => {
                 self.folder.find(file).ok_or(NOT_FOUND)?;
                 self.folder.unlink(file);
@@ -356,7 +362,9 @@ impl Scope {
             Operation::List | Operation::SyncFolder => ([None, None], true),
             Operation::Create { file, .. } | Operation::Unlink { file } => ([Some(*file), None], true),
             Operation::Rename { from, to } => ([Some(*from), Some(*to)], true),
-            Operation::Write { file, .. } | Operation::Sync { file } => ([Some(*file), None], false),
+            Operation::Write { file, .. } | Operation::Sync { file } | Operation::Trim { file, .. } => {
+                ([Some(*file), None], false)
+            }
             Operation::Read { .. } | Operation::DropCache { .. } | Operation::FreeSpace => ([None, None], false),
         };
         Self { files, is_of_folder }

@@ -135,6 +135,10 @@ impl Supply {
         self.is_starved && self.ready.is_none()
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
     pub(crate) fn take_ready(&mut self) -> Option<Segment> {
         self.ready.take()
     }

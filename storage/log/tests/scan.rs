@@ -1,10 +1,11 @@
-//! How a log is read: at a start with some reads ahead of the scan, on a walk one at a time.
+//! How a log is read, at a start with some reads ahead of the scan and on a walk one at a time; and a segment that is left
+//! before it is full.
 
 use std::time::Duration;
 
 use storage_log::{
-    Admission, AppendToken, Class, Completion, Disk, Log, LogId, LogIdentity, Monotonic, Operation, OperationId,
-    Options, Outcome, Purpose, Record, Recovery, SegmentNumber, SimDisk, StoreIncarnation,
+    Admission, AppendToken, Class, Completion, Disk, FileName, Log, LogId, LogIdentity, Monotonic, Operation,
+    OperationId, Options, Outcome, Purpose, Record, Recovery, SegmentNumber, SimDisk, StoreIncarnation,
 };
 
 const NOW: Monotonic = Monotonic(Duration::ZERO);
@@ -73,4 +74,40 @@ fn an_opening_reads_ahead_in_whatever_order_the_reads_end() {
 fn a_walk_reads_one_piece_at_a_time() {
     let (_, record_count, most) = read(&filled(), Purpose::Walk, |_| 0);
     assert_eq!((record_count, most), (RECORDS, 1));
+}
+
+#[test]
+fn a_segment_that_is_left_early_gives_back_what_it_has_not_used() {
+    let disk = SimDisk::new(2, 1 << 30);
+    let mut log = read(&disk, Purpose::Open, |_| 0).0.finish(NOW);
+    let settle = |log: &mut Log| {
+        let mut trims = Vec::new();
+        while let Some((id, operation)) = log.poll_operation() {
+            trims.extend(matches!(operation, Operation::Trim { .. }).then(|| operation.clone()));
+            let result = Ok(perform(&disk, operation));
+            log.handle_completion(NOW, Completion { id, result });
+        }
+        trims
+    };
+    assert!(!log.leave_segment(), "nothing is in it");
+    let mut places = Vec::new();
+    for number in 1..=3 {
+        let record = Record { class: Class::State, format_version: 1, key: b"key", payload: &[b"some"] };
+        log.append(AppendToken(number), Admission::New, &[record], &mut places).expect("there is room");
+        assert!(!log.leave_segment(), "a record is under way");
+        let trims = settle(&mut log);
+        // Until its successor has a batch a restart would go on in it.
+        assert_eq!(trims.len(), usize::from(number > 1), "{trims:?}");
+        for trim in trims {
+            let (segment, end) = (SegmentNumber(number as u32 - 1), places[number as usize - 2].end());
+            let offset = end.offset.next_multiple_of(512);
+            assert_eq!(trim, Operation::Trim { file: FileName::Segment(segment), offset });
+        }
+        assert!(log.leave_segment());
+        assert!(!log.leave_segment(), "nothing is in that yet");
+    }
+    assert!(places.iter().map(|place| place.segment.0).eq(1..=3));
+    disk.kill();
+    let (_, record_count, _) = read(&disk, Purpose::Open, |_| 0);
+    assert_eq!(record_count, 3);
 }

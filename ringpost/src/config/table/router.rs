@@ -16,6 +16,8 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// Of what is done again and again.
 const INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
+/// From a minute, which is between two looks of the store at its segments, to a week.
+const SEGMENT_AGE_MS: RangeInclusive<u64> = 60_000..=7 * 24 * 60 * 60 * 1000;
 /// Of memory for one purpose.
 const MEMORY: RangeInclusive<u64> = MIB..=64 * GIB;
 
@@ -105,6 +107,13 @@ pub(super) fn store_keys() -> impl Iterator<Item = Key> {
             .on_hangup(),
         key("store.snapshot_every_bytes", place!(store.snapshot_every_bytes), bytes(MEMORY))
             .means("Records after which the next snapshot is written, unless twice the last one is more. A start reads so much.")
+            .on_hangup(),
+        key("store.segment_age_max_ms", place!(store.segment_age_max), milliseconds(SEGMENT_AGE_MS))
+            .means(
+                "Age of the oldest record of the open segment, from which a new one is begun with a snapshot, although \
+                 there is room in it. What has had its time or is erased leaves the disk up to three of these times later.",
+            )
+            .reached("A new segment takes `store.segment_bytes`, and gives back what it has not used when it is left.")
             .on_hangup(),
     ];
     keys.into_iter().map(|key| key.of(Tier::Router))

@@ -1,4 +1,5 @@
-//! Reading the newest snapshot: the record that ends it, then its parts, some ahead.
+//! Reading the newest snapshot: the record that ends it, then its parts, some ahead. Before that, where the one began that
+//! counts if the file is lost that names the newest.
 
 use std::collections::VecDeque;
 
@@ -15,10 +16,9 @@ use crate::side_ids::SideIds;
 use crate::snapshot;
 
 pub(super) struct SnapshotReader {
-    /// The record that ends it, until it has been read.
-    wanted: Option<Place>,
-    /// How many indexes name it.
-    name_count: usize,
+    /// The record that ends it, until it has been read; before it the one of the snapshot that the next index names,
+    /// which may be the same.
+    wanted: VecDeque<Place>,
     end: Option<SnapshotEnd>,
     /// Parts that have not been asked for.
     asked_count: usize,
@@ -28,23 +28,22 @@ pub(super) struct SnapshotReader {
 
 impl SnapshotReader {
     /// The newest of these; they are in order.
-    pub(super) fn new(snapshots: Vec<Place>) -> SnapshotReader {
-        let newest = snapshots.last().copied();
-        let name_count = snapshots.iter().filter(|place| Some(**place) == newest).count();
-        SnapshotReader { wanted: newest, name_count, end: None, asked_count: 0, under_way: VecDeque::new() }
+    pub(super) fn new(snapshots: &[Place]) -> SnapshotReader {
+        let wanted = snapshots.iter().skip(snapshots.len().saturating_sub(2)).copied().collect();
+        SnapshotReader { wanted, end: None, asked_count: 0, under_way: VecDeque::new() }
     }
 
     pub(super) fn poll_operation(&mut self, ids: &mut SideIds) -> Option<(OperationId, Operation)> {
         if self.under_way.len() >= SNAPSHOT_READS_MAX {
             return None;
         }
-        let place = match (&self.end, self.wanted) {
+        let place = match (&self.end, self.wanted.front()) {
             (Some(end), _) => {
                 let place = *end.parts.get(self.asked_count)?;
                 self.asked_count += 1;
                 place
             }
-            (None, Some(place)) if self.under_way.is_empty() => place,
+            (None, Some(place)) if self.under_way.is_empty() => *place,
             (None, _) => return None,
         };
         let id = ids.next();
@@ -54,6 +53,10 @@ impl SnapshotReader {
     }
 
     pub(super) fn handle(&mut self, completion: Completion, found: &mut Opened<()>) -> Result<(), OpenError> {
+        if self.wanted.len() > 1 {
+            self.take_former(completion, found);
+            return Ok(());
+        }
         let bytes = match completion.result {
             Ok(Outcome::Read(bytes)) => bytes,
             Ok(other) => panic!("a read was answered with {other:?}"),
@@ -75,14 +78,24 @@ impl SnapshotReader {
         Ok(())
     }
 
+    /// One that cannot be read any more frees nothing, and does no harm.
+    fn take_former(&mut self, completion: Completion, found: &mut Opened<()>) {
+        self.under_way.clear();
+        let place = self.wanted.pop_front().expect("it was being read");
+        let Ok(Outcome::Read(bytes)) = completion.result else { return };
+        if let Ok(Row::Snapshot(end)) = read_back(place, &snapshot_prefix(), bytes) {
+            found.side.named(SnapshotPlace { end: place, begun_in: end.begun_at.segment });
+        }
+    }
+
     fn take_end(&mut self, bytes: Vec<u8>, found: &mut Opened<()>) -> Result<(), OpenError> {
-        let place = self.wanted.take().expect("it was being read");
+        let place = self.wanted.pop_front().expect("it was being read");
         match read_back(place, &snapshot_prefix(), bytes)? {
             Row::Snapshot(end) => {
                 found.snapshots.restored(&end);
                 let snapshot = SnapshotPlace { end: place, begun_in: end.begun_at.segment };
                 found.side.snapshot = Some(snapshot);
-                (0..self.name_count.min(2)).for_each(|_| found.side.named(snapshot));
+                found.side.named(snapshot);
                 self.end = Some(end);
                 Ok(())
             }
@@ -92,7 +105,7 @@ impl SnapshotReader {
 
     pub(super) fn is_done(&self) -> bool {
         let part_count = self.end.as_ref().map_or(0, |end| end.parts.len());
-        self.wanted.is_none() && self.under_way.is_empty() && self.asked_count == part_count
+        self.wanted.is_empty() && self.under_way.is_empty() && self.asked_count == part_count
     }
 
     /// Every record in the segments before this is in the snapshot.

@@ -49,6 +49,17 @@ impl Talk {
         (0..200).for_each(|_| self.say(&[b'x'; 150], 0));
     }
 
+    /// Time goes by, and nobody says anything. The process may be another one every day.
+    fn be_quiet(&mut self, days: u32, restarts: bool) {
+        for _ in 0..days * 4 {
+            self.machine.wait(DAY / 4);
+            self.machine.drain().expect("the disk is well");
+            if restarts {
+                self.restart();
+            }
+        }
+    }
+
     /// Until everything that is due has been condensed.
     fn rest(&mut self) {
         for _ in 0..3 {
@@ -219,6 +230,46 @@ fn an_erased_user_is_gone_at_once_and_later_not_on_the_disk() {
     assert!(talk.read_all() == talk.entries);
     // The name may be given again, to somebody else.
     assert_ne!(talk.make_user("user-0"), erased);
+}
+
+#[test]
+fn in_a_quiet_store_too_what_is_erased_leaves_the_disk_in_time() {
+    for restarts in [false, true] {
+        let mut talk = Talk::new(6);
+        let carol = talk.make_user("carol");
+        talk.say(MARKER, 0);
+        talk.say(b"stays", 0);
+        let key = talk.entries[0].key;
+        assert_eq!(talk.machine.ask(Request::EraseEntry(key)), Ok(Response::Erased(Erasure::Done)));
+        assert_eq!(talk.machine.ask(Request::EraseUser(carol)), Ok(Response::Leaving(Some(vec![]))));
+        assert_eq!(talk.machine.ask(Request::ForgetUser(carol)), Ok(Response::Written));
+        talk.be_quiet(6, restarts);
+        assert!(!disk_has(&talk.machine, b"carol"));
+        assert!(disk_has(&talk.machine, MARKER), "a retry may ask for it");
+        talk.be_quiet(6, restarts);
+        assert!(!disk_has(&talk.machine, MARKER));
+        assert!(talk.read_log(UserSeq(0)).is_ok());
+        talk.be_quiet(20, restarts);
+        assert_eq!(talk.read_log(UserSeq(0)), Err(StoreError::Expired));
+        let found = talk.read_all();
+        assert_eq!((found[0].key, &found[0].body), (key, &EntryBody::Void));
+        assert_eq!(found[1..], talk.entries[1..]);
+    }
+}
+
+#[test]
+fn a_silent_store_comes_to_rest() {
+    let mut talk = Talk::new(7);
+    talk.say(b"hello", 0);
+    talk.be_quiet(5, false);
+    let segments = |talk: &Talk| talk.machine.store.as_ref().expect("a process runs").figures().segments;
+    let at_rest = segments(&talk);
+    assert!((3..=5).contains(&at_rest), "{at_rest} segments");
+    talk.be_quiet(20, false);
+    assert_eq!(segments(&talk), at_rest);
+    talk.say(b"are you there", 0);
+    talk.be_quiet(2, false);
+    assert!(segments(&talk) > at_rest);
 }
 
 #[test]

@@ -20,6 +20,9 @@ const OPEN_FILES_MAX: usize = 64;
 /// would cost a segment more commits of the file system's journal, which every sync of the log may wait for.
 const ZERO_STEP_BYTES: usize = 1 << 19;
 
+/// The unit of kernels and of their file systems' blocks.
+const PAGE_BYTES: u64 = 4096;
+
 /// After a step the disk is the commits' alone for so many times as long as the step took.
 const ZERO_PAUSE_FACTOR: u32 = 4;
 
@@ -61,6 +64,7 @@ impl Performer {
                 self.close(to);
                 fs::rename(self.path(from), self.path(to))?;
             }
+            Operation::Trim { file, offset } => trim(self.open(file)?, offset.into())?,
             Operation::Unlink { file } => {
                 self.close(file);
                 fs::remove_file(self.path(file))?;
@@ -166,6 +170,23 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn allocate(_file: &File, _bytes: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn trim(file: &File, offset: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    // What shares a page with bytes that stay is not worth a write of theirs.
+    let offset = offset.next_multiple_of(PAGE_BYTES);
+    let rest_bytes = file.metadata()?.len().saturating_sub(offset);
+    if rest_bytes == 0 {
+        return Ok(());
+    }
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, rest_bytes)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn trim(_file: &File, _offset: u64) -> io::Result<()> {
     Ok(())
 }
 
