@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::buffer_ring::BUFFERS_COUNT;
 use crate::child_ring::ChildRing;
@@ -32,9 +32,12 @@ pub struct RingsConfig {
 }
 
 impl RingsConfig {
-    /// For so many sockets, with rings as large as this process may have them.
+    /// For so many sockets, with rings as large as this process may have them: it raises the process's own limit of
+    /// descriptors as far as it may.
     pub fn for_sockets(sockets_max: u32) -> RingsConfig {
-        let descriptors_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let descriptors_max = raised.map_or(current, |()| maximum).unwrap_or(u64::MAX);
         let sockets_per_ring_max = u16::try_from(descriptors_max).unwrap_or(SOCKETS_PER_RING_MAX);
         let sockets_per_ring_max = sockets_per_ring_max.clamp(1, SOCKETS_PER_RING_MAX);
         // One more for those that are accepted and not closed yet.

@@ -50,6 +50,11 @@ figures! {
             "Slow: the thread is busy (see its CPU), or the clients' networks are.";
         histogram send_bytes: Sizes, "Sizes of the batches given to sockets.",
             "Small ones under load: frames leave one by one and cost a system call each.";
+        histogram turn_seconds: Times, "Turns of the thread, from what has happened being collected to everything being begun that \
+            follows. The uring driver only.",
+            "Grows with the load, since a turn serves all who are ready; steadily above a few ms: the thread is at its limit.";
+        counter stalls: u64, "Turns that took longer than 100 ms. The uring driver only.",
+            "Above 0: the machine took the thread away, or a fault of ours; the log says when.";
         gauge torn_bytes: u64, "Held for frames and TLS records that have not come whole, and while a connection is held.",
             "Near `torn_bytes_max`: the largest of them are about to be closed.";
         gauge torn_connections: u64, "Connections of which something waits in memory: the beginning of a frame, or what is held.",

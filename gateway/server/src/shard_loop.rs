@@ -40,6 +40,9 @@ use turn::code_of;
 /// long a step of the clock, a machine that slept, goes unnoticed.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A turn that takes so long is told of.
+const STALL: Duration = Duration::from_millis(100);
+
 /// See the file's head.
 pub(crate) struct ShardLoop<S, A> {
     shard: S,
@@ -325,6 +328,15 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             left.into_iter().for_each(|key| self.abort(key, CloseCause::ByShard));
         }
         self.end_turn(now);
+    }
+
+    /// A turn of the driver took so long, waiting not counted.
+    pub(crate) fn turned(&mut self, took: Duration) {
+        self.figures.turn_seconds.observe(took);
+        if took >= STALL {
+            self.figures.stalls += 1;
+            tracing::warn!(milliseconds = took.as_millis(), "a turn took long; everybody waited for it");
+        }
     }
 
     /// When [`Self::timeout`] is due.

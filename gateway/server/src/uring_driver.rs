@@ -99,6 +99,7 @@ impl<S: ShardPort> Turns<S> {
     fn turn(&mut self) {
         let patience = self.patience();
         self.sockets.turn(patience);
+        let began = clock::now().monotonic;
         while let Some(event) = self.sockets.next_event() {
             self.happened(event);
         }
@@ -109,6 +110,7 @@ impl<S: ShardPort> Turns<S> {
         self.attend();
         self.shard_loop.depart();
         self.attend();
+        self.shard_loop.turned(clock::now().monotonic.since(began));
     }
 
     fn patience(&mut self) -> Duration {
