@@ -16,7 +16,7 @@ use protocol::time::{Instant, Now};
 use protocol::trace::TraceNotes;
 
 /// Handshake and token must be done in this time.
-pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_millis(400);
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// See the file's head. A frame that begins with `router ` goes over the link, and what comes from there goes to
 /// everybody; `flood` is answered with 32 MiB and a close; a frame that begins with `later ` is taken the second time.
