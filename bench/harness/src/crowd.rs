@@ -56,6 +56,7 @@ pub struct Crowd<P> {
     epoll: OwnedFd,
     rooms: Rooms,
     ends: Vec<End<P>>,
+    events: Vec<epoll::Event>,
     desk: Desk,
     spare_buffers: Vec<Vec<u8>>,
     heard: Vec<Heard>,
@@ -87,6 +88,7 @@ impl<P: Peer> Crowd<P> {
             epoll,
             rooms,
             ends: (0..rooms.people()).map(end).collect(),
+            events: Vec::new(),
             desk: Desk::default(),
             spare_buffers: Vec::new(),
             heard: Vec::new(),
@@ -232,7 +234,9 @@ impl<P: Peer> Crowd<P> {
     /// many sockets had something.
     pub fn turn(&mut self, patience: Duration) -> Result<usize> {
         self.flush_all()?;
-        let mut events = Vec::with_capacity(EVENTS_AT_ONCE);
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        events.reserve(EVENTS_AT_ONCE);
         let timeout = Timespec::try_from(patience).context("a short time")?;
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -249,7 +253,9 @@ impl<P: Peer> Crowd<P> {
         }
         self.send_acks()?;
         self.flush_all()?;
-        Ok(events.len())
+        let events_count = events.len();
+        self.events = events;
+        Ok(events_count)
     }
 
     fn receive(&mut self, index: usize) -> Result<()> {

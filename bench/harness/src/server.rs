@@ -61,7 +61,8 @@ impl Product {
         let mut command = serve("gateway", &gateway_dir);
         command.args(["--listen", "127.0.0.1:0", "--router", link.trim(), "--link-key-file"]).arg(&key);
         let gateway = Started::start(command.arg("--token-key-file").arg(router_dir.join("token.pub")), &gateway_dir)?;
-        Product::of(vec![router, gateway], gateway_dir, router_dir)
+        // Ended in this order, so that no gateway misses its router.
+        Product::of(vec![gateway, router], gateway_dir, router_dir)
     }
 
     /// One that runs, on this data folder; its cost is known where its process is.
@@ -85,6 +86,11 @@ impl Product {
     /// Of everything that is measured.
     pub fn process_ids(&self) -> &[u32] {
         &self.process_ids
+    }
+
+    /// Of those that end with the run.
+    pub fn started_ids(&self) -> Vec<u32> {
+        self.started.iter().map(|started| started.child.id()).collect()
     }
 
     /// What devices of its users need, with the name in its certificate.

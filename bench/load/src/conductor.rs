@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use bench_harness::Rooms;
 
+use crate::kernel;
 use crate::order::{Order, Outcome, Progress, Setup, Word};
 
 /// A worker that lives says something more often.
@@ -133,5 +135,46 @@ impl Drop for Worker {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Rooms shared out evenly over as few workers as may hold them; `setup` gets the first person and how many rooms.
+pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, usize) -> Setup) -> Result<Vec<Setup>> {
+    let per_worker_max = kernel::connections_per_worker()? / rooms.size;
+    ensure!(per_worker_max > 0, "a room is larger than the descriptors of a process: see `ulimit -n`");
+    let workers = rooms.count.div_ceil(per_worker_max);
+    let share = |index: usize| index * rooms.count / workers;
+    Ok((0..workers).map(|index| setup(share(index) * rooms.size, share(index + 1) - share(index))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::SubjectSetup;
+
+    #[test]
+    fn rooms_are_shared_out_whole_and_none_is_left() {
+        let per_worker = kernel::connections_per_worker().expect("descriptors");
+        for rooms in
+            [Rooms { count: 1, size: 2 }, Rooms { count: per_worker, size: 2 }, Rooms { count: 50, size: 1024 }]
+        {
+            let mut next = 0;
+            let setup = |first: usize, count| {
+                assert_eq!(first, next, "no room is left out");
+                assert!(count * rooms.size <= per_worker);
+                next = first + count * rooms.size;
+                Setup {
+                    subject: SubjectSetup::Baseline,
+                    servers: Vec::new(),
+                    room_count: count,
+                    room_size: rooms.size,
+                    first_number: first,
+                    heartbeat_ms: 0,
+                    orphans: Vec::new(),
+                }
+            };
+            setups(rooms, setup).expect("descriptors");
+            assert_eq!(next, rooms.people());
+        }
     }
 }

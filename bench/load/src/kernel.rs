@@ -97,6 +97,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tuning_names_every_setting_that_is_looked_at_with_enough_for_a_million() {
+        let file = include_str!("../../../tuning/60-ringpost.conf");
+        for need in needs(1_000_000) {
+            let line =
+                file.lines().find_map(|line| line.trim_start_matches('-').strip_prefix(need.key)?.strip_prefix(" = "));
+            let line = line.unwrap_or_else(|| panic!("{} is not in tuning", need.key));
+            assert_eq!(raised(line, need.least), None, "{}", need.key);
+        }
+    }
+
+    #[test]
     fn what_will_do_stays_and_what_is_too_little_is_raised() {
         assert_eq!(raised("4096\n", 4096), None);
         assert_eq!(raised("128\n", 4096).as_deref(), Some("4096"));

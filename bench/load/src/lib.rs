@@ -5,6 +5,7 @@
 //! pipes, and adds up what they have seen. Nothing here knows how the server works inside.
 #![cfg(target_os = "linux")]
 
+mod chart;
 mod conductor;
 mod kernel;
 mod memory;
@@ -14,15 +15,17 @@ mod page;
 mod plot;
 mod readiness;
 mod report;
-mod run;
 mod scenario;
 mod slo;
+mod stand;
 mod subject;
+mod teller;
 mod worker;
+mod written;
 
 pub use options::{Options, Scenario, ServerChoice};
 pub use page::page;
 pub use report::{Report, table};
-pub use run::run;
+pub use scenario::run;
 pub use slo::{Slo, SloInvalid};
 pub use worker::work;

@@ -17,17 +17,17 @@ pub(crate) struct Look {
 
 /// In bytes. Memory cgroups do not count what the kernel has for sockets, so it is what is missing of the machine's
 /// memory beside what processes have more than before; server and load have as many sockets, so each has half of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct MemoryPerConnection {
     /// One end of it in the kernel.
     pub server_kernel_bytes_per_connection: Option<f64>,
     /// In the processes of the server.
     pub server_user_bytes_per_connection: Option<f64>,
     /// In the processes of the load.
-    pub client_user_bytes_per_connection: f64,
+    pub client_user_bytes_per_connection: Option<f64>,
     /// One end by the kernel's caches, as a check of the first: they lack what is allocated in pages, and most of what
     /// waits for a socket.
-    pub slab_bytes_per_end: f64,
+    pub slab_bytes_per_end: Option<f64>,
     /// Those caches.
     pub slab_caches: BTreeMap<String, SlabCache>,
 }
@@ -64,8 +64,8 @@ impl Look {
         MemoryPerConnection {
             server_kernel_bytes_per_connection: is_server_known.then_some(kernel / count / 2.0),
             server_user_bytes_per_connection: is_server_known.then_some(server / count),
-            client_user_bytes_per_connection: load / count,
-            slab_bytes_per_end: slab / count / 2.0,
+            client_user_bytes_per_connection: Some(load / count),
+            slab_bytes_per_end: (!slab_caches.is_empty()).then_some(slab / count / 2.0),
             slab_caches,
         }
     }
@@ -75,9 +75,14 @@ impl Look {
 const CONNECTIONS_MIN: u64 = 1_000;
 
 impl MemoryPerConnection {
+    /// What the server's end takes in all.
+    pub(crate) fn server_bytes_per_connection(&self) -> Option<f64> {
+        Some(self.server_kernel_bytes_per_connection? + self.server_user_bytes_per_connection?)
+    }
+
     /// Why the kernel's part cannot be true: a socket takes what its caches have grown by, and at most twice that.
     pub(crate) fn doubt(&self, connections: u64) -> Option<String> {
-        let (kernel, slab) = (self.server_kernel_bytes_per_connection?, self.slab_bytes_per_end);
+        let (kernel, slab) = self.server_kernel_bytes_per_connection.zip(self.slab_bytes_per_end)?;
         let is_likely = (0.8 * slab..2.0 * slab).contains(&kernel);
         (connections >= CONNECTIONS_MIN && slab > 0.0 && !is_likely).then(|| {
             format!(
@@ -100,7 +105,8 @@ mod tests {
         let memory = after.since(&before, 10, true);
         assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_250.0));
         assert_eq!(memory.server_user_bytes_per_connection, Some(1_000.0));
-        assert_eq!((memory.client_user_bytes_per_connection, memory.slab_bytes_per_end), (500.0, 3_000.0));
+        assert_eq!(memory.client_user_bytes_per_connection, Some(500.0));
+        assert_eq!(memory.slab_bytes_per_end, Some(3_000.0));
         assert_eq!(after.since(&before, 10, false).server_kernel_bytes_per_connection, None);
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     pub(crate) first_number: usize,
     /// Between two signs of life of each; 0 for none.
     pub(crate) heartbeat_ms: u64,
+    /// Processes of the server, which would outlive a conductor that was killed: a worker sees that and ends them.
+    pub(crate) orphans: Vec<u32>,
 }
 
 /// What it speaks to.

@@ -1,10 +1,16 @@
 //! What a run gave: as JSON for scripts, and as a table for people with a column for each run.
 
 use bench_harness::{Conditions, Latency, Stages};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::memory::MemoryPerConnection;
+use crate::order::Times;
 use crate::plot::Plots;
+use crate::written::Written;
+
+/// A load that is later than this with one message of a hundred does not show what the server does.
+const LAG_P99_MAX_US: u64 = 20_000;
 
 /// Fields are only ever added. What a scenario does not measure is `null`.
 #[derive(Clone, Debug, Serialize)]
@@ -25,14 +31,20 @@ pub struct Report {
     pub arrival_ms: Latency,
     /// While they idle.
     #[serde(flatten)]
-    pub memory: Option<MemoryPerConnection>,
+    pub memory: MemoryPerConnection,
+    /// Of the baseline, kernel and user together.
+    pub baseline_bytes_per_connection: Option<f64>,
+    /// The server's kernel and user bytes over those.
+    pub bytes_over_baseline: Option<f64>,
     /// When each has sent and received a message since.
     pub after_messages: Option<MemoryPerConnection>,
     /// Durable messages acked in a second.
     pub messages_per_second: Option<f64>,
     /// Messages that came to somebody, in a second.
     pub deliveries_per_second: Option<f64>,
-    /// Of the server; in `storm` of a connection that comes back.
+    /// Of the server, for one that becomes live.
+    pub server_cpu_us_per_connection: Option<f64>,
+    /// Of the server.
     pub server_cpu_us_per_message: Option<Stages>,
     /// Of the baseline at the same rate.
     pub baseline_cpu_us_per_message: Option<f64>,
@@ -83,11 +95,42 @@ pub struct LoadConditions {
     pub heartbeat_s: f64,
 }
 
+impl Report {
+    /// With what messages gave; `rate` is what was asked for.
+    pub(crate) fn add_written(&mut self, written: &Written, rate: f64, is_server_known: bool) {
+        let outcome = &written.outcome;
+        let per_second = |count: u64| count as f64 / written.measured.as_secs_f64();
+        self.connections_held = outcome.live;
+        self.connections_lost += outcome.gone;
+        self.messages_per_second = Some(per_second(written.answered));
+        self.deliveries_per_second = Some(per_second(written.delivered));
+        self.server_cpu_us_per_message = is_server_known.then_some(written.stages);
+        self.latency_ms = Some(latency(&outcome.delivery));
+        self.ack_latency_ms = Some(latency(&outcome.ack));
+        self.generator_lag_ms = Some(latency(&outcome.lag));
+        (self.lost, self.duplicated, self.reordered) = (outcome.lost, outcome.duplicated, outcome.reordered);
+        self.conditions.rate = Some(rate);
+        self.plots.add("due until acked", &outcome.ack);
+        self.plots.add("due until delivered", &outcome.delivery);
+        let lag_us = Histogram::from(&outcome.lag).value_at_quantile(0.99);
+        if lag_us > LAG_P99_MAX_US {
+            let lag_ms = lag_us as f64 / 1000.0;
+            self.void = Some(format!("the load was {lag_ms:.1} ms late with one message of a hundred; ask for less"));
+        } else if outcome.refused > 0 {
+            let code = outcome.refused_code.unwrap_or_default();
+            self.void = Some(format!("the server refused {} times, with code {code}", outcome.refused));
+        } else if self.connections_lost > 0 {
+            self.void = Some(format!("{} connections ended by themselves", self.connections_lost));
+        }
+    }
+}
+
+pub(crate) fn latency(times: &Times) -> Latency {
+    (&Histogram::from(times)).into()
+}
+
 /// A line for each figure that some run has, a column for each run.
 pub fn table(reports: &[Report]) -> String {
-    let column = |report: &Report| {
-        report.conditions.driver_setting.clone().unwrap_or_else(|| report.conditions.tiers.to_owned())
-    };
     let mut rows: Vec<(&str, Vec<String>)> = vec![("", reports.iter().map(column).collect())];
     let mut row = |name, cell: &dyn Fn(&Report) -> Option<String>| {
         let cells: Vec<Option<String>> = reports.iter().map(cell).collect();
@@ -104,32 +147,42 @@ pub fn table(reports: &[Report]) -> String {
     row("connections lost", &|report| (report.connections_lost > 0).then(|| report.connections_lost.to_string()));
     row("connections/s", &|report| Some(format!("{:.0}", report.connections_per_second)));
     row("until live, ms", &|report| Some(quantiles(&report.arrival_ms)));
-    row("server kernel/connection", &|report| report.memory.as_ref()?.server_kernel_bytes_per_connection.map(bytes));
-    row("  by the slab caches", &|report| Some(bytes(report.memory.as_ref()?.slab_bytes_per_end)));
-    row("server user/connection", &|report| report.memory.as_ref()?.server_user_bytes_per_connection.map(bytes));
-    row("client user/connection", &|report| Some(bytes(report.memory.as_ref()?.client_user_bytes_per_connection)));
+    row("  server CPU for one", &|report| report.server_cpu_us_per_connection.map(|us| format!("{us:.0} µs")));
+    row("server kernel/connection", &|report| report.memory.server_kernel_bytes_per_connection.map(bytes));
+    row("  by its slab caches", &|report| report.memory.slab_bytes_per_end.map(bytes));
+    row("server user/connection", &|report| report.memory.server_user_bytes_per_connection.map(bytes));
+    row("client user/connection", &|report| report.memory.client_user_bytes_per_connection.map(bytes));
     row("server kernel after messages", &|report| {
         report.after_messages.as_ref()?.server_kernel_bytes_per_connection.map(bytes)
     });
     row("server user after messages", &|report| {
         report.after_messages.as_ref()?.server_user_bytes_per_connection.map(bytes)
     });
+    row("baseline kernel and user", &|report| report.baseline_bytes_per_connection.map(bytes));
+    row("  server over baseline", &|report| report.bytes_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("durable messages/s", &|report| report.messages_per_second.map(|rate| format!("{rate:.0}")));
     row("deliveries/s", &|report| report.deliveries_per_second.map(|rate| format!("{rate:.0}")));
     row("due until delivered, ms", &|report| report.latency_ms.as_ref().map(quantiles));
     row("due until acked, ms", &|report| report.ack_latency_ms.as_ref().map(quantiles));
     row("lag of the load, ms", &|report| report.generator_lag_ms.as_ref().map(quantiles));
-    row("server CPU", &|report| report.server_cpu_us_per_message.map(|stages| format!("{:.1} µs", stages.total)));
+    row("server CPU a message", &|report| {
+        report.server_cpu_us_per_message.map(|stages| format!("{:.1} µs", stages.total))
+    });
     let stages =
         |Stages { gateway, router, log, index, .. }| format!("{gateway:.1} · {router:.1} · {log:.1} · {index:.1}");
     row("  gateway · router · log · index", &|report| report.server_cpu_us_per_message.map(stages));
-    row("baseline CPU", &|report| report.baseline_cpu_us_per_message.map(|us| format!("{us:.1} µs")));
+    row("baseline CPU a message", &|report| report.baseline_cpu_us_per_message.map(|us| format!("{us:.1} µs")));
     row("  server over baseline", &|report| report.cpu_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("  its latency over baseline's", &|report| report.latency_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("lost · duplicated · reordered", &|report| {
         Some(format!("{} · {} · {}", report.lost, report.duplicated, report.reordered))
     });
     lines(&rows) + &notes(reports)
+}
+
+/// What stands above a run.
+pub(crate) fn column(report: &Report) -> String {
+    report.conditions.driver_setting.clone().unwrap_or_else(|| report.conditions.tiers.to_owned())
 }
 
 fn lines(rows: &[(&str, Vec<String>)]) -> String {

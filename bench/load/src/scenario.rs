@@ -4,19 +4,24 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_harness::{Baseline, Border, Rooms, spent_between};
+use bench_harness::{Baseline, Border, Rooms};
 
-use crate::conductor::Workers;
+use crate::conductor::{Workers, setups};
+use crate::kernel;
+use crate::memory::Look;
 use crate::options::{Options, Scenario};
 use crate::order::{Order, Outcome, Setup, SubjectSetup};
-use crate::report::Report;
-use crate::run::{Stand, Teller, Written, follow, latency, setups, write};
+use crate::report::{Report, latency};
+use crate::stand::{Arrival, Stand};
+use crate::teller::Teller;
+use crate::written::{Written, write};
 
 /// What was freed shows as free after this time.
 const MEMORY_SETTLE: Duration = Duration::from_secs(2);
 
-pub(crate) fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Report> {
-    let mut teller = Teller::new(say);
+/// Runs it; `say` is told how far it is.
+pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
+    let mut teller = Teller::new(&mut say);
     let mut report = match options.scenario {
         Scenario::Hold { connections, idle, per_second } => hold(options, connections, idle, per_second, &mut teller)?,
         Scenario::Chat { pairs, per_second, measured } => chat(options, pairs, per_second, measured, &mut teller)?,
@@ -32,14 +37,14 @@ pub(crate) fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Report
 
 fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, teller: &mut Teller) -> Result<Report> {
     let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, false, teller)?;
-    let (arrival, took) = stand.arrive(options, false, teller)?;
-    let mut report = stand.report(options, &arrival, took);
+    let arrival = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival);
     teller.say(&format!("{connections} are live; they idle for {} s", idle.as_secs()));
     thread::sleep(idle.max(MEMORY_SETTLE));
     let is_known = stand.is_server_known();
     let (held, look) = stand.look()?;
     report.connections_lost += held.gone;
-    report.memory = Some(look.since(&stand.empty, held.live, is_known));
+    report.memory = look.since(&stand.empty, held.live, is_known);
     teller.say("each writes one message");
     let measured = Duration::from_secs_f64(stand.rooms.writers() as f64 / per_second);
     let written = stand.write(per_second, measured, teller)?;
@@ -48,22 +53,27 @@ fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, 
     report.add_written(&written, per_second, is_known);
     report.connections_held = held.live;
     report.after_messages = Some(look.since(&stand.empty, held.live, is_known));
-    let doubt = report.memory.as_ref().and_then(|memory| memory.doubt(held.live));
+    let doubt = report.memory.doubt(held.live);
     report.void = report.void.or(doubt);
+    let rooms = stand.rooms;
+    drop(stand);
+    report.baseline_bytes_per_connection = held_by_baseline(options, rooms, teller)?;
+    let bytes = report.memory.server_bytes_per_connection().zip(report.baseline_bytes_per_connection);
+    report.bytes_over_baseline = bytes.map(|(server, baseline)| server / baseline);
     Ok(report)
 }
 
 fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
     let rooms = Rooms { count: pairs, size: 2 };
     let mut stand = Stand::set_up(options, rooms, false, teller)?;
-    let (arrival, took) = stand.arrive(options, false, teller)?;
-    let mut report = stand.report(options, &arrival, took);
+    let arrival = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival);
     teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s"));
     let written = stand.write(per_second, measured, teller)?;
     report.add_written(&written, per_second, stand.is_server_known());
     drop(stand);
     teller.say("the same on the baseline");
-    let floor = baseline(options, rooms, per_second, measured, teller)?;
+    let floor = written_by_baseline(options, rooms, per_second, measured, teller)?;
     report.baseline_cpu_us_per_message = Some(floor.stages.total);
     report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
     let floor_latency = latency(&floor.outcome.delivery);
@@ -72,14 +82,8 @@ fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, te
     Ok(report)
 }
 
-fn baseline(
-    options: &Options,
-    rooms: Rooms,
-    per_second: f64,
-    measured: Duration,
-    teller: &mut Teller,
-) -> Result<Written> {
-    let baseline = Baseline::start(&options.binary)?;
+/// The bare server, with as many people on it.
+fn people_of(baseline: &Baseline, options: &Options, rooms: Rooms, teller: &mut Teller) -> Result<Workers> {
     let setup = |first_number, room_count| Setup {
         subject: SubjectSetup::Baseline,
         servers: vec![baseline.address()],
@@ -87,40 +91,65 @@ fn baseline(
         room_size: rooms.size,
         first_number,
         heartbeat_ms: 0,
+        orphans: vec![baseline.process_id()],
     };
     let mut workers = Workers::start(&options.binary, &setups(rooms, setup)?)?;
     let order = Order::Arrive { arriving_max: options.arriving_max, at_once: false };
-    follow(&mut workers, order, "connecting to the baseline", teller)?;
+    teller.follow(&mut workers, order, "connecting to the baseline")?;
+    Ok(workers)
+}
+
+/// What messages cost and how late they are there.
+fn written_by_baseline(
+    options: &Options,
+    rooms: Rooms,
+    per_second: f64,
+    measured: Duration,
+    teller: &mut Teller,
+) -> Result<Written> {
+    let baseline = Baseline::start(&options.binary)?;
+    let mut workers = people_of(&baseline, options, rooms, teller)?;
     let border = || Border::of_processes(&[baseline.process_id()]);
     write(&mut workers, per_second, measured, border, teller)
+}
+
+/// Kernel and user bytes of a connection that idles there; `None` for more than one process may have descriptors for.
+fn held_by_baseline(options: &Options, rooms: Rooms, teller: &mut Teller) -> Result<Option<f64>> {
+    if rooms.people() > kernel::connections_per_worker()? {
+        return Ok(None);
+    }
+    teller.say("as many on the baseline");
+    let baseline = Baseline::start(&options.binary)?;
+    let server = [baseline.process_id()];
+    let empty = Look::take(&server, &[])?;
+    let workers = people_of(&baseline, options, rooms, teller)?;
+    thread::sleep(MEMORY_SETTLE);
+    let memory = Look::take(&server, &workers.process_ids())?.since(&empty, rooms.people() as u64, true);
+    Ok(memory.server_bytes_per_connection())
 }
 
 fn storm(options: &Options, connections: usize, rounds: usize, teller: &mut Teller) -> Result<Report> {
     let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, true, teller)?;
     stand.arrive(options, false, teller)?;
-    let (mut all, mut took) = (Outcome::default(), Duration::ZERO);
-    let before = Border::of(&stand.product)?;
+    let mut all = Arrival { outcome: Outcome::default(), took: Duration::ZERO, cpu_us: 0.0 };
     for round in 1..=rounds {
         teller.say(&format!("round {round}: all {connections} lose their connection"));
-        follow(&mut stand.workers, Order::Leave, "leaving", teller)?;
-        let (outcome, took_round) = stand.arrive(options, true, teller)?;
-        teller.say(&format!("all are back after {:.1} s", took_round.as_secs_f64()));
-        all.add(outcome);
-        took += took_round;
+        teller.follow(&mut stand.workers, Order::Leave, "leaving")?;
+        let Arrival { outcome, took, cpu_us } = stand.arrive(options, true, teller)?;
+        teller.say(&format!("all are back after {:.1} s", took.as_secs_f64()));
+        all.outcome.add(outcome);
+        all.took += took;
+        all.cpu_us += cpu_us;
     }
-    let returns = all.live;
-    let mut report = stand.report(options, &all, took);
-    report.connections_held = returns / rounds.max(1) as u64;
-    report.server_cpu_us_per_message =
-        stand.is_server_known().then_some(spent_between(&before, &Border::of(&stand.product)?, returns));
-    report.latency_ms = Some(report.arrival_ms);
+    let mut report = stand.report(options, &all);
+    report.connections_held = stand.look()?.0.live;
     Ok(report)
 }
 
 fn fanout(options: &Options, rooms: Rooms, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
     let mut stand = Stand::set_up(options, rooms, false, teller)?;
-    let (arrival, took) = stand.arrive(options, false, teller)?;
-    let mut report = stand.report(options, &arrival, took);
+    let arrival = stand.arrive(options, false, teller)?;
+    let mut report = stand.report(options, &arrival);
     teller.say(&format!("in {} groups of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));
     let written = stand.write(per_second, measured, teller)?;
     report.add_written(&written, per_second, stand.is_server_known());

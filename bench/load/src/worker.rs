@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bench_harness::{Crowd, Dial, Figures, Peer, Rooms, Schedule, now_ns};
 use glommio::{Latency, LocalExecutorBuilder, Shares, executor, spawn_local_into};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 
 use crate::order::{Order, Outcome, Progress, Setup, Word};
@@ -115,7 +116,7 @@ pub(crate) async fn run<P: Peer + 'static>(
             input.wait(PATIENCE_MAX).await?;
             let is_there = !orders.buffer.is_empty() || has_input()?;
             if is_there {
-                let Some(order) = orders.next_now()? else { return Ok(()) };
+                let Some(order) = orders.next_now()? else { return stage.end_orphans() };
                 let outcome = stage.follow(order).await?;
                 say(&Word::Done(Box::new(outcome)))?;
             }
@@ -165,6 +166,16 @@ impl<P: Peer> Stage<P> {
                 glommio::yield_if_needed().await;
             }
         }
+    }
+
+    /// A conductor that ends by itself ends its workers first, so none comes here then.
+    fn end_orphans(&self) -> Result<()> {
+        for process_id in &self.setup.orphans {
+            let process = i32::try_from(*process_id).ok().and_then(Pid::from_raw);
+            // It may have ended by itself.
+            let _ = process.map(|process| kill_process(process, Signal::TERM));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {

@@ -26,9 +26,9 @@ pub(crate) enum BenchScenario {
         /// Messages a second in the last part.
         #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = rate())]
         rate: u32,
-        /// How often an idle client is heard of.
-        #[arg(long, value_name = "S", default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-        heartbeat: u64,
+        /// How often an idle client is heard of: 240 as the most a server takes for idle phones, or for --server 30.
+        #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        heartbeat: Option<u64>,
         #[command(flatten)]
         load: LoadArguments,
     },
@@ -128,9 +128,9 @@ pub(crate) struct LoadArguments {
     /// Write a page with plots there.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// What each run must reach, as FIELD<=NUMBER or FIELD>=NUMBER of the JSON; may be repeated. Exit code 99 when one is
-    /// missed, or the run is void.
-    #[arg(long, value_name = "BOUND")]
+    /// What each run must reach, as FIELD<=NUMBER or FIELD>=NUMBER of the JSON, several with commas between. Exit code 99 when one is
+    /// missed; a void run misses all but counts.
+    #[arg(long, value_name = "BOUND", value_delimiter = ',')]
     pub(crate) slo: Vec<Slo>,
 }
 
