@@ -50,6 +50,9 @@ pub(crate) struct Connection {
     pub(crate) arrival: Arrival,
     /// Given to the driver and not reported as sent.
     pub(crate) send_queue_bytes: u32,
+    /// When the sweep first saw that something waits to be sent, unless something was sent since: seconds of the monotonic
+    /// clock; 0: it has not.
+    pub(crate) stalled_since_s: u32,
     /// The driver waits for a Release.
     pub(crate) is_held: bool,
     pub(crate) registration: Registration,
@@ -76,6 +79,7 @@ impl Connection {
             session: ServerSession::new(now),
             arrival,
             send_queue_bytes: 0,
+            stalled_since_s: 0,
             is_held: false,
             registration: Registration::None,
             device_generation: DeviceGeneration(0),

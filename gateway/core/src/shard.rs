@@ -241,6 +241,7 @@ impl Shard {
         let entry = self.connections.of_driver(connection);
         let rest = entry.send_queue_bytes.checked_sub(bytes_sent);
         entry.send_queue_bytes = rest.expect("the driver sends no more than it was given");
+        entry.stalled_since_s = 0;
         self.connections.send_queue_bytes -= u64::from(bytes_sent);
     }
 

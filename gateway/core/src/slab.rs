@@ -61,6 +61,12 @@ impl<T> Slab<T> {
         Some((ConnectionId { index, generation: slot.generation }, slot.value.as_ref()?))
     }
 
+    /// Likewise.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(ConnectionId, &mut T)> {
+        let slot = self.slot_mut(index)?;
+        Some((ConnectionId { index, generation: slot.generation }, slot.value.as_mut()?))
+    }
+
     /// Every slot below this one exists.
     pub(crate) fn slots_count(&self) -> u32 {
         self.slots_count
@@ -112,6 +118,7 @@ mod tests {
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.get(old), None);
         assert_eq!((slab.get(new), slab.at(new.index)), (Some(&'b'), Some((new, &'b'))));
+        assert_eq!(slab.at_mut(new.index), Some((new, &mut 'b')));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The one timer of all live sessions: a walk over the slots that finds who was silent too long and whose token is over.
+//! The one timer of all live sessions: a walk over the slots that finds who was silent too long, who does not take what is sent, and
+//! whose token is over.
 //!
 //! A turn looks at a quarter of the slots, so it finds what is due at most [`SWEEP_ROUND`] late, and at a million
 //! connections reads some 30 MB a second.
@@ -47,23 +48,40 @@ impl Sweep {
         let turn_slots = slots_count.div_ceil(SWEEP_TURNS).max(SWEEP_SLOTS_MIN).min(slots_count);
         for _ in 0..turn_slots {
             self.next_slot = if self.next_slot + 1 < slots_count { self.next_slot + 1 } else { 0 };
-            let Some((id, connection)) = connections.slab.at(self.next_slot) else { continue };
+            let Some((id, connection)) = connections.slab.at_mut(self.next_slot) else { continue };
             if let Some(code) = self.verdict(now, connection, connections.config.heartbeat_interval) {
                 connections.close(id, code);
             }
         }
     }
 
-    fn verdict(&self, now: Now, connection: &Connection, heartbeat_interval: Duration) -> Option<Code> {
+    fn verdict(&self, now: Now, connection: &mut Connection, heartbeat_interval: Duration) -> Option<Code> {
         if !connection.is_live() {
             return None;
         }
         if connection.token_expires_at <= now.wall {
             return Some(Code::TokenExpired);
         }
+        if is_stalled(now, connection, 2 * heartbeat_interval) {
+            return Some(Code::SlowReader);
+        }
         // Who is held cannot be heard.
         let is_listened_to = !connection.is_held && now.monotonic >= self.forgives_until;
         let is_silent = is_listened_to && connection.session.is_silent(now.monotonic, 2 * heartbeat_interval);
         is_silent.then_some(Code::HeartbeatMissed)
     }
+}
+
+/// Whether the socket has taken nothing for so long, though something waits: its peer lives, or it would be silent, but does
+/// not read.
+fn is_stalled(now: Now, connection: &mut Connection, patience: Duration) -> bool {
+    // Never 0, which says that it is not.
+    let now_s = u32::try_from(now.monotonic.0 / 1_000_000_000).unwrap_or(u32::MAX).max(1);
+    if connection.send_queue_bytes == 0 {
+        connection.stalled_since_s = 0;
+    } else if connection.stalled_since_s == 0 {
+        connection.stalled_since_s = now_s;
+    }
+    let since_s = connection.stalled_since_s;
+    since_s > 0 && u64::from(now_s.saturating_sub(since_s)) >= patience.as_secs()
 }

@@ -61,6 +61,31 @@ fn a_session_that_is_not_heard_of_for_two_intervals_is_closed() {
 }
 
 #[test]
+fn who_pings_and_never_reads_is_closed_and_who_reads_late_is_not() {
+    let mut world = World::new();
+    let (stuck, late) = (world.live(ALICE, PHONE), world.live(BOB, PHONE));
+    let interval = ShardConfig::default().heartbeat_interval;
+    for connection in [stuck, late] {
+        world.driver.guests.get_mut(&connection).expect("it is open").is_stuck = true;
+    }
+    for _ in 0..3 {
+        for connection in [stuck, late] {
+            world.send(connection, &frames::ping());
+        }
+        assert_eq!((world.goodbye(stuck), world.goodbye(late)), (None, None));
+        world.wait(interval / 2);
+    }
+    world.driver.guests.get_mut(&late).expect("it is open").is_stuck = false;
+    for _ in 0..2 {
+        for connection in [stuck, late] {
+            world.send(connection, &frames::ping());
+        }
+        world.wait(interval / 2 + SWEEP_ROUND);
+    }
+    assert_eq!((world.goodbye(stuck), world.goodbye(late)), (Some(Code::SlowReader), None));
+}
+
+#[test]
 fn a_gateway_that_has_slept_listens_before_it_closes() {
     let mut world = World::new();
     let (quiet, alive) = (world.live(ALICE, PHONE), world.live(BOB, PHONE));
