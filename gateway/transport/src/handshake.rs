@@ -3,7 +3,7 @@
 use protocol::limits::ALPN;
 use rustls::{CipherSuite, Connection, HandshakeKind};
 
-use crate::record_layer::{Fault, Opened, RecordLayer, Side};
+use crate::record_layer::{self, Fault, Opened, RecordLayer, Side};
 use crate::secret_tap::Secrets;
 use crate::ticket_reader::TicketReader;
 use crate::tls_error::{self, TlsError};
@@ -17,6 +17,7 @@ pub(crate) struct Handshake {
     connection: Connection,
     secrets: Secrets,
     is_met: bool,
+    has_spoken: bool,
     /// A client that wants to resume. Servers do not look at it.
     pub(crate) keeps_tickets: bool,
 }
@@ -30,7 +31,7 @@ pub(crate) struct Finished {
 
 impl Handshake {
     pub(crate) fn new(connection: Connection) -> Handshake {
-        Handshake { connection, secrets: Secrets::default(), is_met: false, keeps_tickets: false }
+        Handshake { connection, secrets: Secrets::default(), is_met: false, has_spoken: false, keeps_tickets: false }
     }
 
     /// Looks at the first byte of all: whoever does not speak TLS is told before a whole record of theirs has come.
@@ -57,12 +58,6 @@ impl Handshake {
         Ok(if state?.peer_has_closed() { Opened::Close } else { Opened::Nothing })
     }
 
-    /// The library answers a record that is too large, or one too many, as it sees fit.
-    pub(crate) fn refuse_oversized(&mut self, record: &[u8]) {
-        // What it makes of it does not matter: the connection is over.
-        let _ = self.open(record);
-    }
-
     pub(crate) fn is_done(&self) -> bool {
         !self.connection.is_handshaking()
     }
@@ -71,7 +66,7 @@ impl Handshake {
     pub(crate) fn finish(mut self, farewell: &mut Vec<u8>) -> Result<Finished, Fault> {
         let agreed = self.agreed();
         if let Err(error) = agreed {
-            self.fail(error);
+            self.fail(error, farewell);
         }
         self.take_outgoing(farewell);
         let cipher = agreed.map_err(|error| Fault { error, alert: None })?;
@@ -108,9 +103,24 @@ impl Handshake {
         }
     }
 
-    /// The library has queued the alert that fits, where it knows one; silence would leave the peer guessing.
-    pub(crate) fn fail(&mut self, error: TlsError) {
-        if !self.connection.wants_write() && !matches!(error, TlsError::PeerAlert(_)) {
+    /// The library has queued the alert that fits, where it knows one; silence would leave the peer guessing. Before any
+    /// keys another is ours to give, into `farewell`. Afterwards only the library can seal one: for our own bounds it is
+    /// shown the header of a record that cannot be.
+    pub(crate) fn fail(&mut self, error: TlsError, farewell: &mut Vec<u8>) {
+        if self.connection.wants_write() || matches!(error, TlsError::PeerAlert(_)) {
+            return;
+        }
+        let is_ours = error == TlsError::Oversized;
+        if !self.has_spoken {
+            let fault = if is_ours { record_layer::OVERSIZED } else { record_layer::MALFORMED };
+            farewell.extend_from_slice(&record_layer::open_alert(fault));
+            return;
+        }
+        if is_ours {
+            // The connection is over already.
+            let _ = self.open(&[22, 3, 3, 0xff, 0xff]);
+        }
+        if !self.connection.wants_write() {
             self.connection.send_close_notify();
         }
     }
@@ -126,6 +136,7 @@ impl Handshake {
     pub(crate) fn take_outgoing(&mut self, outgoing: &mut Vec<u8>) {
         while self.connection.wants_write() {
             self.connection.write_tls(outgoing).expect("writing to memory does not fail");
+            self.has_spoken = true;
         }
     }
 }

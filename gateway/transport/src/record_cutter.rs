@@ -16,7 +16,7 @@ pub(crate) enum Cut<'input> {
     /// One whole record that came in pieces: [`RecordCutter::mended`].
     Mended,
     /// A header that announces more than a record may hold. Ends the stream: where the next record begins is unknown.
-    Oversized([u8; HEADER_SIZE]),
+    Oversized,
 }
 
 /// Keeps at most one torn record, so at most [`RECORD_SIZE_MAX`] bytes.
@@ -41,7 +41,7 @@ impl RecordCutter {
         let header = *self.torn.first_chunk()?;
         let size = record_size(&header);
         if size > RECORD_SIZE_MAX {
-            return Some(Cut::Oversized(header));
+            return Some(Cut::Oversized);
         }
         self.take_until(size, input);
         if self.torn.len() < size {
@@ -79,9 +79,8 @@ impl RecordCutter {
         if let Some(header) = input.first_chunk() {
             let size = record_size(header);
             if size > RECORD_SIZE_MAX {
-                let header = *header;
                 *input = input.split_off_mut(HEADER_SIZE..).unwrap_or_default();
-                return Some(Cut::Oversized(header));
+                return Some(Cut::Oversized);
             }
             if let Some(record) = input.split_off_mut(..size) {
                 return Some(Cut::Whole(record));
@@ -124,7 +123,7 @@ mod tests {
             records.push(match cut {
                 Cut::Whole(record) => record.to_vec(),
                 Cut::Mended => cutter.mended().to_vec(),
-                Cut::Oversized(_) => panic!("oversized"),
+                Cut::Oversized => panic!("oversized"),
             });
         }
         assert!(input.is_empty());
@@ -169,9 +168,9 @@ mod tests {
             let (mut head, mut tail) = stream.split_at_mut(torn_at);
             if torn_at < HEADER_SIZE {
                 assert_eq!(cutter.next_record(&mut head), None);
-                assert_eq!(cutter.next_record(&mut tail), Some(Cut::Oversized(header)));
+                assert_eq!(cutter.next_record(&mut tail), Some(Cut::Oversized));
             } else {
-                assert_eq!(cutter.next_record(&mut head), Some(Cut::Oversized(header)));
+                assert_eq!(cutter.next_record(&mut head), Some(Cut::Oversized));
             }
         }
     }

@@ -98,7 +98,7 @@ const fn fault(error: TlsError, alert: u8) -> Fault {
 }
 
 const UNEXPECTED: Fault = fault(TlsError::Misbehaved, alert::UNEXPECTED_MESSAGE);
-const MALFORMED: Fault = fault(TlsError::Malformed, alert::DECODE_ERROR);
+pub(crate) const MALFORMED: Fault = fault(TlsError::Malformed, alert::DECODE_ERROR);
 const UNDECRYPTABLE: Fault = fault(TlsError::Undecryptable, alert::BAD_RECORD_MAC);
 pub(crate) const OVERSIZED: Fault = fault(TlsError::Oversized, alert::RECORD_OVERFLOW);
 
@@ -136,7 +136,7 @@ impl RecordLayer {
                 }
                 Ok(Opened::Plaintext(content.len()))
             }
-            content::ALERT => read_alert(content),
+            content::ALERT if !content.is_empty() => read_alert(content),
             content::HANDSHAKE if !content.is_empty() => self.read_messages(content).map(|()| Opened::Nothing),
             _ => Err(UNEXPECTED),
         }
@@ -239,6 +239,12 @@ impl RecordLayer {
     pub(crate) fn owes_key_update(&self) -> bool {
         self.owes_key_update
     }
+}
+
+/// As whoever has no keys yet says it.
+pub(crate) fn open_alert(fault: Fault) -> [u8; HEADER_SIZE + 2] {
+    const FATAL: u8 = 2;
+    [content::ALERT, 3, 3, 0, 2, FATAL, fault.alert.unwrap_or(alert::DECODE_ERROR)]
 }
 
 /// The level says nothing that the description does not (section 6).

@@ -91,7 +91,7 @@ impl TlsStage {
             }
             match self.cutter.next_record(incoming) {
                 None => return Ok(None),
-                Some(Cut::Oversized(header)) => break Err(self.refuse_oversized(&header)),
+                Some(Cut::Oversized) => break Err(record_layer::OVERSIZED),
                 Some(Cut::Whole(record)) => match self.open(record) {
                     Ok(0) => {}
                     Ok(size) => return Ok(record.get(HEADER_SIZE..HEADER_SIZE + size)),
@@ -262,7 +262,7 @@ impl TlsStage {
         }
         self.silent_bytes += record_size;
         if self.silent_bytes > self.silent_bytes_max {
-            return Err(self.refuse_oversized(record));
+            return Err(record_layer::OVERSIZED);
         }
         self.finish_handshake()?;
         Ok(0)
@@ -282,17 +282,10 @@ impl TlsStage {
         Ok(())
     }
 
-    fn refuse_oversized(&mut self, record: &[u8]) -> Fault {
-        if let State::Handshake(handshake) = &mut self.state {
-            handshake.refuse_oversized(record);
-        }
-        record_layer::OVERSIZED
-    }
-
     fn fail(&mut self, fault: Fault) -> TlsError {
         self.failure = Some(fault.error);
         match (&mut self.state, fault.alert) {
-            (State::Handshake(handshake), _) => handshake.fail(fault.error),
+            (State::Handshake(handshake), _) => handshake.fail(fault.error, &mut self.farewell),
             (State::Established(_), Some(alert)) if self.last_word == LastWord::None => {
                 self.last_word = LastWord::Due(alert);
             }

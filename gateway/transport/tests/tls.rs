@@ -20,6 +20,8 @@ use pair::join;
 
 /// Alerts of RFC 8446, section 6.
 const ALERT_RECORD: u8 = 21;
+const BAD_RECORD_MAC: u8 = 20;
+const RECORD_OVERFLOW: u8 = 22;
 const DECODE_ERROR: u8 = 50;
 const PROTOCOL_VERSION: u8 = 70;
 
@@ -27,6 +29,12 @@ fn established_pair(step: usize) -> (TlsStage, TlsStage) {
     let certificate = Certificate::for_name("localhost");
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     pair::connect(&trusting, &certificate.server(TlsSettings::default()), step)
+}
+
+fn outgoing(stage: &mut TlsStage) -> Vec<u8> {
+    let mut outgoing = Vec::new();
+    stage.take_outgoing(&mut outgoing);
+    outgoing
 }
 
 fn record_count(mut bytes: &[u8]) -> usize {
@@ -110,9 +118,7 @@ fn a_peer_without_tls_is_answered_with_an_alert() {
         let mut stage = server.accept();
         assert_eq!(stage.receive(bytes, &mut Vec::new()), Err(TlsError::NotTls));
         assert_eq!(TlsError::NotTls.blame(), Blame::InvalidBytes);
-        let mut wire = Vec::new();
-        stage.take_outgoing(&mut wire);
-        assert_eq!(wire, [ALERT_RECORD, 3, 3, 0, 2, 2, DECODE_ERROR]);
+        assert_eq!(outgoing(&mut stage), [ALERT_RECORD, 3, 3, 0, 2, 2, DECODE_ERROR]);
     }
 }
 
@@ -133,6 +139,7 @@ fn a_record_or_a_handshake_without_end_is_cut_off_early() {
     let server = Certificate::for_name("localhost").server(TlsSettings::default());
     let mut stage = server.accept();
     assert_eq!(stage.receive(&[22, 3, 1, 0xff, 0xff], &mut Vec::new()), Err(TlsError::Oversized));
+    assert_eq!(outgoing(&mut stage), [ALERT_RECORD, 3, 3, 0, 2, 2, RECORD_OVERFLOW]);
 
     // A handshake message that announces 16 MiB, in records of 1 KiB.
     let mut stage = server.accept();
@@ -144,6 +151,29 @@ fn a_record_or_a_handshake_without_end_is_cut_off_early() {
         records += 1;
         assert!(records < 64, "it never ends");
         assert!(stage.bytes_held() <= 64 * 1024);
+    }
+    assert_eq!(outgoing(&mut stage), [ALERT_RECORD, 3, 3, 0, 2, 2, DECODE_ERROR]);
+}
+
+/// Of an established connection.
+#[test]
+fn a_record_of_garbage_of_any_size_is_refused_with_its_alert_and_holds_no_more_than_a_record() {
+    let sizes = [0, 1, 15, 16, 17, 18, 1_000, 16_384, 16_400, 16_639, 16_640, 16_641, 16_642, 0xffff];
+    for size in sizes {
+        let (mut client, mut server) = established_pair(4096);
+        let [high, low] = u16::try_from(size).expect("a length").to_be_bytes();
+        let record = [&[23, 3, 3, high, low][..], &vec![7; size]].concat();
+        let is_too_large = size > RECORD_SIZE_MAX - 5;
+        let mut received = Ok(());
+        for piece in record.chunks(1_000) {
+            received = received.and(server.receive(piece, &mut Vec::new()));
+            assert!(server.bytes_held() <= 2 * RECORD_SIZE_MAX, "{size} bytes");
+        }
+        let error = if is_too_large { TlsError::Oversized } else { TlsError::Undecryptable };
+        assert_eq!(received, Err(error), "{size} bytes");
+        let alert = if is_too_large { RECORD_OVERFLOW } else { BAD_RECORD_MAC };
+        let told = client.receive(&outgoing(&mut server), &mut Vec::new());
+        assert_eq!(told, Err(TlsError::PeerAlert(alert)), "{size} bytes");
     }
 }
 

@@ -111,7 +111,7 @@ fn records_of_every_wrong_kind_are_refused_with_their_alert() {
         ("an open alert", vec![(ALERT, inner(b"x", APPLICATION_DATA, 0))], UNEXPECTED_MESSAGE, Differs),
         ("half an alert", vec![record(&[1], ALERT)], DECODE_ERROR, Agrees),
         ("an alert and a half", vec![record(&[1, 0, 0], ALERT)], DECODE_ERROR, Agrees),
-        ("an empty alert", vec![record(&[], ALERT)], DECODE_ERROR, Agrees),
+        ("an empty alert", vec![record(&[], ALERT)], UNEXPECTED_MESSAGE, Differs),
         ("an empty handshake", vec![record(&[], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
         ("a ticket of a client", vec![record(&[4, 0, 0, 0], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
         ("a second hello", vec![record(&[1, 0, 0, 0], HANDSHAKE)], UNEXPECTED_MESSAGE, Differs),
