@@ -5,6 +5,7 @@
 //! buffer a peer can fill has a bound that is named here. The TLS library does the handshake, our own record layer
 //! everything after it.
 
+mod expanded_keys;
 mod framer;
 mod handshake;
 mod hybrid_group;

@@ -116,9 +116,8 @@ impl RecordLayer {
         if header[0] != content::APPLICATION_DATA {
             return Err(UNEXPECTED);
         }
-        let key = self.receiving.expanded(self.cipher);
-        let inner =
-            key.open_in_place(self.receiving.next_nonce(), Aad::from(*header), body).map_err(|_| UNDECRYPTABLE)?;
+        let opened = self.receiving.next(self.cipher, |key, nonce| key.open_in_place(nonce, Aad::from(*header), body));
+        let inner = opened.map_err(|_| UNDECRYPTABLE)?;
         if inner.len() > CONTENT_SIZE_MAX + 1 {
             return Err(OVERSIZED);
         }
@@ -186,10 +185,10 @@ impl RecordLayer {
         assert!(inner.len() <= CONTENT_SIZE_MAX + 1, "a record is closed when it is full");
         let [_, _, _, size @ ..] = header;
         *size = u16::try_from(inner.len() + TAG_SIZE).expect("16 KiB and a tag").to_be_bytes();
-        let key = self.sending.expanded(self.cipher);
-        let tag = key
-            .seal_in_place_separate_tag(self.sending.next_nonce(), Aad::from(*header), inner)
-            .expect("a record is far below the cipher's limit");
+        let sealed = self
+            .sending
+            .next(self.cipher, |key, nonce| key.seal_in_place_separate_tag(nonce, Aad::from(*header), inner));
+        let tag = sealed.expect("a record is far below the cipher's limit");
         outgoing.extend_from_slice(tag.as_ref());
     }
 
@@ -328,6 +327,32 @@ mod tests {
             let mut is_taken = |record: Vec<u8>| server.open(&mut record.clone()) != Err(UNEXPECTED);
             let all = (0..u8::MAX).all(|_| is_taken(ask_for_keys(&mut client)) && is_taken(seal(&mut client, data)));
             assert_eq!(all, goes_on);
+        }
+    }
+
+    #[test]
+    fn connections_that_share_a_place_for_expanded_keys_share_nothing_else() {
+        // Far more keys than places, of both ciphers, and the same keys with either.
+        let secrets = (0..=u8::MAX).map(|number| [number; SECRET_SIZE]);
+        let ciphers = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305];
+        let all = secrets.flat_map(|secret| ciphers.map(|cipher| (secret, cipher)));
+        let mut pairs: Vec<(RecordLayer, RecordLayer)> = all
+            .map(|(secret, cipher)| {
+                let keys = || TrafficKeys::new(cipher, secret, 0);
+                let end = |side| RecordLayer::new(side, cipher, keys(), keys());
+                (end(Side::Client), end(Side::Server))
+            })
+            .collect();
+        for _ in 0..3 {
+            let mut all: Vec<_> = pairs.iter_mut().map(|(client, server)| (seal(client, b"one"), server)).collect();
+            // On a thread of its own and the other way round, so that a key that was taken for another is another there.
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for (record, server) in all.iter_mut().rev() {
+                        assert_eq!(open_all(server, record), [Opened::Plaintext(3)]);
+                    }
+                });
+            });
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The keys of one direction of a TLS 1.3 connection, from its traffic secret (RFC 8446, section 7).
 //!
-//! Kept small, for a million idle connections: the expanded form of a key, ten times its size, is made for the records
-//! at hand and dropped after them.
+//! Kept small, for a million idle connections: the expanded form of a key, ten times its size, is made when it is used and
+//! kept for connections that are busy only.
 
 use ring::aead::{AES_128_GCM, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
+
+use crate::expanded_keys;
 
 /// Both ciphers are used with SHA-256.
 pub(crate) const SECRET_SIZE: usize = 32;
 /// Of both ciphers.
 pub(crate) const TAG_SIZE: usize = 16;
 /// ChaCha20's; AES-128 uses half of it.
-const KEY_SIZE_MAX: usize = 32;
+pub(crate) const KEY_SIZE_MAX: usize = 32;
 
 /// What seals the records of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +47,18 @@ impl TrafficKeys {
         self.derive(cipher);
     }
 
-    /// The expanded key.
-    pub(crate) fn expanded(&self, cipher: Cipher) -> LessSafeKey {
-        let algorithm = cipher.algorithm();
-        let (key, _) = self.key.split_at(algorithm.key_len());
-        LessSafeKey::new(UnboundKey::new(algorithm, key).expect("the key has the length of its algorithm"))
+    /// Gives the key to `use_it` for one record, with that record's nonce (section 5.3).
+    pub(crate) fn next<T>(&mut self, cipher: Cipher, use_it: impl FnOnce(&LessSafeKey, Nonce) -> T) -> T {
+        let nonce = self.next_nonce();
+        let expand = || {
+            let algorithm = cipher.algorithm();
+            let (key, _) = self.key.split_at(algorithm.key_len());
+            LessSafeKey::new(UnboundKey::new(algorithm, key).expect("the key has the length of its algorithm"))
+        };
+        expanded_keys::with(&self.key, cipher, expand, |key| use_it(key, nonce))
     }
 
-    /// For the next record, once (section 5.3).
-    pub(crate) fn next_nonce(&mut self) -> Nonce {
+    fn next_nonce(&mut self) -> Nonce {
         let mut nonce = self.iv;
         let (_, low) = nonce.split_at_mut(NONCE_LEN - 8);
         for (byte, number) in low.iter_mut().zip(self.sequence.to_be_bytes()) {
