@@ -255,9 +255,12 @@ impl TlsStage {
             State::Failed => return Err(Fault { error: TlsError::Internal, alert: None }),
         };
         self.peer_has_closed = opened == Opened::Close;
-        if let Opened::Plaintext(size @ 1..) = opened {
-            self.silent_bytes = 0;
-            self.ticket_reader = None;
+        if let Opened::Plaintext(size) = opened {
+            // A record of padding alone hides how much is said. Nothing is kept of it.
+            if size > 0 {
+                self.silent_bytes = 0;
+                self.ticket_reader = None;
+            }
             return Ok(size);
         }
         self.silent_bytes += record_size;

@@ -82,6 +82,14 @@ fn records_that_are_well_are_taken_as_the_library_does() {
         ("plaintext", vec![hello(), hello()]),
         ("nothing at all", vec![record(b"", APPLICATION_DATA), hello()]),
         ("padding", vec![(APPLICATION_DATA, inner(b"hello", APPLICATION_DATA, 200)), hello()]),
+        (
+            "nothing but padding",
+            [(); 3]
+                .map(|()| (APPLICATION_DATA, inner(b"", APPLICATION_DATA, CONTENT_SIZE_MAX)))
+                .into_iter()
+                .chain([hello()])
+                .collect(),
+        ),
         ("a full record", vec![record(&[7; CONTENT_SIZE_MAX], APPLICATION_DATA), hello()]),
         ("a close", vec![hello(), record(&[1, 0], ALERT)]),
         ("a user that cancels", vec![record(&[1, 90], ALERT), hello()]),
