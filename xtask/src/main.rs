@@ -16,6 +16,7 @@ mod schema;
 mod sim;
 mod test;
 mod tidy;
+mod tlsfuzzer;
 
 use std::process::ExitCode;
 
@@ -84,6 +85,12 @@ const VERBS: &[Verb] = &[
         usage: "fuzz TARGET (--seconds S | --merge)",
         what: "one fuzz target of tests/fuzz for a while; take what it found into the corpus",
         run: fuzz::run,
+    },
+    Verb {
+        name: "tlsfuzzer",
+        usage: "tlsfuzzer CLONE",
+        what: "the scripts of a clone of tlsfuzzer that apply to our TLS",
+        run: tlsfuzzer::run,
     },
 ];
 
