@@ -1,6 +1,8 @@
 //! A live session of a device in its user's owner: what was pushed and is not yet acked.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use protocol::ids::{ClientMsgId, DeviceId, SessionId, UserId, UserSeq};
 use protocol::time::Instant;
@@ -19,6 +21,8 @@ pub(crate) struct UserSession {
     pub(crate) pushed: UserSeq,
     /// The last event that was ever sent: what the device may ack, also while it is sent again.
     reached: UserSeq,
+    /// What it begins with instead of the log, and up to where that shows it. It is sent when all of that is durable.
+    pub(crate) snapshot: Option<Box<(UserSeq, Vec<u8>)>>,
     /// A page of the log is being read for it.
     pub(crate) is_reading: bool,
     /// Oldest first: sent and not acked.
@@ -61,6 +65,7 @@ impl UserSession {
             device,
             pushed,
             reached: pushed,
+            snapshot: None,
             is_reading: false,
             window: VecDeque::new(),
             window_bytes: 0,

@@ -32,6 +32,10 @@ impl User {
     pub(super) fn pump(&mut self, context: &mut Context, reference: SessionRef) {
         let now = context.now.monotonic;
         let Some(session) = self.sessions.get_mut(&reference) else { return };
+        if let Some(snapshot) = session.snapshot.take_if(|snapshot| snapshot.0 <= self.durable_head) {
+            let (user_seq, frame) = *snapshot;
+            context.links.push(reference, user_seq, &frame);
+        }
         if session.takes_news(self.durable_head) {
             return tell_pull_mode(context, reference, self.durable_head);
         }

@@ -1,10 +1,11 @@
 //! A session begins: which device it is, whether it goes on after its cursor, and what it is sent first.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use protocol::codes::Code;
-use protocol::ids::{DeviceId, SessionId, UserSeq};
+use protocol::ids::{DeviceId, SessionId};
 use protocol::link::{RouterMessage, SessionOpened};
 use protocol::wire::{self, ServerBody};
 use storage_api::{DeviceRow, Request};
@@ -93,8 +94,13 @@ impl User {
         if open.session.is_some() && !is_resumable {
             return context.links.refuse(session, Code::RouterUnavailable);
         }
-        let pushed = if is_resumable { open.user_cursor } else { self.durable_head };
-        self.sessions.insert(session, UserSession::new(id, session.device, pushed));
+        // The list of conversations is as new as the log, and its end may not be durable yet.
+        let pushed = if is_resumable { open.user_cursor } else { self.head };
+        let mut opened = UserSession::new(id, session.device, pushed);
+        if !is_resumable {
+            opened.snapshot = Some(Box::new((self.head, self.snapshot(context))));
+        }
+        self.sessions.insert(session, opened);
         self.opened(context, session, open, id, is_resumable);
         if is_resumable {
             context.counters.resumes += 1;
@@ -103,7 +109,6 @@ impl User {
             }
         } else {
             context.counters.snapshots += 1;
-            self.snapshot(context, session);
         }
         self.pump(context, session);
     }
@@ -125,8 +130,7 @@ impl User {
         context.links.control(session.link, &RouterMessage::SessionOpened(opened));
     }
 
-    fn snapshot(&self, context: &mut Context, session: SessionRef) {
-        let user_seq: UserSeq = self.durable_head;
+    fn snapshot(&self, context: &mut Context) -> Vec<u8> {
         let mut newest: Vec<_> = self.conversations.values().collect();
         newest.sort_unstable_by_key(|row| Reverse(row.touched));
         let frame = context.builder.server(|fbb| {
@@ -151,13 +155,13 @@ impl User {
                 .collect();
             let conversations = fbb.create_vector(&conversations);
             let args = wire::SnapshotArgs {
-                user_seq: user_seq.0,
+                user_seq: self.head.0,
                 user_epoch: self.user_epoch.0,
                 conversations: Some(conversations),
                 has_more: self.conversations.len() > SNAPSHOT_CONVERSATIONS_MAX,
             };
             (ServerBody::Snapshot, wire::Snapshot::create(fbb, &args).as_union_value())
         });
-        context.links.push(session, user_seq, frame);
+        frame.to_vec()
     }
 }

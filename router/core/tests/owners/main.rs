@@ -215,6 +215,23 @@ fn a_snapshot_lists_what_was_said_last_first() {
 }
 
 #[test]
+fn a_snapshot_waits_until_all_that_it_shows_is_durable() {
+    let mut world = three_people(true, RouterConfig::default());
+    world.message(1, direct(), id(1), 0);
+    world.settle();
+    world.message(1, direct(), id(2), 0);
+    // A cursor from nowhere.
+    world.open_unsettled(2, BOB, UserSeq(99));
+    let is_snapshot = |got: &Got| *got == Got::Other(ServerBody::Snapshot);
+    assert!(!world.asked.is_empty() && !world.got(2).iter().any(is_snapshot));
+    world.settle();
+    assert_eq!(world.got(2), [Got::Other(ServerBody::Snapshot)], "it has both messages");
+    world.message(1, direct(), id(3), 0);
+    world.settle();
+    assert_eq!(world.got(2), [Got::Message(UserSeq(3), Seq(3))]);
+}
+
+#[test]
 fn a_slow_device_gets_no_more_than_its_window_and_the_rest_when_it_acks() {
     let config = RouterConfig { push_window_events: 4, ..Default::default() };
     let mut world = three_people(true, config);
