@@ -64,7 +64,8 @@ pub(crate) fn identity_hash(conversation: ConversationId, identity: &Identity) -
 
 impl OpenSegment {
     pub(crate) fn new(number: SegmentNumber) -> OpenSegment {
-        OpenSegment { number, summary: Summary::default(), oldest: None, tables: Default::default() }
+        let tables = [number; 3].map(OpenTable::new);
+        OpenSegment { number, summary: Summary::default(), oldest: None, tables }
     }
 
     pub(crate) fn table(&self, table: Table) -> &OpenTable {
