@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::plot::Points;
+
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 64.0;
@@ -26,14 +28,29 @@ pub(crate) struct Chart {
     pub(crate) scale: Scale,
     /// Values of the horizontal axis with what stands below them.
     pub(crate) x_ticks: Vec<(f64, String)>,
-    /// Name and points, in order of x.
-    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// See each field.
+pub(crate) struct Line {
+    pub(crate) name: String,
+    /// In order of x.
+    pub(crate) points: Points,
+    /// Which class of the style sheet, and whether it is the dashed one.
+    pub(crate) color: usize,
+    pub(crate) is_dashed: bool,
+}
+
+impl Line {
+    fn class(&self) -> String {
+        format!("c{}{}", self.color % COLORS, if self.is_dashed { " dashed" } else { "" })
+    }
 }
 
 impl Chart {
     /// Nothing where there is nothing to see.
     pub(crate) fn svg(&self) -> String {
-        let points = || self.lines.iter().flat_map(|(_, points)| points);
+        let points = || self.lines.iter().flat_map(|line| &line.points);
         if points().count() < 2 {
             return String::new();
         }
@@ -78,18 +95,18 @@ impl Chart {
             &mut svg,
             format_args!("<text class=\"unit\" x=\"{LEFT}\" y=\"{}\">{}</text>", TOP - 2.0, escaped(self.y_title)),
         );
-        for (index, (name, points)) in self.lines.iter().enumerate() {
+        for line in &self.lines {
             let mut path = String::new();
-            for (x, y) in points {
+            for (x, y) in &line.points {
                 let step = if path.is_empty() { 'M' } else { 'L' };
                 add(&mut path, format_args!("{step}{:.1} {:.1}", x_of(*x), y_of(*y)));
             }
-            let (color, name) = (index % COLORS, escaped(name));
-            add(&mut svg, format_args!("<path class=\"line c{color}\" d=\"{path}\"><title>{name}</title></path>"));
+            let (class, name) = (line.class(), escaped(&line.name));
+            add(&mut svg, format_args!("<path class=\"line {class}\" d=\"{path}\"><title>{name}</title></path>"));
         }
         svg += "</svg><ul class=\"legend\">";
-        for (index, (name, _)) in self.lines.iter().enumerate() {
-            add(&mut svg, format_args!("<li class=\"c{}\">{}</li>", index % COLORS, escaped(name)));
+        for line in &self.lines {
+            add(&mut svg, format_args!("<li class=\"{}\">{}</li>", line.class(), escaped(&line.name)));
         }
         svg + "</ul></figure>"
     }
@@ -149,7 +166,8 @@ mod tests {
 
     #[test]
     fn every_point_lies_within_the_axes() {
-        let lines = vec![("a <b>".to_owned(), vec![(0.0, 0.5), (1.0, 90.0), (2.0, 1_000.0)])];
+        let points = vec![(0.0, 0.5), (1.0, 90.0), (2.0, 1_000.0)];
+        let lines = vec![Line { name: "a <b>".to_owned(), points, color: 0, is_dashed: false }];
         let chart = Chart {
             title: "t",
             x_title: "x",

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use bench_harness::Stages;
 
-use crate::chart::{Chart, Scale, escaped};
+use crate::chart::{Chart, Line, Scale, escaped};
 use crate::order::Progress;
+use crate::plot::Points;
 use crate::report::{Report, column, table};
 
 const STYLE: &str = include_str!("page.css");
@@ -20,7 +21,7 @@ pub fn page(reports: &[Report]) -> String {
         }
     }
     body += &format!("<pre>{}</pre>", escaped(&table(reports)));
-    for chart in [latencies(reports), connections(reports), messages(reports)] {
+    for chart in [latencies(reports), arrivals(reports), connections(reports), messages(reports)] {
         body += &chart.svg();
     }
     body += &costs(reports);
@@ -34,13 +35,24 @@ pub fn page(reports: &[Report]) -> String {
 }
 
 fn latencies(reports: &[Report]) -> Chart {
+    by_quantile("Latency of messages", lines(reports, |report| report.plots.distributions.clone()))
+}
+
+fn arrivals(reports: &[Report]) -> Chart {
+    by_quantile(
+        "Until a connection is live",
+        lines(reports, |report| vec![("until live", report.plots.arrivals.clone())]),
+    )
+}
+
+/// So many of a hundred are below the line.
+fn by_quantile(title: &'static str, lines: Vec<Line>) -> Chart {
     let quantiles = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
-    let lines = lines(reports, |report| report.plots.distributions.clone());
-    let nines_max = lines.iter().flat_map(|(_, points)| points).map(|point| point.0).fold(0.0, f64::max);
+    let nines_max = lines.iter().flat_map(|line| &line.points).map(|point| point.0).fold(0.0, f64::max);
     let x_ticks = (0..).map(f64::from).zip(quantiles.map(str::to_owned)).take_while(|(nines, _)| *nines <= nines_max);
     Chart {
-        title: "Latency: so many of a hundred are below the line",
-        x_title: "quantile",
+        title,
+        x_title: "so many are faster",
         y_title: "ms",
         scale: Scale::Logarithmic,
         x_ticks: x_ticks.collect(),
@@ -72,26 +84,26 @@ fn messages(reports: &[Report]) -> Chart {
     over_time("Messages", "messages a second", lines(reports, rates))
 }
 
-fn over_time(title: &'static str, y_title: &'static str, lines: Vec<(String, Vec<(f64, f64)>)>) -> Chart {
-    let seconds: BTreeSet<u64> = lines.iter().flat_map(|(_, points)| points).map(|point| point.0 as u64).collect();
+fn over_time(title: &'static str, y_title: &'static str, lines: Vec<Line>) -> Chart {
+    let seconds: BTreeSet<u64> = lines.iter().flat_map(|line| &line.points).map(|point| point.0 as u64).collect();
     let step = seconds.len().div_ceil(10).max(1);
     let x_ticks = seconds.into_iter().skip(1).step_by(step).map(|second| (second as f64, second.to_string())).collect();
     Chart { title, x_title: "seconds", y_title, scale: Scale::FromZero, x_ticks, lines }
 }
 
-/// With the driver in front where there are several runs.
-fn lines(
-    reports: &[Report],
-    of_report: impl Fn(&Report) -> Vec<(&'static str, Vec<(f64, f64)>)>,
-) -> Vec<(String, Vec<(f64, f64)>)> {
+/// With the driver in front where there are several runs, of which the second is dashed.
+fn lines(reports: &[Report], of_report: impl Fn(&Report) -> Vec<(&'static str, Points)>) -> Vec<Line> {
     let name = |report: &Report, name: &str| {
         if reports.len() > 1 { format!("{}: {name}", column(report)) } else { name.to_owned() }
     };
-    let of_report = |report: &Report| {
-        let lines = of_report(report).into_iter().filter(|(_, points)| !points.is_empty());
-        lines.map(|(line, points)| (name(report, line), points)).collect::<Vec<_>>()
+    let of_run = |(run, report): (usize, &Report)| {
+        let line = |(color, (line, points)): (usize, (&str, Points))| {
+            let (name, is_dashed) = (name(report, line), run % 2 == 1);
+            (!points.is_empty()).then_some(Line { name, points, color, is_dashed })
+        };
+        of_report(report).into_iter().enumerate().filter_map(line).collect::<Vec<_>>()
     };
-    reports.iter().flat_map(of_report).collect()
+    reports.iter().enumerate().flat_map(of_run).collect()
 }
 
 /// A bar for each run, and below it one for the baseline.
@@ -171,6 +183,7 @@ mod tests {
                 heartbeat_s: 30.0,
             },
             plots: Plots {
+                arrivals: vec![(0.0, 1.0), (1.0, 2.0)],
                 distributions: vec![("due until delivered", vec![(0.0, 0.5), (1.0, 1.5), (2.0, 2.0)])],
                 timeline: vec![(0.5, progress(0)), (1.5, progress(900)), (2.5, progress(1_900))],
             },
@@ -180,10 +193,18 @@ mod tests {
     #[test]
     fn the_page_shows_all_and_loads_nothing() {
         let page = page(&[report()]);
-        for wanted in ["Latency", "Connections", "Messages", "CPU of the server", "baseline", "it was &lt;late&gt;"] {
+        for wanted in [
+            "Latency",
+            "Until a connection",
+            "Connections",
+            "Messages",
+            "CPU of the server",
+            "baseline",
+            "it was &lt;late&gt;",
+        ] {
             assert!(page.contains(wanted), "{wanted}");
         }
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
         for loaded in ["<script", "src=", "href=", "url(", "@import"] {
             assert!(!page.contains(loaded), "{loaded}");
         }

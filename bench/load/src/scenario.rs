@@ -57,7 +57,7 @@ fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, 
     report.void = report.void.or(doubt);
     let rooms = stand.rooms;
     drop(stand);
-    report.baseline_bytes_per_connection = held_by_baseline(options, rooms, teller)?;
+    report.baseline_bytes_per_connection = held_by_baseline(options, rooms, &mut teller.aside())?;
     let bytes = report.memory.server_bytes_per_connection().zip(report.baseline_bytes_per_connection);
     report.bytes_over_baseline = bytes.map(|(server, baseline)| server / baseline);
     Ok(report)
@@ -73,7 +73,7 @@ fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, te
     report.add_written(&written, per_second, stand.is_server_known());
     drop(stand);
     teller.say("the same on the baseline");
-    let floor = written_by_baseline(options, rooms, per_second, measured, teller)?;
+    let floor = written_by_baseline(options, rooms, per_second, measured, &mut teller.aside())?;
     report.baseline_cpu_us_per_message = Some(floor.stages.total);
     report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
     let floor_latency = latency(&floor.outcome.delivery);

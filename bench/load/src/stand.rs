@@ -12,7 +12,7 @@ use crate::kernel;
 use crate::memory::{Look, MemoryPerConnection};
 use crate::options::{Options, ServerChoice};
 use crate::order::{Order, Outcome, Setup, SubjectSetup};
-use crate::plot::Plots;
+use crate::plot::{Plots, points};
 use crate::report::{LoadConditions, Report, latency};
 use crate::teller::Teller;
 use crate::written::{Written, write};
@@ -89,8 +89,7 @@ impl Stand {
             ServerChoice::Own { driver, .. } => Some(mechanism(driver)),
             ServerChoice::Running { .. } => None,
         };
-        let mut plots = Plots::default();
-        plots.add("connecting", &arrived.arrival);
+        let plots = Plots { arrivals: points(&arrived.arrival), ..Plots::default() };
         Report {
             scenario: options.scenario.name(),
             driver: driver_setting.as_deref().map(family),

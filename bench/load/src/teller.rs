@@ -23,6 +23,11 @@ impl<'a> Teller<'a> {
         Teller { say, began: Instant::now(), said: Instant::now(), timeline: Vec::new() }
     }
 
+    /// One that says the same to the same, and whose timeline is its own.
+    pub(crate) fn aside(&mut self) -> Teller<'_> {
+        Teller::new(&mut *self.say)
+    }
+
     pub(crate) fn say(&mut self, what: &str) {
         (self.say)(what);
         self.said = Instant::now();

@@ -43,13 +43,23 @@ pub fn work() -> Result<()> {
     let mut orders = Orders::default();
     let setup: Setup = orders.next_now()?.context("the conductor has gone")?;
     let executor = LocalExecutorBuilder::default().name("load").make().map_err(|error| anyhow!("{error}"))?;
-    executor.run(async move {
-        let result = subject::run(setup, orders).await;
-        if let Err(error) = &result {
-            say(&Word::Failed(format!("{error:#}")))?;
-        }
-        result
-    })
+    let orphans = setup.orphans.clone();
+    let result = executor.run(subject::run(setup, orders));
+    if let Err(error) = &result {
+        // A conductor that has gone is no longer told.
+        let _ = say(&Word::Failed(format!("{error:#}")));
+    }
+    end_orphans(&orphans);
+    result
+}
+
+/// A conductor that ends by itself ends its workers first, so that none comes here unless it has failed or was killed.
+fn end_orphans(orphans: &[u32]) {
+    for process_id in orphans {
+        let process = i32::try_from(*process_id).ok().and_then(Pid::from_raw);
+        // It may have ended by itself.
+        let _ = process.map(|process| kill_process(process, Signal::TERM));
+    }
 }
 
 /// Lines of standard input.
@@ -116,7 +126,7 @@ pub(crate) async fn run<P: Peer + 'static>(
             input.wait(PATIENCE_MAX).await?;
             let is_there = !orders.buffer.is_empty() || has_input()?;
             if is_there {
-                let Some(order) = orders.next_now()? else { return stage.end_orphans() };
+                let Some(order) = orders.next_now()? else { return Ok(()) };
                 let outcome = stage.follow(order).await?;
                 say(&Word::Done(Box::new(outcome)))?;
             }
@@ -166,16 +176,6 @@ impl<P: Peer> Stage<P> {
                 glommio::yield_if_needed().await;
             }
         }
-    }
-
-    /// A conductor that ends by itself ends its workers first, so none comes here then.
-    fn end_orphans(&self) -> Result<()> {
-        for process_id in &self.setup.orphans {
-            let process = i32::try_from(*process_id).ok().and_then(Pid::from_raw);
-            // It may have ended by itself.
-            let _ = process.map(|process| kill_process(process, Signal::TERM));
-        }
-        Ok(())
     }
 
     fn check(&self) -> Result<()> {
