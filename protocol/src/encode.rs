@@ -1,14 +1,15 @@
 //! Values to bytes: one [`FrameBuilder`] builds one frame after the other in one buffer.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
-use wire::{ClientBody, ClientFrame, ClientFrameArgs, EventBody, ServerBody, ServerFrame, ServerFrameArgs};
+use wire::{ClientBody, ClientFrame, ClientFrameArgs, Encryption, EventBody, ServerBody, ServerFrame, ServerFrameArgs};
 
 use crate::codes::Code;
-use crate::event::{Event, MemberChanged, Message, MessageBytes};
-use crate::ids::{ClientMsgId, UserId, UserSeq};
+use crate::event::{Event, MemberChanged, Message, MessageBytes, MessageDraft, MessageHead, nonzero};
+use crate::frame;
+use crate::ids::{ClientMsgId, DeviceId, Seq, UserId, UserSeq};
+use crate::time::WallTime;
 
 /// Builds frames without length prefix. The slice it returns is valid until the next frame.
 pub struct FrameBuilder {
@@ -75,24 +76,27 @@ impl FrameBuilder {
 
     /// One event for many recipients: the frame, and where in it each one's user_seq goes.
     pub fn push_template(&mut self, event: &Event) -> (&[u8], usize) {
+        self.template(|fbb| self::event(fbb, event))
+    }
+
+    pub(crate) fn template(
+        &mut self,
+        event: impl FnOnce(&mut FlatBufferBuilder<'static>) -> WIPOffset<wire::Event<'static>>,
+    ) -> (&[u8], usize) {
         let mut push = 0;
         let frame = self.server(|fbb| {
-            let events = events(fbb, core::slice::from_ref(event));
+            let event = event(fbb);
+            let events = fbb.create_vector(&[event]);
             // The value is never the default of the field, or the field would not be there.
             let args = wire::PushArgs { first_user_seq: u64::MAX, events: Some(events) };
             let table = wire::Push::create(fbb, &args);
             push = table.value();
             (ServerBody::Push, table.as_union_value())
         });
-        // A builder counts from the end; a table begins with how far its vtable is before it.
+        // A builder counts from the end.
         let table = frame.len() - push as usize;
-        let number_at = |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).copied();
-        let vtable =
-            number_at(table).and_then(|distance| table.checked_add_signed(-(i32::from_le_bytes(distance) as isize)));
-        let field =
-            vtable.and_then(|vtable| frame.get(vtable + usize::from(wire::Push::VT_FIRST_USER_SEQ)..)?.first_chunk());
-        let offset = table + usize::from(u16::from_le_bytes(*field.expect("a Push has its first field")));
-        (frame, offset)
+        let offset = frame::field_offset(frame, table, wire::Push::VT_FIRST_USER_SEQ);
+        (frame, offset.expect("a Push has its first field"))
     }
 
     /// A refusal of one frame.
@@ -123,34 +127,96 @@ impl FrameBuilder {
         })
     }
 
+    /// A message that a session has sent, except for its place and its time.
+    pub fn draft(&mut self, send: &wire::MessageSend<'_>, sender: UserId, sender_device: DeviceId) -> MessageDraft {
+        let head = MessageHead {
+            conversation: send.conversation().into(),
+            seq: Seq(0),
+            sender,
+            sender_device,
+            client_msg_id: send.client_msg_id().into(),
+            server_time: WallTime(0),
+            direct_peer: nonzero(send.direct_peer()).map(UserId),
+            expires_in_s: send.expires_in_s(),
+        };
+        let content = Content {
+            content_type: send.content_type().unwrap_or_default(),
+            encryption: send.encryption(),
+            body: send.body().map(|body| body.bytes()).unwrap_or_default(),
+            reply_to_seq: send.reply_to_seq(),
+        };
+        let mentions = send.mentions().filter(|mentions| !mentions.is_empty());
+        self.draft_of(head, &content, mentions.map(|mentions| mentions.iter()))
+    }
+
     /// The nested buffer of a message.
     pub fn message(&mut self, message: &Message) -> MessageBytes {
+        let head = MessageHead {
+            conversation: message.conversation,
+            seq: message.seq,
+            sender: message.sender,
+            sender_device: message.sender_device,
+            client_msg_id: message.client_msg_id,
+            server_time: message.server_time,
+            direct_peer: message.direct_peer,
+            expires_in_s: message.expires_in_s,
+        };
+        let content = Content {
+            content_type: &message.content_type,
+            encryption: message.encryption,
+            body: &message.body,
+            reply_to_seq: message.reply_to.map_or(0, |seq| seq.0),
+        };
+        let mentions = (!message.mentions.is_empty()).then(|| message.mentions.iter().map(|user| user.0));
+        self.draft_of(head, &content, mentions).place(message.seq, message.ordinal, message.server_time)
+    }
+
+    fn draft_of(
+        &mut self,
+        head: MessageHead,
+        content: &Content<'_>,
+        mentions: Option<impl ExactSizeIterator<Item = u64> + DoubleEndedIterator>,
+    ) -> MessageDraft {
         self.fbb.reset();
         let fbb = &mut self.fbb;
-        let content_type = fbb.create_string(&message.content_type);
-        let body = fbb.create_vector(&message.body);
-        let mentions = (!message.mentions.is_empty()).then(|| user_ids(fbb, &message.mentions));
-        let (conversation, client_msg_id) = (message.conversation.into(), message.client_msg_id.into());
+        // What is built first is the last thing in the buffer.
+        let body = fbb.create_vector::<u8>(&[]);
+        let content_type = fbb.create_string(content.content_type);
+        let mentions = mentions.map(|mentions| fbb.create_vector_from_iter(mentions));
+        let (conversation, client_msg_id) = (head.conversation.into(), head.client_msg_id.into());
         let args = wire::MessageArgs {
             conversation: Some(&conversation),
-            seq: message.seq.0,
-            ordinal: message.ordinal.0,
-            direct_peer: message.direct_peer.map_or(0, |peer| peer.0),
-            sender: message.sender.0,
-            sender_device: message.sender_device.0,
+            seq: u64::MAX,
+            ordinal: u64::MAX,
+            direct_peer: head.direct_peer.map_or(0, |peer| peer.0),
+            sender: head.sender.0,
+            sender_device: head.sender_device.0,
             client_msg_id: Some(&client_msg_id),
-            server_time_ms: message.server_time.0,
+            server_time_ms: u64::MAX,
             content_type: Some(content_type),
-            encryption: message.encryption,
+            encryption: content.encryption,
             body: Some(body),
-            reply_to_seq: message.reply_to.map_or(0, |seq| seq.0),
+            reply_to_seq: content.reply_to_seq,
             mentions,
-            expires_in_s: message.expires_in_s,
+            expires_in_s: head.expires_in_s,
         };
         let root = wire::Message::create(fbb, &args);
         fbb.finish(root, None);
-        MessageBytes::new(Arc::from(fbb.finished_data())).expect("what we have built verifies")
+        MessageDraft::new(fbb.finished_data(), content.body, head)
     }
+}
+
+/// What the server does not look into.
+struct Content<'a> {
+    content_type: &'a str,
+    encryption: Encryption,
+    body: &'a [u8],
+    reply_to_seq: u64,
+}
+
+/// A vector of bytes, copied in one piece: `create_vector` has the compiler find out that it may. A null byte follows.
+pub(crate) fn bytes<'a>(fbb: &mut FlatBufferBuilder<'a>, bytes: &[u8]) -> WIPOffset<flatbuffers::Vector<'a, u8>> {
+    WIPOffset::new(fbb.create_byte_string(bytes).value())
 }
 
 /// A vector of events, for every frame that carries one.
@@ -179,9 +245,8 @@ pub fn event_size_max(event: &Event) -> usize {
 fn event<'a>(fbb: &mut FlatBufferBuilder<'a>, event: &Event) -> WIPOffset<wire::Event<'a>> {
     let (body_type, body) = match event {
         Event::MessageNew(message) => {
-            let message = fbb.create_vector(message.as_bytes());
-            let args = wire::MessageNewArgs { message: Some(message) };
-            (EventBody::MessageNew, wire::MessageNew::create(fbb, &args).as_union_value())
+            let message = bytes(fbb, message.as_bytes());
+            return message_new(fbb, message);
         }
         Event::Echo { client_msg_id, conversation, seq, server_time } => {
             let (conversation, client_msg_id) = ((*conversation).into(), (*client_msg_id).into());
@@ -220,6 +285,15 @@ fn event<'a>(fbb: &mut FlatBufferBuilder<'a>, event: &Event) -> WIPOffset<wire::
         Event::Unknown(number) => unreachable!("event {number} is only ever decoded"),
     };
     wire::Event::create(fbb, &wire::EventArgs { body_type, body: Some(body) })
+}
+
+/// An event with this message.
+pub(crate) fn message_new<'a>(
+    fbb: &mut FlatBufferBuilder<'a>,
+    message: WIPOffset<flatbuffers::Vector<'a, u8>>,
+) -> WIPOffset<wire::Event<'a>> {
+    let body = wire::MessageNew::create(fbb, &wire::MessageNewArgs { message: Some(message) }).as_union_value();
+    wire::Event::create(fbb, &wire::EventArgs { body_type: EventBody::MessageNew, body: Some(body) })
 }
 
 fn member_changed<'a>(fbb: &mut FlatBufferBuilder<'a>, change: &MemberChanged) -> WIPOffset<wire::MemberChanged<'a>> {

@@ -1,93 +1,19 @@
 //! What happened in a conversation or to a user, as values: decoded from the wire, and encoded by [`crate::encode`].
 
+mod message_bytes;
+
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use wire::{ConversationKind, Encryption, EventBody, MembershipAction, Role};
 
-use crate::frame::{self, FrameError};
+use crate::frame::FrameError;
 use crate::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserId};
 use crate::time::WallTime;
 
-/// A message as its nested buffer: built once by the conversation owner, verified, shared by reference count.
-#[derive(Clone)]
-pub struct MessageBytes {
-    bytes: Arc<[u8]>,
-    head: MessageHead,
-}
+pub use message_bytes::{MessageBytes, MessageDraft, MessageHead, PUSH_USER_SEQ_OFFSET};
 
-/// The fields that owners and store ask for again and again: verifying the buffer each time would cost more than all that
-/// they do with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageHead {
-    /// Where it was said.
-    pub conversation: ConversationId,
-    /// Its place there.
-    pub seq: Seq,
-    /// Who said it.
-    pub sender: UserId,
-    /// On which device; [`DeviceId`] 0 for a transient session.
-    pub sender_device: DeviceId,
-    /// The sender's name for it.
-    pub client_msg_id: ClientMsgId,
-    /// When it was ordered.
-    pub server_time: WallTime,
-    /// In a direct conversation: the user that the sender writes to.
-    pub direct_peer: Option<UserId>,
-    /// Seconds until it disappears; 0 for never.
-    pub expires_in_s: u32,
-}
-
-impl MessageBytes {
-    /// Verifies the buffer.
-    pub fn new(bytes: Arc<[u8]>) -> Result<MessageBytes, FrameError> {
-        let view = frame::message(&bytes)?;
-        let head = MessageHead {
-            conversation: view.conversation().into(),
-            seq: Seq(view.seq()),
-            sender: UserId(view.sender()),
-            sender_device: DeviceId(view.sender_device()),
-            client_msg_id: view.client_msg_id().into(),
-            server_time: WallTime(view.server_time_ms()),
-            direct_peer: nonzero(view.direct_peer()).map(UserId),
-            expires_in_s: view.expires_in_s(),
-        };
-        Ok(MessageBytes { bytes, head })
-    }
-
-    /// The bytes on the wire and in the store.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// What is asked for most, without looking into the bytes.
-    pub fn head(&self) -> &MessageHead {
-        &self.head
-    }
-
-    /// All fields. It verifies the buffer again.
-    pub fn view(&self) -> wire::Message<'_> {
-        frame::message(&self.bytes).expect("verified when made, and immutable")
-    }
-}
-
-impl PartialEq for MessageBytes {
-    fn eq(&self, other: &MessageBytes) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for MessageBytes {}
-
-impl core::fmt::Debug for MessageBytes {
-    // Never the text of people.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Message({}/{})", self.head.conversation, self.head.seq)
-    }
-}
-
-/// The fields of a message, owned: what an SDK hands to its application and an owner builds the buffer from.
+/// The fields of a message, owned: what an SDK hands to its application.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Where it was said.
@@ -230,7 +156,7 @@ impl Event {
         Ok(match event.body_type() {
             EventBody::MessageNew => {
                 let bytes = event.body_as_message_new().ok_or(Invalid)?.message().bytes();
-                Event::MessageNew(MessageBytes::new(bytes.into())?)
+                Event::MessageNew(MessageBytes::new(bytes)?)
             }
             EventBody::Echo => {
                 let echo = event.body_as_echo().ok_or(Invalid)?;

@@ -56,6 +56,22 @@ pub fn message(bytes: &[u8]) -> Result<wire::Message<'_>, FrameError> {
     Ok(root_with_opts::<wire::Message<'_>>(&options(1, FRAME_SIZE_MAX), bytes)?)
 }
 
+/// Where the table of a buffer that we have built begins.
+pub(crate) fn root_table(buffer: &[u8]) -> Option<usize> {
+    Some(u32::from_le_bytes(*buffer.first_chunk()?) as usize)
+}
+
+/// Where a field of such a table is; `None` if it has its default value.
+pub(crate) fn field_offset(buffer: &[u8], table: usize, field: u16) -> Option<usize> {
+    // A table begins with how far its vtable is before it.
+    let distance = i32::from_le_bytes(*buffer.get(table..)?.first_chunk()?);
+    let vtable = table.checked_add_signed(-(distance as isize))?;
+    let size = u16::from_le_bytes(*buffer.get(vtable..)?.first_chunk()?);
+    let entry = buffer.get(vtable + usize::from(field)..)?.first_chunk().filter(|_| field < size)?;
+    let offset = usize::from(u16::from_le_bytes(*entry));
+    (offset != 0).then_some(table + offset)
+}
+
 /// `size_max` bounds how much may be visited, so that shared offsets cannot multiply the work.
 pub(crate) fn options(tables_max: usize, size_max: usize) -> VerifierOptions {
     VerifierOptions {

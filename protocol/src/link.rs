@@ -5,10 +5,12 @@
 //! router goes on from what the sessions have, and the clients send again what nobody has answered.
 
 mod batch;
+mod codec;
 mod end;
 mod message;
 mod pulse;
 
+pub use batch::Batch;
 pub use end::{LinkEnd, LinkError, NoCredit};
 pub use message::{
     ConnectionKey, Fanout, FanoutTargets, GatewayHello, GatewayMessage, RouterHello, RouterMessage, SessionOpen,

@@ -228,23 +228,23 @@ impl Connections {
         self.close(id, code);
     }
 
-    /// A frame of the router for one connection.
-    pub(crate) fn deliver(&mut self, now: Now, id: ConnectionId, user_seq_last: UserSeq, frame: &[u8]) {
+    /// A frame of the router for one connection. It is read where it is in its batch, which is kept.
+    pub(crate) fn deliver(&mut self, now: Now, id: ConnectionId, user_seq_last: UserSeq, batch: &[u8], frame: &[u8]) {
         if self.note_user_seq(id, user_seq_last) {
             if let Some((client_id, code)) = peek::answered(frame) {
                 self.note_answer(now, id, client_id, code);
             }
             peek::told(frame).for_each(|client_id| self.trace(now, id, client_id, Stage::Pushed, 0));
-            let frame = self.output.store(frame);
+            let frame = self.output.refer(batch, frame);
             self.queue(id, frame);
         }
     }
 
-    /// One frame of the router for several connections.
-    pub(crate) fn fan_out(&mut self, now: Now, fanout: &Fanout<'_>) {
+    /// One frame of the router for several connections, likewise.
+    pub(crate) fn fan_out(&mut self, now: Now, batch: &[u8], fanout: &Fanout<'_>) {
         self.counters.fanouts += 1;
         let client_id = peek::told(fanout.frame).next();
-        let frame = self.output.store(fanout.frame);
+        let frame = self.output.refer(batch, fanout.frame);
         for (key, user_seq) in fanout.targets.iter() {
             if self.note_user_seq(key.into(), user_seq) {
                 client_id.iter().for_each(|id| self.trace(now, key.into(), *id, Stage::Pushed, 0));

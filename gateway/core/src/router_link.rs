@@ -8,14 +8,13 @@
 //! also not what waits in a queue: the link is down, whether a timer or the late batch itself finds it out.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::ids::StoreIncarnation;
 use protocol::limits::FRAME_SIZE_MAX;
 use protocol::link::{
-    ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, LinkError, Pulse, RouterHello, RouterMessage,
-    SessionOpen,
+    Batch, ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, LinkError, Pulse, RouterHello,
+    RouterMessage, SessionOpen,
 };
 use protocol::server::Phase;
 use protocol::time::{Instant, Now};
@@ -109,7 +108,7 @@ impl RouterLink {
     pub(crate) fn handle_batch(
         &mut self,
         now: Now,
-        batch: &[u8],
+        batch: Batch,
         connections: &mut Connections,
     ) -> Result<(), LinkError> {
         if !self.is_up() {
@@ -122,11 +121,13 @@ impl RouterLink {
         self.pulse.heard(now.monotonic);
         let mut state = self.state;
         let mut is_read = Ok(());
-        let is_valid = self.end.handle_batch_of_router(batch, |end, message| {
+        let is_valid = self.end.handle_batch_of_router(&batch, |end, message| {
             if is_read.is_ok() {
-                is_read = handle_message(now, end, &mut state, connections, message);
+                is_read = handle_message(now, end, &mut state, connections, &batch, message);
             }
         });
+        // Also one that is broken further on has frames that are to be sent.
+        connections.output.keep(batch);
         if let Err(error) = is_read.and(is_valid) {
             self.down(connections);
             return Err(error);
@@ -186,7 +187,7 @@ impl RouterLink {
 
     /// What the router is owed is written when somebody takes it: a transport that is stuck makes nothing grow here but
     /// requests, and those pay with credits.
-    pub(crate) fn poll_batch(&mut self, connections: &mut Connections) -> Option<Vec<u8>> {
+    pub(crate) fn poll_batch(&mut self, connections: &mut Connections) -> Option<Batch> {
         if self.is_ready() {
             for key in connections.farewells.drain(..) {
                 send_free(&mut self.end, &GatewayMessage::SessionClose(key));
@@ -199,7 +200,7 @@ impl RouterLink {
         self.end.poll_batch()
     }
 
-    pub(crate) fn take_back(&mut self, batch: Vec<u8>) {
+    pub(crate) fn take_back(&mut self, batch: Batch) {
         self.end.take_back(batch);
     }
 
@@ -299,6 +300,7 @@ fn handle_message(
     end: &mut LinkEnd,
     state: &mut State,
     connections: &mut Connections,
+    batch: &[u8],
     message: RouterMessage<'_>,
 ) -> Result<(), LinkError> {
     let router = match (&*state, &message) {
@@ -319,12 +321,12 @@ fn handle_message(
         RouterMessage::Deliver { connection, user_seq_last, frame } => {
             check_size(frame)?;
             end.release(LinkEnd::cost(frame.len()));
-            connections.deliver(now, connection.into(), user_seq_last, frame);
+            connections.deliver(now, connection.into(), user_seq_last, batch, frame);
         }
         RouterMessage::Fanout(fanout) => {
             check_size(fanout.frame)?;
             end.release(LinkEnd::fanout_cost(fanout.targets.iter().count(), fanout.frame.len()));
-            connections.fan_out(now, &fanout);
+            connections.fan_out(now, batch, &fanout);
         }
     }
     Ok(())

@@ -9,13 +9,12 @@
 //! connection to the home shard of its user: as long as there is one shard thread, every shard is home. A driver stops
 //! reading because of a [`Flow`], never because of an action.
 
-use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use protocol::codes::Code;
 use protocol::ids::{DeviceGeneration, DeviceId, UserId};
-use protocol::link::LinkError;
+use protocol::link::{Batch, LinkError};
 use protocol::peek;
 use protocol::server::{Hello, Step};
 use protocol::time::{Instant, Now, WallTime};
@@ -261,8 +260,9 @@ impl Shard {
         }
     }
 
-    /// A batch from the router. After an error the link is down for the shard, as [`Self::has_link`] says too.
-    pub fn handle_link_batch(&mut self, now: Now, batch: &[u8]) -> Result<(), LinkError> {
+    /// A batch from the router, which is kept until its frames have been drained. After an error the link is down for the
+    /// shard, as [`Self::has_link`] says too.
+    pub fn handle_link_batch(&mut self, now: Now, batch: Batch) -> Result<(), LinkError> {
         self.link.handle_batch(now, batch, &mut self.connections)
     }
 
@@ -296,13 +296,18 @@ impl Shard {
     }
 
     /// The next batch for the router. Only when there is room for it: what stays here leaves in fewer, larger batches.
-    pub fn poll_batch(&mut self) -> Option<Vec<u8>> {
+    pub fn poll_batch(&mut self) -> Option<Batch> {
         self.link.poll_batch(&mut self.connections)
     }
 
     /// A batch of [`Self::poll_batch`] has been read: its memory serves the next one.
-    pub fn take_back(&mut self, batch: Vec<u8>) {
+    pub fn take_back(&mut self, batch: Batch) {
         self.link.take_back(batch);
+    }
+
+    /// A batch of the router that has been read, after a drain: give it back, so that its memory serves the next one.
+    pub fn take_spent(&mut self) -> Option<Batch> {
+        self.connections.output.take_spent()
     }
 
     /// When to call [`Self::handle_timeout`]. `None` without link and connections.

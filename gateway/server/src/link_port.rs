@@ -43,11 +43,7 @@ impl LinkPort {
         for _ in 0..LINK_BATCHES_MAX {
             let is_alive = match transport.receiver.poll_receive(&mut context) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(batch)) => {
-                    let is_valid = shard.handle_link_batch(now, &batch).inspect_err(complain).is_ok();
-                    transport.receiver.give_back(batch);
-                    is_valid
-                }
+                Poll::Ready(Ok(batch)) => shard.handle_link_batch(now, batch).inspect_err(complain).is_ok(),
                 Poll::Ready(Err(_)) => false,
             };
             if !is_alive {
@@ -88,6 +84,9 @@ fn send_all(
     context: &mut Context<'_>,
     shard: &mut impl ShardPort,
 ) -> Result<(), LinkClosed> {
+    while let Some(batch) = shard.take_spent() {
+        transport.receiver.give_back(batch);
+    }
     while transport.sender.poll_room(context)?.is_ready() {
         if let Some(batch) = transport.sender.take_spent() {
             shard.take_back(batch);

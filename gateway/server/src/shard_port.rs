@@ -10,7 +10,7 @@ use gateway_core::{
     ShardConfig, ShardCounters, ShardGauges, TicketKeys,
 };
 use protocol::codes::Code;
-use protocol::link::LinkError;
+use protocol::link::{Batch, LinkError};
 use protocol::time::{Instant, Now};
 use protocol::trace::TraceNotes;
 
@@ -61,12 +61,13 @@ pub trait ShardPort {
     fn handle_sent(&mut self, now: Now, connection: ConnectionId, bytes_sent: u32);
     fn handle_closed(&mut self, now: Now, connection: ConnectionId, cause: CloseCause);
     fn handle_link(&mut self, now: Now, event: LinkEvent);
-    fn handle_link_batch(&mut self, now: Now, batch: &[u8]) -> Result<(), LinkError>;
+    fn handle_link_batch(&mut self, now: Now, batch: Batch) -> Result<(), LinkError>;
     fn handle_drain(&mut self, now: Now, reconnect_window: Duration);
     fn handle_timeout(&mut self, now: Now);
     fn poll_action(&mut self) -> Option<ShardAction<Self::Frame>>;
-    fn poll_batch(&mut self) -> Option<Vec<u8>>;
-    fn take_back(&mut self, batch: Vec<u8>);
+    fn poll_batch(&mut self) -> Option<Batch>;
+    fn take_back(&mut self, batch: Batch);
+    fn take_spent(&mut self) -> Option<Batch>;
     fn poll_timeout(&self) -> Option<Instant>;
     fn frame<'a>(&'a self, frame: &'a Self::Frame) -> [&'a [u8]; 3];
     fn has_link(&self) -> bool;
@@ -115,7 +116,7 @@ impl ShardPort for Shard {
         self.handle_link(now, event);
     }
 
-    fn handle_link_batch(&mut self, now: Now, batch: &[u8]) -> Result<(), LinkError> {
+    fn handle_link_batch(&mut self, now: Now, batch: Batch) -> Result<(), LinkError> {
         self.handle_link_batch(now, batch)
     }
 
@@ -136,12 +137,16 @@ impl ShardPort for Shard {
         })
     }
 
-    fn poll_batch(&mut self) -> Option<Vec<u8>> {
+    fn poll_batch(&mut self) -> Option<Batch> {
         self.poll_batch()
     }
 
-    fn take_back(&mut self, batch: Vec<u8>) {
+    fn take_back(&mut self, batch: Batch) {
         self.take_back(batch);
+    }
+
+    fn take_spent(&mut self) -> Option<Batch> {
+        self.take_spent()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

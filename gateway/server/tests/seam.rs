@@ -24,8 +24,8 @@ fn tls() -> (TlsServer, TlsClient) {
 
 /// The far end: answers every batch with each byte one higher.
 async fn answer(mut link: LinkTransport) {
-    while let Ok(mut batch) = poll_fn(|context| link.receiver.poll_receive(context)).await {
-        batch.iter_mut().for_each(|byte| *byte += 1);
+    while let Ok(batch) = poll_fn(|context| link.receiver.poll_receive(context)).await {
+        let batch: Vec<u8> = batch.iter().map(|byte| byte + 1).collect();
         poll_fn(|context| link.sender.poll_room(context)).await.expect("the gateway is there");
         link.sender.send(batch).expect("the gateway is there");
     }

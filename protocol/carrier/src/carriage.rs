@@ -134,7 +134,7 @@ mod tests {
                 let send = async { write_batch(&mut peer, &vec![8; size]).await.expect("it leaves") };
                 let received = poll_fn(|context| shell.receiver.poll_receive(context));
                 let (received, ()) = tokio::join!(received, send);
-                assert_eq!(received, Ok(vec![8; size]));
+                assert_eq!(received, Ok(vec![8; size].into()));
             }
         });
     }
@@ -158,7 +158,7 @@ mod tests {
             drop(peer);
             assert!(matches!(carriage.await.expect("no panic"), Parting::ByPeer));
             let mut context = Context::from_waker(Waker::noop());
-            assert_eq!(shell.receiver.poll_receive(&mut context), Poll::Ready(Ok(b"last words".to_vec())));
+            assert_eq!(shell.receiver.poll_receive(&mut context), Poll::Ready(Ok(b"last words".to_vec().into())));
             assert_eq!(shell.receiver.poll_receive(&mut context), Poll::Ready(Err(LinkClosed)));
         });
     }

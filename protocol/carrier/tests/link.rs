@@ -61,7 +61,8 @@ fn send(link: &mut LinkTransport, batch: &[u8]) {
 }
 
 fn receive(link: &mut LinkTransport) -> Option<Vec<u8>> {
-    wait_for("a batch or the end", || ready(|context| link.receiver.poll_receive(context))).ok()
+    let batch = wait_for("a batch or the end", || ready(|context| link.receiver.poll_receive(context)));
+    batch.ok().map(|batch| batch.to_vec())
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use protocol::link::Batch;
+
 /// Batches queued each way. A window of the link is 8 MiB and a batch aims at 256 KiB, so a busy link fits; more small
 /// batches than that mean that the receiver is late, and they will be larger when they leave.
 pub const LINK_BATCHES_MAX: usize = 32;
@@ -35,9 +37,9 @@ pub struct LinkClosed;
 struct Direction(Mutex<Queue>);
 
 struct Queue {
-    batches: VecDeque<Vec<u8>>,
+    batches: VecDeque<Batch>,
     batches_max: usize,
-    spent: Vec<Vec<u8>>,
+    spent: Vec<Batch>,
     is_closed: bool,
     waiting_receiver: Option<Waker>,
     waiting_sender: Option<Waker>,
@@ -93,18 +95,18 @@ impl BatchSender {
     }
 
     /// A batch that the other end has read and given back: its memory may serve again.
-    pub fn take_spent(&mut self) -> Option<Vec<u8>> {
+    pub fn take_spent(&mut self) -> Option<Batch> {
         self.0.lock().spent.pop()
     }
 
     /// Queues a batch. Only after [`Self::poll_room`] was ready, once.
-    pub fn send(&mut self, batch: Vec<u8>) -> Result<(), LinkClosed> {
+    pub fn send(&mut self, batch: impl Into<Batch>) -> Result<(), LinkClosed> {
         let mut queue = self.0.lock();
         if queue.is_closed {
             return Err(LinkClosed);
         }
         assert!(queue.batches.len() < queue.batches_max, "send follows a poll_room that was ready");
-        queue.batches.push_back(batch);
+        queue.batches.push_back(batch.into());
         let waiting = queue.waiting_receiver.take();
         drop(queue);
         waiting.inspect(Waker::wake_by_ref);
@@ -114,7 +116,7 @@ impl BatchSender {
 
 impl BatchReceiver {
     /// Has read a batch: its memory goes back to the sender, or is freed where that has enough.
-    pub fn give_back(&mut self, batch: Vec<u8>) {
+    pub fn give_back(&mut self, batch: Batch) {
         let mut queue = self.0.lock();
         if queue.spent.len() < SPENT_MAX {
             queue.spent.push(batch);
@@ -122,7 +124,7 @@ impl BatchReceiver {
     }
 
     /// The next batch in order. After the other end is gone, first what it had sent, then [`LinkClosed`].
-    pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, LinkClosed>> {
+    pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Batch, LinkClosed>> {
         let mut queue = self.0.lock();
         let Some(batch) = queue.batches.pop_front() else {
             if queue.is_closed {
@@ -193,10 +195,10 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert_eq!(near.sender.send(vec![2]), Ok(()));
         assert_eq!(near.sender.poll_room(&mut context), Poll::Pending);
-        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![1])));
+        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![1].into())));
         assert_eq!(count.0.load(Ordering::SeqCst), 2);
         assert_eq!(near.sender.poll_room(&mut context), Poll::Ready(Ok(())));
-        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![2])));
+        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![2].into())));
     }
 
     #[test]
@@ -217,7 +219,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert_eq!(near.sender.send(vec![1]), Ok(()));
         drop(near);
-        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![1])));
+        assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Ok(vec![1].into())));
         assert_eq!(far.receiver.poll_receive(&mut context), Poll::Ready(Err(LinkClosed)));
         assert_eq!(far.sender.poll_room(&mut context), Poll::Ready(Err(LinkClosed)));
         assert_eq!(far.sender.send(vec![2]), Err(LinkClosed));

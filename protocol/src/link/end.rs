@@ -8,7 +8,10 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::batch::{Batch, BatchBuilder, Incoming};
+use flatbuffers::FlatBufferBuilder;
+
+use super::batch::Batch;
+use super::codec::{BatchBuilder, BatchView, Incoming};
 use super::message::{ConnectionKey, GatewayMessage, RouterMessage};
 use super::{BATCH_MESSAGES_MAX, BATCH_SIZE_TARGET, FANOUT_TARGETS_MAX, LINK_WINDOW_BYTES, MESSAGE_OVERHEAD_BYTES};
 use crate::ids::UserSeq;
@@ -58,12 +61,12 @@ pub struct LinkEnd {
     /// A batch is to leave, also an empty one.
     must_beat: bool,
     builder: BatchBuilder,
-    ready: VecDeque<Vec<u8>>,
-    /// The memory of batches that have arrived, for the next ones.
-    spent: Vec<Vec<u8>>,
+    ready: VecDeque<Batch>,
+    /// The builders of batches that have been read, for the next ones.
+    spent: Vec<FlatBufferBuilder<'static>>,
 }
 
-/// Batches whose memory waits here for the next ones.
+/// Builders that wait here for the next batches; each holds at most some 512 KiB.
 const SPENT_MAX: usize = 4;
 
 impl Default for LinkEnd {
@@ -153,7 +156,7 @@ impl LinkEnd {
     }
 
     /// The next batch for the other end; `None` when there is nothing to send.
-    pub fn poll_batch(&mut self) -> Option<Vec<u8>> {
+    pub fn poll_batch(&mut self) -> Option<Batch> {
         let must_beat = core::mem::take(&mut self.must_beat);
         if self.ready.is_empty() && (must_beat || !self.builder.is_empty()) {
             return Some(self.finish_batch());
@@ -162,25 +165,23 @@ impl LinkEnd {
     }
 
     /// The other end has read a batch of this one: its memory serves the next.
-    pub fn take_back(&mut self, batch: Vec<u8>) {
-        if self.spent.len() < SPENT_MAX && batch.capacity() <= 2 * BATCH_SIZE_TARGET {
-            self.spent.push(batch);
+    pub fn take_back(&mut self, batch: Batch) {
+        if self.spent.len() < SPENT_MAX {
+            self.spent.extend(batch.into_builder());
         }
     }
 
-    fn finish_batch(&mut self) -> Vec<u8> {
-        let mut batch = self.spent.pop().unwrap_or_default();
-        self.builder.finish(&mut batch);
-        batch
+    fn finish_batch(&mut self) -> Batch {
+        self.builder.finish(self.spent.pop())
     }
 
     /// A batch for the router's end. Calls back once a message, in order; credits are counted here.
-    pub fn handle_batch_of_gateway(
+    pub fn handle_batch_of_gateway<'a>(
         &mut self,
-        bytes: &[u8],
-        mut handle: impl FnMut(&mut LinkEnd, GatewayMessage<'_>),
+        bytes: &'a [u8],
+        mut handle: impl FnMut(&mut LinkEnd, GatewayMessage<'a>),
     ) -> Result<(), LinkError> {
-        for message in Batch::new(bytes)?.messages() {
+        for message in BatchView::new(bytes)?.messages() {
             match message? {
                 Incoming::Gateway(message) => handle(self, message),
                 Incoming::Router(_) => return Err(LinkError::WrongDirection),
@@ -192,12 +193,12 @@ impl LinkEnd {
     }
 
     /// A batch for the gateway's end, likewise.
-    pub fn handle_batch_of_router(
+    pub fn handle_batch_of_router<'a>(
         &mut self,
-        bytes: &[u8],
-        mut handle: impl FnMut(&mut LinkEnd, RouterMessage<'_>),
+        bytes: &'a [u8],
+        mut handle: impl FnMut(&mut LinkEnd, RouterMessage<'a>),
     ) -> Result<(), LinkError> {
-        for message in Batch::new(bytes)?.messages() {
+        for message in BatchView::new(bytes)?.messages() {
             match message? {
                 Incoming::Router(message) => handle(self, message),
                 Incoming::Gateway(_) => return Err(LinkError::WrongDirection),

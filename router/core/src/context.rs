@@ -1,10 +1,12 @@
 //! What every owner works with in a turn: the clock reading, the post between owners, the store, the links.
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::encode::{FrameBuilder, Refusal};
+use protocol::event::PUSH_USER_SEQ_OFFSET;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Seq, SessionId, UserId};
 use protocol::time::Now;
 use protocol::trace::{Stage, TraceNotes, TraceStep};
@@ -177,8 +179,11 @@ impl Context {
     }
 
     /// The Push of one event that many recipients share.
-    pub(crate) fn push_template(&mut self, event: &protocol::event::Event) -> PushTemplate {
-        let (frame, user_seq_offset) = self.builder.push_template(event);
+    pub(crate) fn push_template(&mut self, entry: &Entry) -> PushTemplate {
+        if let EntryBody::Message(message) = &entry.body {
+            return PushTemplate { user_seq_offset: PUSH_USER_SEQ_OFFSET, frame: Arc::clone(message.push()) };
+        }
+        let (frame, user_seq_offset) = self.builder.push_template(&entry.event());
         PushTemplate { user_seq_offset, frame: frame.into() }
     }
 }

@@ -324,7 +324,7 @@ impl Conversation {
         match &request {
             ConversationRequest::Send { message, attempt } => {
                 context.counters.retries_seen += u64::from(*attempt > 0);
-                let (client_id, attempt) = (message.client_msg_id, *attempt);
+                let (client_id, attempt) = (message.head().client_msg_id, *attempt);
                 self.deduplicate(context, session, request, client_id, attempt);
                 false
             }
@@ -361,7 +361,7 @@ impl Conversation {
 
     fn fan_out(&mut self, context: &mut Context, entry: &Arc<Entry>) {
         let seq = entry.key.seq;
-        let push = context.push_template(&entry.event());
+        let push = context.push_template(entry);
         for (user, prev) in self.members.readers(seq) {
             context.tell_user(user, ToUser::Pointer { entry: Arc::clone(entry), push: push.clone(), prev });
             if !context.traits.one_log {

@@ -26,7 +26,7 @@ pub enum DropCause {
     Silence,
 }
 
-/// A Push of one event, built once; each recipient's user_seq goes to the offset.
+/// A Push of one event, built once; each recipient's user_seq goes to the offset. That of a message is the message itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PushTemplate {
     pub(crate) frame: Arc<[u8]>,

@@ -4,10 +4,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
-use protocol::event::{Message, nonzero};
+use protocol::encode::FrameBuilder;
+use protocol::event::{MessageDraft, nonzero};
 use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Ordinal, Realm, Seq, SessionId, StoreIncarnation,
-    UserEpoch, UserId, UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Realm, Seq, SessionId, StoreIncarnation, UserEpoch,
+    UserId, UserSeq,
 };
 use protocol::limits;
 use protocol::link::SessionOpen;
@@ -47,11 +48,10 @@ impl From<&SessionOpen<'_>> for OpenRequest {
 }
 
 /// A request that its conversation's owner serves, in order of arrival.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum ConversationRequest {
-    /// Place, count and time are still empty.
     Send {
-        message: Message,
+        message: MessageDraft,
         attempt: u16,
     },
     Create {
@@ -86,7 +86,9 @@ impl ConversationRequest {
     /// How its answer finds it, and which frame it was.
     pub(crate) fn reference(&self) -> (ClientBody, Option<ClientMsgId>, u32) {
         match self {
-            ConversationRequest::Send { message, .. } => (ClientBody::MessageSend, Some(message.client_msg_id), 0),
+            ConversationRequest::Send { message, .. } => {
+                (ClientBody::MessageSend, Some(message.head().client_msg_id), 0)
+            }
             ConversationRequest::Create { client_op_id, .. } => {
                 (ClientBody::ConversationCreate, Some(*client_op_id), 0)
             }
@@ -135,11 +137,12 @@ pub(crate) enum ClientRequest {
     Nothing,
 }
 
-/// Decodes a verified frame of `session`. The code says what is wrong with it.
+/// Decodes a verified frame of `session`; `builder` builds the message that it brings. The code says what is wrong with it.
 pub(crate) fn decode(
     frame: &wire::ClientFrame<'_>,
     session: SessionRef,
     page: PageSlot,
+    builder: &mut FrameBuilder,
 ) -> Result<ClientRequest, Code> {
     use Code::Malformed;
     let client_op_id = || frame.client_op_id().map(ClientMsgId::from).ok_or(Malformed);
@@ -147,7 +150,8 @@ pub(crate) fn decode(
     Ok(match frame.body_type() {
         ClientBody::MessageSend => {
             let send = frame.body_as_message_send().ok_or(Malformed)?;
-            let message = message(&send, session)?;
+            check_message(&send, session)?;
+            let message = builder.draft(&send, session.user, session.device);
             in_conversation(send.conversation(), ConversationRequest::Send { message, attempt: send.attempt() })
         }
         ClientBody::ConversationCreate => {
@@ -239,7 +243,7 @@ fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef, page: Page
     })
 }
 
-fn message(send: &wire::MessageSend<'_>, session: SessionRef) -> Result<Message, Code> {
+fn check_message(send: &wire::MessageSend<'_>, session: SessionRef) -> Result<(), Code> {
     let conversation = ConversationId::from(send.conversation());
     let direct_peer = nonzero(send.direct_peer()).map(UserId);
     if let Some(peer) = direct_peer
@@ -249,26 +253,7 @@ fn message(send: &wire::MessageSend<'_>, session: SessionRef) -> Result<Message,
     {
         return Err(Code::Malformed);
     }
-    let client_msg_id = ClientMsgId::from(send.client_msg_id());
-    if !client_msg_id.is_uuid_v7() {
-        return Err(Code::Malformed);
-    }
-    Ok(Message {
-        conversation,
-        seq: Seq(0),
-        ordinal: Ordinal(0),
-        direct_peer,
-        sender: session.user,
-        sender_device: session.device,
-        client_msg_id,
-        server_time: WallTime(0),
-        content_type: send.content_type().unwrap_or_default().to_string(),
-        encryption: send.encryption(),
-        body: send.body().map(|body| body.bytes().to_vec()).unwrap_or_default(),
-        reply_to: nonzero(send.reply_to_seq()).map(Seq),
-        mentions: send.mentions().iter().flatten().map(UserId).collect(),
-        expires_in_s: send.expires_in_s(),
-    })
+    if ClientMsgId::from(send.client_msg_id()).is_uuid_v7() { Ok(()) } else { Err(Code::Malformed) }
 }
 
 /// Whether a client id is young enough to be found again, and not from the future.

@@ -1,7 +1,6 @@
 //! The router as its shell sees it: what happened goes in, what to do comes out.
 
 mod gauges;
-mod input;
 mod ordering;
 mod user_page;
 
@@ -10,7 +9,9 @@ use alloc::vec::Vec;
 
 use protocol::frame;
 use protocol::ids::{ConversationId, UserId};
-use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage};
+use protocol::link::{
+    Batch, ConnectionKey, GatewayMessage, LINK_VERSION, LinkEnd, LinkError, RouterHello, RouterMessage,
+};
 use protocol::time::{Instant, Now};
 use protocol::wire;
 use storage_api::{Request, Response, StoreError, StoreToken, StoreTraits};
@@ -22,10 +23,9 @@ use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::orders::{Leavers, OrderId, OrderOutcome};
-use crate::request::{self, ClientRequest};
+use crate::request::{self, ClientRequest, OpenRequest};
 use crate::room::make_room;
 use crate::user::UserOwner;
-use input::Input;
 use user_page::user_page;
 
 /// What the shell does next.
@@ -36,7 +36,7 @@ pub enum Action {
         /// Which link.
         link: LinkId,
         /// As [`LinkEnd`] made it.
-        batch: Vec<u8>,
+        batch: Batch,
     },
     /// Hand a request to the store, and its answer to [`Router::handle_store`].
     Store {
@@ -103,26 +103,16 @@ impl Router {
     /// A batch has come. On an error the shell drops the link and calls [`Router::handle_link_down`].
     pub fn handle_link_batch(&mut self, now: Now, link: LinkId, batch: &[u8]) -> Result<(), LinkError> {
         self.context.now = now;
-        let Some(mut end) = self.context.links.links.get_mut(&link).map(|link| core::mem::take(&mut link.end)) else {
-            return Ok(());
-        };
-        let mut inputs = Vec::new();
-        let handled = end.handle_batch_of_gateway(batch, |_, message| match message {
-            GatewayMessage::Hello(hello) => inputs.push(Input::Hello(hello.version)),
-            GatewayMessage::SessionOpen(open) => inputs.push(Input::open(&open)),
-            GatewayMessage::SessionClose(connection) => inputs.push(Input::Close(connection)),
-            GatewayMessage::ClientRequest { connection, frame } => {
-                inputs.push(Input::Request(connection, frame.to_vec()));
-            }
-        });
-        let entry = self.context.links.links.get_mut(&link).expect("it was there when the batch began");
-        entry.end = end;
+        let Some(entry) = self.context.links.links.get_mut(&link) else { return Ok(()) };
+        // All credits of a batch count before its first request is answered.
+        let mut messages = Vec::new();
+        let handled = entry.end.handle_batch_of_gateway(batch, |_, message| messages.push(message));
         entry.pulse.heard(now.monotonic);
         entry.drain_backlog();
         let starved = core::mem::take(&mut entry.starved);
         handled?;
-        for input in inputs {
-            self.input(link, input)?;
+        for message in messages {
+            self.handle_message(link, message)?;
         }
         self.deliver_mail();
         for user in starved {
@@ -191,7 +181,7 @@ impl Router {
     }
 
     /// A batch of [`Action::SendBatch`] has been read: its memory serves the next one of this link.
-    pub fn take_back(&mut self, link: LinkId, batch: Vec<u8>) {
+    pub fn take_back(&mut self, link: LinkId, batch: Batch) {
         if let Some(link) = self.context.links.links.get_mut(&link) {
             link.end.take_back(batch);
         }
@@ -213,12 +203,12 @@ impl Router {
         &self.context.counters
     }
 
-    fn input(&mut self, link: LinkId, input: Input) -> Result<(), LinkError> {
+    fn handle_message(&mut self, link: LinkId, message: GatewayMessage<'_>) -> Result<(), LinkError> {
         let context = &mut self.context;
         let greeted = context.links.links.get(&link).is_some_and(|link| link.is_greeted);
-        match input {
-            Input::Hello(version) => {
-                if greeted || version != LINK_VERSION {
+        match message {
+            GatewayMessage::Hello(hello) => {
+                if greeted || hello.version != LINK_VERSION {
                     return Err(LinkError::HelloExpected);
                 }
                 context.links.links.get_mut(&link).expect("the link of this batch").is_greeted = true;
@@ -231,41 +221,53 @@ impl Router {
                 context.links.control(link, &RouterMessage::Hello(hello));
             }
             _ if !greeted => return Err(LinkError::HelloExpected),
-            Input::Open(session, _) if context.erased.contains(&session.user) => {
-                context.links.refuse(SessionRef { link, ..session }, protocol::codes::Code::UserUnknown);
-            }
-            Input::Open(session, open) => {
-                let session = SessionRef { link, ..session };
+            GatewayMessage::SessionOpen(open) => {
+                let session = SessionRef { link, connection: open.connection, user: open.user, device: open.device };
+                if context.erased.contains(&session.user) {
+                    context.links.refuse(session, protocol::codes::Code::UserUnknown);
+                    return Ok(());
+                }
+                let open = OpenRequest::from(&open);
                 context.links.links.get_mut(&link).expect("greeted").sessions.insert(session.connection, session);
                 context.tell_user(session.user, ToUser::Open { session, open });
             }
-            Input::Close(connection) => {
+            GatewayMessage::SessionClose(connection) => {
                 let closed = context.links.links.get_mut(&link).and_then(|link| link.sessions.remove(&connection));
                 if let Some(session) = closed {
                     context.tell_user(session.user, ToUser::Close(session));
                 }
             }
-            Input::Request(connection, frame) => {
-                context.links.links.get_mut(&link).expect("greeted").held.push_back((connection, frame));
-                self.begin_held(link);
+            GatewayMessage::ClientRequest { connection, frame } => {
+                let entry = context.links.links.get_mut(&link).expect("greeted");
+                if entry.held.is_empty() && entry.answers_bytes() < context.config.link_backlog_bytes_max / 2 {
+                    self.begin(link, connection, frame);
+                } else {
+                    entry.held.push_back((connection, frame.to_vec()));
+                }
             }
         }
         Ok(())
     }
 
-    /// Begins requests of a gateway, in order, as far as it takes their answers.
+    /// Begins requests of a gateway that were held, in order, as far as it takes their answers.
     fn begin_held(&mut self, link: LinkId) {
         let answers_bytes_max = self.context.config.link_backlog_bytes_max / 2;
         while let Some(entry) = self.context.links.links.get_mut(&link)
             && entry.answers_bytes() < answers_bytes_max
             && let Some((connection, frame)) = entry.held.pop_front()
         {
-            entry.end.release(LinkEnd::cost(frame.len()));
-            // A session that was refused or replaced may still have requests under way.
-            if let Some(session) = self.context.links.session(link, connection) {
-                self.client_request(session, &frame);
-                self.deliver_mail();
-            }
+            self.begin(link, connection, &frame);
+        }
+    }
+
+    /// Its credits go back: it is no longer held.
+    fn begin(&mut self, link: LinkId, connection: ConnectionKey, frame: &[u8]) {
+        let entry = self.context.links.links.get_mut(&link).expect("whose request begins is there");
+        entry.end.release(LinkEnd::cost(frame.len()));
+        // A session that was refused or replaced may still have requests under way.
+        if let Some(session) = self.context.links.session(link, connection) {
+            self.client_request(session, frame);
+            self.deliver_mail();
         }
     }
 
@@ -274,7 +276,7 @@ impl Router {
         let Ok(frame) = frame::client_frame(bytes) else {
             return context.refuse_frame(session, wire::ClientBody::NONE, None, 0, protocol::codes::Code::Malformed);
         };
-        match request::decode(&frame, session, context.links.page_slot(session)) {
+        match request::decode(&frame, session, context.links.page_slot(session), &mut context.builder) {
             Err(code) => context.refuse_undecoded(session, &frame, code),
             Ok(ClientRequest::Conversation(conversation, request)) => {
                 context.tell_conversation(conversation, ToConversation::Request { session, request });

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
+use protocol::link::Batch;
 use protocol_shell::{LINK_BATCHES_MAX, LinkClosed, LinkTransport};
 
 /// One link. What waits to be sent is bounded by the credits of the link, which `router/core` respects.
 pub(crate) struct LinkPort {
     transport: LinkTransport,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Batch>,
 }
 
 impl LinkPort {
@@ -17,7 +18,7 @@ impl LinkPort {
     }
 
     /// What has come, at most one queue full a turn; the bell rings again where there may be more.
-    pub(crate) fn receive(&mut self, waker: &Waker) -> Result<Vec<Vec<u8>>, LinkClosed> {
+    pub(crate) fn receive(&mut self, waker: &Waker) -> Result<Vec<Batch>, LinkClosed> {
         let mut context = Context::from_waker(waker);
         let mut received = Vec::new();
         while received.len() < LINK_BATCHES_MAX {
@@ -33,16 +34,16 @@ impl LinkPort {
     }
 
     /// Has handled a batch that was received.
-    pub(crate) fn give_back(&mut self, batch: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, batch: Batch) {
         self.transport.receiver.give_back(batch);
     }
 
     /// A batch that the gateway has handled.
-    pub(crate) fn take_spent(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_spent(&mut self) -> Option<Batch> {
         self.transport.sender.take_spent()
     }
 
-    pub(crate) fn queue(&mut self, batch: Vec<u8>) {
+    pub(crate) fn queue(&mut self, batch: Batch) {
         self.waiting.push_back(batch);
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protocol::figures::Times;
 use protocol::ids::Realm;
+use protocol::link::Batch;
 use protocol::time::{Instant, Now};
 use protocol_shell::{LinkTransport, clock};
 use router_core::{Action, DropCause, LinkId, Order, OrderId, OrderOutcome, Router, RouterConfig};
@@ -149,12 +150,12 @@ impl RouterLoop {
     }
 
     /// Batches by link; `None`: that link has ended.
-    fn receive(&mut self) -> Vec<(LinkId, Option<Vec<Vec<u8>>>)> {
+    fn receive(&mut self) -> Vec<(LinkId, Option<Vec<Batch>>)> {
         let waker = self.bell.waker();
         self.links.iter_mut().map(|(id, port)| (*id, port.receive(&waker).ok())).collect()
     }
 
-    fn handle_batches(&mut self, now: Now, link: LinkId, batches: Vec<Vec<u8>>) {
+    fn handle_batches(&mut self, now: Now, link: LinkId, batches: Vec<Batch>) {
         for batch in batches {
             if let Err(error) = self.router.handle_link_batch(now, link, &batch) {
                 tracing::error!(link = link.0, %error, "a gateway broke the rules of the link, which is given up");

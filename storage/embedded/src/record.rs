@@ -341,7 +341,7 @@ fn decode(record: RecordView<'_>) -> Option<Row> {
 fn decode_entry((key, epoch): (EntryKey, Epoch), payload: &mut Reader<'_>) -> Option<Entry> {
     let ordinal = Ordinal(payload.u64()?);
     let body = match payload.u8()? {
-        body::MESSAGE => EntryBody::Message(MessageBytes::new(payload.rest().into()).ok()?),
+        body::MESSAGE => EntryBody::Message(MessageBytes::new(payload.rest()).ok()?),
         body::MEMBERSHIP => EntryBody::Membership(Arc::new(payload.membership(key, ordinal)?)),
         body::VOID => EntryBody::Void,
         _ => return None,

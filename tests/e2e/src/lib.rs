@@ -11,6 +11,7 @@ mod c_source;
 pub mod cast;
 pub mod cleanup;
 pub mod cluster;
+pub mod copy_counter;
 pub mod crowd;
 pub mod descriptors;
 pub mod device;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::ids::{Realm, UserId};
-use protocol::link::LinkError;
+use protocol::link::{Batch, LinkError};
 use protocol::time::Now;
 use router_core::{Action, DropCause, LinkId, Router, RouterConfig};
 use storage_api::{Request, StoreToken};
@@ -91,7 +91,7 @@ impl Backend {
     }
 
     /// Works until there is nothing left to do; the batches are for the gateways.
-    pub fn settle(&mut self, now: Now) -> Vec<(LinkId, Vec<u8>)> {
+    pub fn settle(&mut self, now: Now) -> Vec<(LinkId, Batch)> {
         let mut batches = Vec::new();
         loop {
             let mut acted = false;

@@ -153,11 +153,11 @@ fn to_gateway(input: &mut Input<'_>) {
         if is_refused {
             shard.handle_link(START, LinkEvent::Down);
         } else if kind == BYTES {
-            is_refused = shard.handle_link_batch(START, input.bytes()).is_err();
+            is_refused = shard.handle_link_batch(START, input.bytes().to_vec().into()).is_err();
         } else {
             speak_to_gateway(&mut router, kind, &connections, input);
             while let Some(batch) = router.poll_batch().filter(|_| !is_refused) {
-                is_refused = shard.handle_link_batch(START, &batch).is_err();
+                is_refused = shard.handle_link_batch(START, batch).is_err();
             }
         }
         drain(&mut shard);

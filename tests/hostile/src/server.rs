@@ -230,7 +230,7 @@ impl Server {
             for (link, batch) in self.backend.settle(self.now) {
                 acted = true;
                 if self.link == Some(link) && self.shard.has_link() {
-                    self.shard.handle_link_batch(self.now, &batch).expect("a router keeps the rules of its links");
+                    self.shard.handle_link_batch(self.now, batch).expect("a router keeps the rules of its links");
                 }
             }
             acted |= self.mend_link();

@@ -11,7 +11,7 @@ use gateway_core::{
 use protocol::frame;
 use protocol::ids::{DeviceGeneration, DeviceId, UserId};
 use protocol::limits::FRAME_PREFIX_SIZE;
-use protocol::link::LinkError;
+use protocol::link::{Batch, LinkError};
 use protocol::time::{Instant, Now, WallTime};
 use protocol::wire::ServerBody;
 
@@ -124,7 +124,7 @@ impl GatewayHost {
 
     fn take_of_link(&mut self, now: Now, wire: WireId, happening: Happening, around: &mut Surroundings<'_>) {
         match happening {
-            Happening::Received(batch) => self.take_batch(now, &batch, around),
+            Happening::Received(batch) => self.take_batch(now, batch.into(), around),
             Happening::Closed | Happening::Lost => {
                 self.link = None;
                 self.shard.handle_link(now, LinkEvent::Down);
@@ -135,7 +135,7 @@ impl GatewayHost {
         }
     }
 
-    fn take_batch(&mut self, now: Now, batch: &[u8], around: &mut Surroundings<'_>) {
+    fn take_batch(&mut self, now: Now, batch: Batch, around: &mut Surroundings<'_>) {
         let sent_before = self.shard.counters().frames_sent.total();
         match self.shard.handle_link_batch(now, batch) {
             Ok(()) => self.heard_at = around.at,
@@ -261,7 +261,7 @@ impl GatewayHost {
         let Some(link) = self.link else { return };
         while around.network.under_way_to(link, End::Listener) < LINK_BATCHES_MAX {
             let Some(batch) = self.shard.poll_batch() else { return };
-            around.network.send(around.at, link, End::Dialer, batch);
+            around.network.send(around.at, link, End::Dialer, batch.to_vec());
         }
     }
 }

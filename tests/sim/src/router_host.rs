@@ -86,7 +86,7 @@ impl RouterHost {
             match action {
                 Action::SendBatch { link, batch } => {
                     if let Some(wire) = self.wire(link) {
-                        around.network.send(around.at, wire, End::Listener, batch);
+                        around.network.send(around.at, wire, End::Listener, batch.to_vec());
                     }
                 }
                 Action::Store { token, request } => around.submit(token, request),

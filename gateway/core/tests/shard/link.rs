@@ -289,9 +289,13 @@ fn a_router_that_breaks_the_rules_loses_its_link_and_no_session() {
     assert_eq!(world.push_wrong(&hello(99)), Err(LinkError::HelloExpected));
     world.shard.handle_link(world.now, LinkEvent::Up);
     assert_eq!(world.push_wrong(&deliver), Err(LinkError::HelloExpected));
-    assert_eq!(world.shard.handle_link_batch(world.now, b"garbage"), Err(LinkError::HelloExpected), "it is down");
+    assert_eq!(
+        world.shard.handle_link_batch(world.now, b"garbage".to_vec().into()),
+        Err(LinkError::HelloExpected),
+        "it is down"
+    );
     world.shard.handle_link(world.now, LinkEvent::Up);
-    assert_eq!(world.shard.handle_link_batch(world.now, b"garbage"), Err(LinkError::Invalid));
+    assert_eq!(world.shard.handle_link_batch(world.now, b"garbage".to_vec().into()), Err(LinkError::Invalid));
 }
 
 #[test]
@@ -320,7 +324,7 @@ fn a_router_that_was_not_heard_of_for_three_seconds_delivers_nothing() {
         let batch = deliver(&mut world, connection.into());
         // The process stands still while the batch waits in a queue: no timer has run before it is taken.
         world.now.monotonic = world.now.monotonic + silence;
-        let result = world.shard.handle_link_batch(world.now, &batch);
+        let result = world.shard.handle_link_batch(world.now, batch);
         assert_eq!(result, if is_delivered { Ok(()) } else { Err(LinkError::Silent) });
         assert_eq!(world.shard.has_link(), is_delivered);
         world.driver.drain(world.now, &mut world.shard);

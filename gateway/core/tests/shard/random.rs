@@ -15,7 +15,7 @@ use gateway_core::{AuthRefusal, CloseCause, ConnectionId, Identity, LinkEvent, P
 use protocol::codes::Code;
 use protocol::ids::{DeviceId, UserId, UserSeq};
 use protocol::limits::BODY_SIZE_MAX;
-use protocol::link::{ConnectionKey, LINK_HEARTBEAT_INTERVAL, LinkEnd, LinkError, RouterMessage};
+use protocol::link::{Batch, ConnectionKey, LINK_HEARTBEAT_INTERVAL, LinkEnd, LinkError, RouterMessage};
 
 use crate::support::World;
 use crate::support::frames::{self, Hello, ServerFrame};
@@ -63,8 +63,8 @@ struct Life {
     pushed: BTreeMap<ConnectionKey, UserSeq>,
     requests_seen: usize,
     messages_seen: BTreeMap<ConnectionKey, u64>,
-    to_router: VecDeque<Vec<u8>>,
-    to_gateway: VecDeque<Vec<u8>>,
+    to_router: VecDeque<Batch>,
+    to_gateway: VecDeque<Batch>,
     /// Several things happen between two drains.
     is_hasty: bool,
     floods: bool,
@@ -273,7 +273,7 @@ impl Life {
         }
         for _ in 0..self.random.below(4) {
             if let Some(batch) = self.to_gateway.pop_front() {
-                match self.world.shard.handle_link_batch(self.world.now, &batch) {
+                match self.world.shard.handle_link_batch(self.world.now, batch) {
                     Ok(()) => {}
                     Err(LinkError::Silent) => return self.renew_link(),
                     Err(error) => panic!("{error}"),
@@ -326,7 +326,7 @@ impl Life {
         let mut router = LinkEnd::default();
         router.beat();
         let beat = router.poll_batch().expect("a beat is due");
-        if self.world.shard.handle_link_batch(self.world.now, &beat).is_err() {
+        if self.world.shard.handle_link_batch(self.world.now, beat).is_err() {
             assert!(!self.world.shard.has_link());
             self.renew_link();
         }

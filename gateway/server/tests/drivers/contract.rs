@@ -188,7 +188,7 @@ fn a_router_that_does_not_read_holds_nothing_but_its_link() {
         while batches < 200 {
             match link.receiver.poll_receive(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(batch) => {
-                    assert_eq!(batch.expect("the gateway is there"), b"router is slow");
+                    assert_eq!(*batch.expect("the gateway is there"), *b"router is slow");
                     batches += 1;
                 }
                 Poll::Pending => thread::yield_now(),

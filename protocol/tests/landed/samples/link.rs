@@ -34,7 +34,7 @@ pub(super) fn all() -> Vec<Sample> {
 fn sample(member: &'static str, send: impl FnOnce(&mut LinkEnd)) -> Sample {
     let mut end = LinkEnd::default();
     send(&mut end);
-    Sample { union: "LinkBody", member, bytes: end.poll_batch().expect("something was put in") }
+    Sample { union: "LinkBody", member, bytes: end.poll_batch().expect("something was put in").to_vec() }
 }
 
 fn of_gateway() -> [(&'static str, GatewayMessage<'static>); 4] {

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
-use protocol::event::{MemberChanged, Message};
+use protocol::event::MemberChanged;
 use protocol::ids::{ClientMsgId, DeviceId, Ordinal, Seq, UserId};
 use protocol::limits;
 use protocol::time::WallTime;
@@ -98,7 +98,7 @@ impl Conversation {
         }
         match request {
             ConversationRequest::Send { message, .. } if !self.exists() => {
-                message.direct_peer.map(|peer| alloc::vec![peer]).ok_or(Code::ConversationUnknown)
+                message.head().direct_peer.map(|peer| alloc::vec![peer]).ok_or(Code::ConversationUnknown)
             }
             ConversationRequest::Send { .. } => {
                 self.present(session.user)?;
@@ -188,13 +188,13 @@ impl Conversation {
         let (body, ordinal) = match request {
             ConversationRequest::Send { message, .. } => {
                 if !self.exists() {
-                    let peer = message.direct_peer.expect("checked: a new conversation of a message is a direct one");
+                    let peer = message.head().direct_peer;
+                    let peer = peer.expect("checked: a new conversation of a message is a direct one");
                     self.kind = ConversationKind::Direct;
                     self.members = Members::of_direct([session.user, peer]);
                 }
                 let ordinal = Ordinal(self.head_ordinal.0 + 1);
-                let message = Message { seq, ordinal, server_time: self.server_time, ..message };
-                (EntryBody::Message(context.builder.message(&message)), ordinal)
+                (EntryBody::Message(message.place(seq, ordinal, self.server_time)), ordinal)
             }
             ConversationRequest::Create { kind, title, members, .. } => {
                 (self.kind, self.title) = (kind, title);

@@ -1,7 +1,7 @@
 //! Links that are quiet, and links that are dead.
 
 use protocol::ids::StoreIncarnation;
-use protocol::link::{GatewayHello, GatewayMessage, LINK_SILENCE_MAX, LINK_VERSION, LinkEnd};
+use protocol::link::{Batch, GatewayHello, GatewayMessage, LINK_SILENCE_MAX, LINK_VERSION, LinkEnd};
 use protocol::time::{Instant, Now};
 use protocol::wire::Durability;
 use router_core::{Action, DropCause, LinkId, Router, RouterConfig};
@@ -18,7 +18,7 @@ fn router() -> Router {
 }
 
 /// Everything that is wanted: the batches for the quiet link, and the links to be dropped.
-fn drain(router: &mut Router) -> (Vec<Vec<u8>>, Vec<(LinkId, DropCause)>) {
+fn drain(router: &mut Router) -> (Vec<Batch>, Vec<(LinkId, DropCause)>) {
     let (mut batches, mut drops) = (Vec::new(), Vec::new());
     while let Some(action) = router.poll_action() {
         match action {

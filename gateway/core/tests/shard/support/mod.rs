@@ -88,7 +88,7 @@ impl World {
             }
             while let Some(batch) = self.router.end.poll_batch() {
                 moved = true;
-                assert_eq!(self.shard.handle_link_batch(self.now, &batch), Ok(()));
+                assert_eq!(self.shard.handle_link_batch(self.now, batch), Ok(()));
             }
             if !acted && !moved {
                 return;
@@ -181,7 +181,7 @@ impl World {
     pub(crate) fn push_wrong(&mut self, message: &RouterMessage<'_>) -> Result<(), LinkError> {
         self.router.end.send_to_gateway(message).expect("tests push little");
         let batch = self.router.end.poll_batch().expect("it was just put in");
-        self.shard.handle_link_batch(self.now, &batch)
+        self.shard.handle_link_batch(self.now, batch)
     }
 
     pub(crate) fn is_held(&self, connection: ConnectionId) -> bool {

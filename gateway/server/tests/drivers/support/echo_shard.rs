@@ -11,7 +11,7 @@ use gateway_core::{
 use gateway_server::{ShardAction, ShardPort};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
-use protocol::link::LinkError;
+use protocol::link::{Batch, LinkError};
 use protocol::time::{Instant, Now};
 use protocol::trace::TraceNotes;
 
@@ -133,9 +133,9 @@ impl ShardPort for EchoShard {
         }
     }
 
-    fn handle_link_batch(&mut self, _now: Now, batch: &[u8]) -> Result<(), LinkError> {
-        self.everybody().into_iter().for_each(|connection| self.send(connection, batch));
-        if batch == b"garbage" { Err(LinkError::Invalid) } else { Ok(()) }
+    fn handle_link_batch(&mut self, _now: Now, batch: Batch) -> Result<(), LinkError> {
+        self.everybody().into_iter().for_each(|connection| self.send(connection, &batch));
+        if *batch == *b"garbage" { Err(LinkError::Invalid) } else { Ok(()) }
     }
 
     fn handle_drain(&mut self, _now: Now, _reconnect_window: Duration) {
@@ -156,11 +156,15 @@ impl ShardPort for EchoShard {
         self.actions.pop_front()
     }
 
-    fn poll_batch(&mut self) -> Option<Vec<u8>> {
-        self.batches.pop_front()
+    fn poll_batch(&mut self) -> Option<Batch> {
+        self.batches.pop_front().map(Batch::from)
     }
 
-    fn take_back(&mut self, _batch: Vec<u8>) {}
+    fn take_back(&mut self, _batch: Batch) {}
+
+    fn take_spent(&mut self) -> Option<Batch> {
+        None
+    }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let strangers = self.connections.values().filter(|guest| !guest.is_welcome);
