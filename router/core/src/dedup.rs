@@ -26,12 +26,13 @@ pub(crate) enum Known {
 impl DedupWindow {
     /// A first attempt with an id newer than all of its device is new; everything else that is not at hand is asked.
     pub(crate) fn look_up(&self, identity: Identity, attempt: u16) -> Known {
-        if let Some((seq, time)) = self.place_by_identity.get(&identity) {
-            return Known::At(*seq, *time);
-        }
+        // What is at hand is no newer than the newest of its device.
         let newest = self.newest_by_device.get(&(identity.sender, identity.device));
         let is_newest = newest.is_none_or(|newest| identity.client_id > *newest);
-        if attempt == 0 && is_newest { Known::New } else { Known::AskStore }
+        if attempt == 0 && is_newest {
+            return Known::New;
+        }
+        self.place_by_identity.get(&identity).map_or(Known::AskStore, |(seq, time)| Known::At(*seq, *time))
     }
 
     /// Takes in an identity; forgets the oldest beyond `entries_max`.

@@ -63,7 +63,6 @@ pub struct Router {
     users: BTreeMap<UserId, UserOwner>,
     leavers: Leavers,
     timers: BTreeSet<(Instant, UserId)>,
-    timer_by_user: BTreeMap<UserId, Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -76,7 +75,6 @@ impl Router {
             users: BTreeMap::new(),
             leavers: Leavers::default(),
             timers: BTreeSet::new(),
-            timer_by_user: BTreeMap::new(),
             actions: VecDeque::new(),
         }
     }
@@ -174,8 +172,10 @@ impl Router {
         }
         while let Some(&(at, user)) = self.timers.first().filter(|(at, _)| *at <= now.monotonic) {
             self.timers.remove(&(at, user));
-            self.timer_by_user.remove(&user);
-            self.with_user(user, |owner, context| owner.handle_timeout(context));
+            self.with_user(user, |owner, context| {
+                owner.armed_for = owner.armed_for.filter(|armed| *armed != at);
+                owner.handle_timeout(context);
+            });
         }
         self.finish_turn();
     }
@@ -422,33 +422,30 @@ impl Router {
     }
 
     fn with_conversation(&mut self, id: ConversationId, act: impl FnOnce(&mut ConversationOwner, &mut Context)) {
-        if !self.conversations.contains_key(&id) {
+        let Some(owner) = self.conversations.get_mut(&id) else {
             make_room(&mut self.conversations, self.context.config.conversations_max, id, ConversationOwner::is_idle);
             let owner = ConversationOwner::load(&mut self.context, id);
             self.conversations.insert(id, owner);
-        }
-        act(self.conversations.get_mut(&id).expect("there since just now"), &mut self.context);
+            return self.with_conversation(id, act);
+        };
+        act(owner, &mut self.context);
     }
 
     fn with_user(&mut self, id: UserId, act: impl FnOnce(&mut UserOwner, &mut Context)) {
-        if !self.users.contains_key(&id) {
+        let Some(owner) = self.users.get_mut(&id) else {
             make_room(&mut self.users, self.context.config.users_max, id, UserOwner::is_idle);
             let owner = UserOwner::load(&mut self.context, id);
             self.users.insert(id, owner);
-        }
-        let owner = self.users.get_mut(&id).expect("there since just now");
+            return self.with_user(id, act);
+        };
         act(owner, &mut self.context);
         let wanted = owner.poll_timeout(&self.context.config);
-        let present = self.timer_by_user.get(&id).copied();
-        if wanted != present {
-            if let Some(at) = present {
+        if wanted != owner.armed_for {
+            if let Some(at) = owner.armed_for {
                 self.timers.remove(&(at, id));
-                self.timer_by_user.remove(&id);
             }
-            if let Some(at) = wanted {
-                self.timers.insert((at, id));
-                self.timer_by_user.insert(id, at);
-            }
+            self.timers.extend(wanted.map(|at| (at, id)));
+            owner.armed_for = wanted;
         }
     }
 

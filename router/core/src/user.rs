@@ -34,6 +34,8 @@ const RECENT_EVENTS_MAX: usize = 256;
 pub(crate) struct UserOwner {
     inbox: VecDeque<ToUser>,
     state: State,
+    /// The timer that the router has for it. One that outlives it comes early, which is harmless.
+    pub(crate) armed_for: Option<Instant>,
 }
 
 enum State {
@@ -91,7 +93,7 @@ struct User {
 impl UserOwner {
     pub(crate) fn load(context: &mut Context, id: UserId) -> UserOwner {
         context.ask(Request::LoadUser(id), Purpose::LoadUser(id));
-        UserOwner { inbox: VecDeque::new(), state: State::Loading }
+        UserOwner { inbox: VecDeque::new(), state: State::Loading, armed_for: None }
     }
 
     /// Nothing would be lost if it were loaded again.

@@ -97,16 +97,30 @@ pub(crate) struct SnapshotEnd {
 /// A record in parts: the body of a message is not copied before the log copies it.
 pub(crate) struct Encoded {
     pub(crate) class: Class,
-    pub(crate) key: Vec<u8>,
-    pub(crate) head: Vec<u8>,
-    pub(crate) body: Option<MessageBytes>,
+    /// The key, and behind it what comes before the body.
+    bytes: Vec<u8>,
+    key_size: usize,
+    body: Option<MessageBytes>,
 }
 
 impl Encoded {
+    fn new(class: Class, key: Writer, payload: impl FnOnce(Writer) -> Writer) -> Encoded {
+        let key_size = key.0.len();
+        Encoded { class, bytes: payload(key).0, key_size, body: None }
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        self.bytes.get(..self.key_size).expect("the key comes first")
+    }
+
     pub(crate) fn payload(&self) -> [&[u8]; 2] {
-        [&self.head, self.body.as_ref().map_or(&[], MessageBytes::as_bytes)]
+        let head = self.bytes.get(self.key_size..).expect("the key comes first");
+        [head, self.body.as_ref().map_or(&[], MessageBytes::as_bytes)]
     }
 }
+
+/// Most records without a body fit, so that they are allocated once.
+const SMALL_RECORD_SIZE: usize = 96;
 
 mod kind {
     pub(super) const ENTRY: u8 = b'e';
@@ -188,52 +202,58 @@ impl Row {
 
     pub(crate) fn encode(&self) -> Encoded {
         let class = self.class();
-        let plain = |key: Writer, payload: Writer| Encoded { class, key: key.0, head: payload.0, body: None };
         match self {
             Row::Entry(entry) => encode_entry(class, entry),
             Row::UserEvents { user, first_user_seq, epoch, events } => {
                 let key = Writer::kind(kind::USER_EVENTS).u64(user.0).u64(first_user_seq.0).u64(epoch.0);
-                let payload = events.iter().fold(Writer::default(), Writer::event);
-                plain(key, payload)
+                Encoded::new(class, key, |head| events.iter().fold(head, Writer::event))
             }
             Row::DeviceCursor { user, device, user_seq } => {
                 let key = Writer::kind(kind::DEVICE_CURSOR).u64(user.0).u64(device.0);
-                plain(key, Writer::default().u64(user_seq.0))
+                Encoded::new(class, key, |head| head.u64(user_seq.0))
             }
             Row::ReadCursor { user, conversation, seq, ordinal } => {
                 let key = Writer::kind(kind::READ_CURSOR).u64(user.0).id(*conversation);
-                plain(key, Writer::default().u64(seq.0).u64(ordinal.0))
+                Encoded::new(class, key, |head| head.u64(seq.0).u64(ordinal.0))
             }
-            Row::User(row) => plain(Writer::kind(kind::USER).u64(row.id.0), Writer::default().text(&row.handle)),
+            Row::User(row) => {
+                Encoded::new(class, Writer::kind(kind::USER).u64(row.id.0), |head| head.text(&row.handle))
+            }
             Row::Device { user, install_id, row } => {
                 let key = Writer::kind(kind::DEVICE).u64(user.0).u64(row.id.0);
-                let payload = Writer::default().bytes(&install_id.0).standing(row.standing).u64(row.registered_at.0);
-                plain(key, payload.text(&row.name))
+                Encoded::new(class, key, |head| {
+                    head.bytes(&install_id.0).standing(row.standing).u64(row.registered_at.0).text(&row.name)
+                })
             }
             Row::DeviceStanding { user, device, standing } => {
                 let key = Writer::kind(kind::DEVICE_STANDING).u64(user.0).u64(device.0);
-                plain(key, Writer::default().standing(*standing))
+                Encoded::new(class, key, |head| head.standing(*standing))
             }
-            Row::Started(epoch) => plain(Writer::kind(kind::STARTED), Writer::default().u64(epoch.0)),
+            Row::Started(epoch) => Encoded::new(class, Writer::kind(kind::STARTED), |head| head.u64(epoch.0)),
             Row::Erased { key, erased } => {
                 let key = Writer::kind(kind::ERASED).id(key.conversation).u64(key.seq.0);
-                plain(key, Writer::default().u32(erased.segment.0).u64(erased.at.0))
+                Encoded::new(class, key, |head| head.u32(erased.segment.0).u64(erased.at.0))
             }
-            Row::Gone(key) => plain(Writer::kind(kind::GONE).id(key.conversation).u64(key.seq.0), Writer::default()),
+            Row::Gone(key) => {
+                Encoded::new(class, Writer::kind(kind::GONE).id(key.conversation).u64(key.seq.0), |head| head)
+            }
             Row::UserErased { user, at } => {
-                plain(Writer::kind(kind::USER_ERASED).u64(user.0), Writer::default().u64(at.0))
+                Encoded::new(class, Writer::kind(kind::USER_ERASED).u64(user.0), |head| head.u64(at.0))
             }
-            Row::UserForgotten(user) => plain(Writer::kind(kind::USER_FORGOTTEN).u64(user.0), Writer::default()),
+            Row::UserForgotten(user) => {
+                Encoded::new(class, Writer::kind(kind::USER_FORGOTTEN).u64(user.0), |head| head)
+            }
             Row::Swept(sweep) => {
-                plain(Writer::kind(kind::SWEPT), Writer::default().u32(sweep.end.0).u32(sweep.through.0))
+                Encoded::new(class, Writer::kind(kind::SWEPT), |head| head.u32(sweep.end.0).u32(sweep.through.0))
             }
             Row::SnapshotPart { number, part, bytes } => {
-                plain(Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), Writer::default().bytes(bytes))
+                Encoded::new(class, Writer::kind(kind::SNAPSHOT_PART).u64(*number).u32(*part), |head| head.bytes(bytes))
             }
             Row::Snapshot(SnapshotEnd { number, begun_at, written_at, parts }) => {
-                let payload = Writer::default().u64(begun_at.to_u64()).u64(written_at.0);
-                let payload = parts.iter().fold(payload, |payload, place| payload.place(*place));
-                plain(Writer::kind(kind::SNAPSHOT).u64(*number), payload)
+                Encoded::new(class, Writer::kind(kind::SNAPSHOT).u64(*number), |head| {
+                    let head = head.u64(begun_at.to_u64()).u64(written_at.0);
+                    parts.iter().fold(head, |head, place| head.place(*place))
+                })
             }
         }
     }
@@ -261,14 +281,17 @@ fn class_of(entry: &Entry) -> Class {
 }
 
 fn encode_entry(class: Class, entry: &Entry) -> Encoded {
-    let head = Writer::default().u64(entry.ordinal.0);
-    let (head, body) = match &entry.body {
-        EntryBody::Message(message) => (head.u8(body::MESSAGE), Some(message.clone())),
-        EntryBody::Membership(change) => (head.u8(body::MEMBERSHIP).membership(change), None),
-        EntryBody::Void => (head.u8(body::VOID), None),
-    };
-    let key = Writer(entry_prefix(entry.key)).u64(entry.epoch.0).0;
-    Encoded { class, key, head: head.0, body }
+    let key = Writer(entry_prefix(entry.key)).u64(entry.epoch.0);
+    let encoded = Encoded::new(class, key, |head| {
+        let head = head.u64(entry.ordinal.0);
+        match &entry.body {
+            EntryBody::Message(_) => head.u8(body::MESSAGE),
+            EntryBody::Membership(change) => head.u8(body::MEMBERSHIP).membership(change),
+            EntryBody::Void => head.u8(body::VOID),
+        }
+    });
+    let body = if let EntryBody::Message(message) = &entry.body { Some(message.clone()) } else { None };
+    Encoded { body, ..encoded }
 }
 
 fn decode(record: RecordView<'_>) -> Option<Row> {
@@ -352,7 +375,7 @@ fn decode_entry((key, epoch): (EntryKey, Epoch), payload: &mut Reader<'_>) -> Op
 
 impl Writer {
     fn kind(kind: u8) -> Writer {
-        Writer::default().u8(kind)
+        Writer(Vec::with_capacity(SMALL_RECORD_SIZE)).u8(kind)
     }
 
     pub(crate) fn standing(self, standing: Standing) -> Writer {
@@ -434,14 +457,18 @@ mod tests {
     use super::*;
 
     fn decoded(format_version: u16, encoded: &Encoded) -> Result<Row, RecordFault> {
-        Row::decode(RecordView { class: encoded.class, format_version, key: &encoded.key, payload: &encoded.head })
+        Row::decode(RecordView {
+            class: encoded.class,
+            format_version,
+            key: encoded.key(),
+            payload: encoded.payload()[0],
+        })
     }
 
     #[test]
     fn a_device_of_version_1_has_no_date() {
-        let key = Writer::kind(kind::DEVICE).u64(1).u64(2).0;
-        let head = Writer::default().bytes(&[7; 16]).u32(1).u8(0).text("pocket").0;
-        let encoded = Encoded { class: Class::State, key, head, body: None };
+        let key = Writer::kind(kind::DEVICE).u64(1).u64(2);
+        let encoded = Encoded::new(Class::State, key, |head| head.bytes(&[7; 16]).u32(1).u8(0).text("pocket"));
         let row = DeviceRow::new(DeviceId(2), "pocket", WallTime(0));
         let device = Row::Device { user: UserId(1), install_id: ClientMsgId([7; 16]), row };
         assert_eq!(decoded(1, &encoded), Ok(device));

@@ -115,5 +115,5 @@ impl Writes {
 }
 
 fn record<'a>(encoded: &'a Encoded, payload: &'a [&'a [u8]; 2]) -> Record<'a> {
-    Record { class: encoded.class, format_version: FORMAT_VERSION, key: &encoded.key, payload }
+    Record { class: encoded.class, format_version: FORMAT_VERSION, key: encoded.key(), payload }
 }

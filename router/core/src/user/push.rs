@@ -1,6 +1,7 @@
 //! From the user's log to its devices: in order, within each device's window.
 
 use alloc::vec::Vec;
+use core::ops::Bound::{Excluded, Unbounded};
 
 use protocol::codes::Code;
 use protocol::encode::{event_size_max, events};
@@ -21,9 +22,10 @@ use crate::session::UserSession;
 
 impl User {
     pub(super) fn pump_all(&mut self, context: &mut Context) {
-        let sessions: Vec<SessionRef> = self.sessions.keys().copied().collect();
-        for session in sessions {
+        let mut next = self.sessions.first_key_value().map(|(session, _)| *session);
+        while let Some(session) = next {
             self.pump(context, session);
+            next = self.sessions.range((Excluded(session), Unbounded)).next().map(|(session, _)| *session);
         }
     }
 
