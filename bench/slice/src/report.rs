@@ -32,9 +32,10 @@ pub struct Report {
     pub ack_latency_ms: Latency,
     /// How late the load itself was, at the paced rate.
     pub generator_lag_ms: Latency,
-    /// On the steady path of the gateway.
+    /// On the steady path of the gateway. Not counted here but by `gateway/server/tests/allocations`, for the gateway alone.
     pub heap_allocations_per_message: Option<f64>,
-    /// Of the text, from the sender's socket to the recipient's.
+    /// Of the text, from the sender's socket to the recipient's. Not counted here but by `tests/e2e/tests/copies.rs`, since a
+    /// server whose copies are counted is not one whose time is measured.
     pub body_copies_per_message: Option<f64>,
     /// Messages that never came, or were never acked.
     pub lost: u64,
