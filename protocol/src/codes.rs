@@ -51,6 +51,7 @@ codes! {
     3507 DeviceUnknown "no such device of this user; register it again",
     3508 Replaced "the same device has connected elsewhere; only one connection of a device is served",
     3509 UserUnknown "no such user; sign in again",
+    3510 TooManyDevices "this user has as many devices as one may have; unlink one of them, then sign in again",
     4000 TryAgain "the server could not do this now; try again after the given time",
     4001 RateLimited "too many of these; try again after the given time",
     4002 DiskLow "the store is almost full and takes nothing new; try again later",

@@ -18,6 +18,8 @@ pub struct RouterConfig {
     pub users_max: usize,
     /// Client ids remembered per conversation; older ones are asked of the store. 0: always ask.
     pub dedup_window_entries: usize,
+    /// Devices of a user that are not revoked; another one is refused with `TooManyDevices`.
+    pub devices_max: usize,
     /// Events pushed to a device and not acked; the rest waits in its log.
     pub push_window_events: usize,
     /// Bytes likewise; one event always goes.
@@ -52,6 +54,7 @@ impl Default for RouterConfig {
             conversations_max: 100_000,
             users_max: 1_000_000,
             dedup_window_entries: 256,
+            devices_max: 32,
             push_window_events: 256,
             push_window_bytes: 256 * 1024,
             pull_after: Duration::from_secs(5),

@@ -179,7 +179,7 @@ impl UserOwner {
         context: &mut Context,
         session: SessionRef,
         open: &OpenRequest,
-        device: DeviceRow,
+        device: Option<DeviceRow>,
     ) {
         if let Some(user) = self.ready() {
             user.device_registered(context, session, open, device);

@@ -139,6 +139,8 @@ pub enum Request {
         name: String,
         /// Of a device that is created.
         registered_at: WallTime,
+        /// A user with so many devices that are not revoked gets no other one.
+        devices_max: usize,
     },
     /// Takes the content of a message away: from now on every read shows a void, and within 30 days its bytes are gone.
     /// Its place stays taken, and a retry under its client id still finds it while retries may come. Answered by
@@ -173,8 +175,8 @@ pub enum Response {
     Found(Option<Arc<Entry>>),
     /// Those that exist.
     Users(Vec<UserRow>),
-    /// The device.
-    Device(DeviceRow),
+    /// The device. `None`: the user has too many to get another one.
+    Device(Option<DeviceRow>),
     /// In order of id.
     Conversations(Vec<ConversationId>),
     /// What has become of the order to erase a message.

@@ -164,6 +164,7 @@ fn fill(path: &Path, messages: u64, users: u64, conversations: u64) {
         install_id: ClientMsgId::new(registered_at, number.into()),
         name: "phone".to_owned(),
         registered_at,
+        devices_max: 1,
     };
     make(&mut folder, &mut store, users, register);
     let mut writer = Writer {

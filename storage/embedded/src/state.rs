@@ -201,6 +201,12 @@ impl State {
         self.live_user(user)?.device_installed_as(install_id)
     }
 
+    /// How many are not revoked.
+    pub(crate) fn served_devices(&self, user: UserId) -> usize {
+        let devices = self.live_user(user).into_iter().flat_map(|user| user.devices());
+        devices.filter(|device| !device.standing.revoked).count()
+    }
+
     pub(crate) fn conversation_row(&self, id: ConversationId) -> Option<ConversationRow> {
         let conversation = self.conversations.find(id)?;
         let mut row = conversation.row(self.fanned(id, conversation))?;

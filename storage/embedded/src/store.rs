@@ -213,8 +213,8 @@ impl EmbeddedStore {
                 self.answer(token, Ok(Response::Users(self.state.users(realm, &handles, &ids))));
             }
             Request::EnsureUser { realm, handle } => self.ensure_user(token, realm, handle),
-            Request::RegisterDevice { user, install_id, name, registered_at } => {
-                self.register_device(token, user, install_id, &name, registered_at);
+            Request::RegisterDevice { user, install_id, name, registered_at, devices_max } => {
+                self.register_device(token, user, install_id, &name, registered_at, devices_max);
             }
             Request::EraseEntry(key) => self.ask(token, Question::Erase(key)),
             Request::EraseUser(user) => self.erase_user(token, user),
@@ -399,7 +399,7 @@ impl EmbeddedStore {
                 }
                 Row::Device { user, install_id, row } => {
                     for token in self.registrations.device_made(*user, *install_id) {
-                        self.answer(token, Ok(Response::Device(row.clone())));
+                        self.answer(token, Ok(Response::Device(Some(row.clone()))));
                     }
                 }
                 _ => {}

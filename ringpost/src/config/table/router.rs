@@ -4,6 +4,7 @@
 
 use std::ops::RangeInclusive;
 
+use protocol::limits::DEVICES_PAGE_MAX;
 use router_server::StoreConfig;
 
 use super::{key, place};
@@ -37,7 +38,7 @@ pub(super) fn keys() -> impl Iterator<Item = Key> {
     limits().into_iter().chain(times()).map(|key| key.of(Tier::Router).on_hangup())
 }
 
-fn limits() -> [Key; 7] {
+fn limits() -> [Key; 8] {
     [
         key("router.conversations_max", place!(router.conversations_max), count(100..=1_u64 << 24))
             .means("Conversations in memory.")
@@ -48,6 +49,9 @@ fn limits() -> [Key; 7] {
         key("router.dedup_window_entries", place!(router.dedup_window_entries), count(0..=1_u64 << 16))
             .means("Client ids remembered for each conversation.")
             .reached("Older ones are asked of the store; with 0 all are."),
+        key("router.devices_max", place!(router.devices_max), count(1..=DEVICES_PAGE_MAX as u64))
+            .means("Devices of a user that are not revoked.")
+            .reached("Another one is refused; who is there already goes on."),
         key("router.push_window_events", place!(router.push_window_events), count(1..=1_u64 << 14))
             .means("Events that are pushed to a device and not acked.")
             .reached("The rest waits in its log."),

@@ -34,6 +34,7 @@ impl User {
                 install_id,
                 name: open.device_name.clone(),
                 registered_at: context.now.wall,
+                devices_max: context.config.devices_max,
             };
             return context.ask(request, Purpose::Device { session, open: open.clone() });
         }
@@ -56,12 +57,15 @@ impl User {
         context: &mut Context,
         session: SessionRef,
         open: &OpenRequest,
-        device: DeviceRow,
+        device: Option<DeviceRow>,
     ) {
         // The connection may have closed in the meantime.
         if context.links.session(session.link, session.connection) != Some(session) {
             return;
         }
+        let Some(device) = device else {
+            return context.links.refuse(session, Code::TooManyDevices);
+        };
         let session = SessionRef { device: device.id, ..session };
         let standing = self.devices.entry(device.id).or_insert(device).standing;
         context.links.rename(session);

@@ -164,3 +164,21 @@ fn a_list_shows_what_is_served_first_and_who_is_there() {
 fn direct_to_alice() -> (protocol::ids::ConversationId, Option<protocol::ids::UserId>) {
     (direct().0, Some(ALICE))
 }
+
+#[test]
+fn a_user_with_all_devices_gets_no_other_one_until_one_is_revoked() {
+    for one_log in [true, false] {
+        let mut world = World::new(one_log, RouterConfig { devices_max: 1, ..RouterConfig::default() });
+        world.open_device(1, ALICE, None, Some(POCKET), UserSeq(0));
+        world.settle();
+        let pocket = world.device(ALICE);
+        world.open_device(3, ALICE, None, Some(DESK), UserSeq(0));
+        world.settle();
+        assert_eq!(world.got(3), [Got::Closed(Code::TooManyDevices)]);
+        world.request(1, &revoke(pocket, 1));
+        world.settle();
+        world.open_device(4, ALICE, None, Some(DESK), UserSeq(0));
+        world.settle();
+        assert_eq!(world.got(4), [Got::Other(ServerBody::Snapshot)]);
+    }
+}

@@ -78,10 +78,14 @@ impl Store {
                 Response::Users(known.map(|id| UserRow { id: *id, handle: id.to_string() }).collect())
             }
             Request::EnsureUser { .. } => unreachable!("no owner creates users"),
-            Request::RegisterDevice { user, install_id, name, registered_at } => {
+            Request::RegisterDevice { user, install_id, name, registered_at, devices_max } => {
                 let devices = self.devices.entry(*user).or_default();
+                let is_full = devices.values().filter(|row| !row.standing.revoked).count() >= *devices_max;
+                if is_full && !devices.contains_key(install_id) {
+                    return Response::Device(None);
+                }
                 let next = DeviceRow::new(DeviceId(user.0 << 8 | (devices.len() as u64 + 1)), name, *registered_at);
-                Response::Device(devices.entry(*install_id).or_insert(next).clone())
+                Response::Device(Some(devices.entry(*install_id).or_insert(next).clone()))
             }
             Request::EraseEntry(_) | Request::EraseUser(_) | Request::ForgetUser(_) | Request::ListLeaving => {
                 self.erase(request)

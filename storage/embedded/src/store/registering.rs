@@ -16,7 +16,7 @@ impl EmbeddedStore {
                 Some(Response::Users(vec![self.state.user_called(*realm, handle)?.clone()]))
             }
             Request::RegisterDevice { user, install_id, .. } => {
-                Some(Response::Device(self.state.device(*user, *install_id)?.clone()))
+                Some(Response::Device(Some(self.state.device(*user, *install_id)?.clone())))
             }
             _ => None,
         }
@@ -48,10 +48,14 @@ impl EmbeddedStore {
         install_id: ClientMsgId,
         name: &str,
         registered_at: WallTime,
+        devices_max: usize,
     ) {
         if let Some(row) = self.state.device(user, install_id) {
             let row = row.clone();
-            return self.answer(token, Ok(Response::Device(row)));
+            return self.answer(token, Ok(Response::Device(Some(row))));
+        }
+        if self.state.served_devices(user) >= devices_max {
+            return self.answer(token, Ok(Response::Device(None)));
         }
         if self.registrations.wait_for_device(user, install_id, token) {
             self.device_counter += 1;

@@ -11,9 +11,10 @@ const REGISTERED_AT: WallTime = WallTime(1_764_000_000_000);
 
 fn register(machine: &mut Machine, user: UserId) -> DeviceRow {
     let name = "pocket".to_owned();
-    let request = Request::RegisterDevice { user, install_id: INSTALL_ID, name, registered_at: REGISTERED_AT };
+    let (install_id, registered_at) = (INSTALL_ID, REGISTERED_AT);
+    let request = Request::RegisterDevice { user, install_id, name, registered_at, devices_max: 1 };
     match machine.ask(request) {
-        Ok(Response::Device(row)) => row,
+        Ok(Response::Device(Some(row))) => row,
         other => panic!("{other:?}"),
     }
 }
@@ -58,4 +59,22 @@ fn a_standing_never_falls_and_outlives_crashes_and_snapshots() {
         machine.start();
         assert_eq!(found(&mut machine, users[0]), wanted, "from a snapshot");
     }
+}
+
+#[test]
+fn a_user_with_all_devices_gets_no_other_one_until_one_is_revoked() {
+    let mut machine = Machine::new(1);
+    let user = machine.make_users(1)[0];
+    let device = register(&mut machine, user);
+    let another = Request::RegisterDevice {
+        user,
+        install_id: ClientMsgId([8; 16]),
+        name: "desk".to_owned(),
+        registered_at: REGISTERED_AT,
+        devices_max: 1,
+    };
+    assert_eq!(machine.ask(another.clone()), Ok(Response::Device(None)));
+    assert_eq!(register(&mut machine, user), device, "who is there already is found");
+    write(&mut machine, Mutation::DeviceStanding { user, device: device.id, standing: Standing::FIRST.revoke() });
+    assert!(matches!(machine.ask(another), Ok(Response::Device(Some(_)))));
 }

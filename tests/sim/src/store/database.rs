@@ -182,8 +182,9 @@ impl Database {
                 Response::Users(self.users.values().map(|rows| &rows.row).filter(is_meant).cloned().collect())
             }
             Request::EnsureUser { realm, handle } => Response::Users(vec![self.ensure_user(*realm, handle)]),
-            Request::RegisterDevice { user, install_id, name, registered_at } => {
-                Response::Device(self.register_device(*user, *install_id, name, *registered_at))
+            // Nobody here has so many.
+            Request::RegisterDevice { user, install_id, name, registered_at, devices_max: _ } => {
+                Response::Device(Some(self.register_device(*user, *install_id, name, *registered_at)))
             }
             Request::ListLeaving => Response::Users(Vec::new()),
             Request::EraseEntry(_) | Request::EraseUser(_) | Request::ForgetUser(_) => {
