@@ -42,6 +42,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A turn that takes so long is told of.
 const STALL: Duration = Duration::from_millis(100);
+/// In a storm nearly every turn does.
+const STALL_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// See the file's head.
 pub(crate) struct ShardLoop<S, A> {
@@ -63,6 +65,7 @@ pub(crate) struct ShardLoop<S, A> {
     /// Buffers of sends that are done, for the next ones.
     spare_buffers: SpareBuffers,
     drain_deadline: Option<Instant>,
+    stall_told_at: Instant,
 }
 
 /// What a loop is made of besides its shard.
@@ -161,6 +164,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             closing: HashMap::new(),
             spare_buffers: SpareBuffers::default(),
             drain_deadline: None,
+            stall_told_at: Instant::default(),
         }
     }
 
@@ -335,7 +339,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         self.figures.turn_seconds.observe(took);
         if took >= STALL {
             self.figures.stalls += 1;
-            tracing::warn!(milliseconds = took.as_millis(), "a turn took long; everybody waited for it");
+            let now = clock::now().monotonic;
+            if now.since(self.stall_told_at) >= STALL_TOLD_EVERY {
+                self.stall_told_at = now;
+                tracing::warn!(milliseconds = took.as_millis(), "a turn took long; everybody waited for it");
+            }
         }
     }
 
