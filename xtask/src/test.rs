@@ -156,6 +156,27 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "e2e", "soak-short"],
         passes: OnSuccess,
     },
+    Step {
+        name: "bench hold",
+        what: "20,000 connections at a time, each sends and gets a message, and none is lost",
+        command: &[
+            "cargo",
+            "xtask",
+            "bench",
+            "hold",
+            "--connections",
+            "20000",
+            "--seconds",
+            "2",
+            "--rate",
+            "5000",
+            "--scratch",
+            "target",
+            "--slo",
+            "connections_held>=20000,connections_lost<=0,lost<=0,duplicated<=0,reordered<=0",
+        ],
+        passes: OnSuccess,
+    },
 ];
 
 /// How many checks ended in which way.

@@ -402,3 +402,15 @@ fn buffer(outgoing: &mut Vec<u8>, spare: &mut Vec<Vec<u8>>) {
         *outgoing = spare.pop().unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product_peer::ProductPeer;
+
+    #[test]
+    fn a_million_who_idle_fit_in_600_megabytes() {
+        let size = size_of::<End<ProductPeer>>();
+        assert!(size <= 576, "{size} bytes");
+    }
+}

@@ -23,8 +23,8 @@ impl Readiness {
         Readiness { descriptor, armed: None }
     }
 
-    /// Until it is readable, or so long.
-    pub(crate) async fn wait(&mut self, patience: Duration) -> io::Result<()> {
+    /// Until it is readable, or so long; says whether it is.
+    pub(crate) async fn wait(&mut self, patience: Duration) -> io::Result<bool> {
         let stream = match &mut self.armed {
             Some(stream) => stream,
             none => {
@@ -32,17 +32,18 @@ impl Readiness {
                 none.insert(glommio::net::TcpStream::from(socket2::Socket::from(descriptor)))
             }
         };
-        let is_readable = async {
+        let readable = async {
             let _is_no_socket = stream.read(&mut [0]).await;
             true
         };
-        let is_late = async {
+        let late = async {
             glommio::timer::sleep(patience).await;
             false
         };
-        if is_readable.or(is_late).await {
+        let is_readable = readable.or(late).await;
+        if is_readable {
             self.armed = None;
         }
-        Ok(())
+        Ok(is_readable)
     }
 }

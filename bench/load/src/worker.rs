@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bench_harness::{Crowd, Dial, Figures, Peer, Rooms, Schedule, now_ns};
 use glommio::{Latency, LocalExecutorBuilder, Shares, executor, spawn_local_into};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 
@@ -123,9 +122,7 @@ pub(crate) async fn run<P: Peer + 'static>(
     let follow = async move {
         let mut input = Readiness::new(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
         loop {
-            input.wait(PATIENCE_MAX).await?;
-            let is_there = !orders.buffer.is_empty() || has_input()?;
-            if is_there {
+            if !orders.buffer.is_empty() || input.wait(PATIENCE_MAX).await? {
                 let Some(order) = orders.next_now()? else { return Ok(()) };
                 let outcome = stage.follow(order).await?;
                 say(&Word::Done(Box::new(outcome)))?;
@@ -135,20 +132,13 @@ pub(crate) async fn run<P: Peer + 'static>(
     spawn_local_into(follow, pacing).map_err(queue)?.await
 }
 
-/// Whether a read of standard input does not block.
-fn has_input() -> Result<bool> {
-    let input = rustix::stdio::stdin();
-    let mut descriptors = [PollFd::new(&input, PollFlags::IN)];
-    Ok(poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
-}
-
 impl<P: Peer> Stage<P> {
     async fn read(&self, mut sockets: Readiness) {
         loop {
             let ack_ns = self.crowd.borrow().next_ack_ns();
             let until_ack = ack_ns.map(|at| Duration::from_nanos(at.saturating_sub(now_ns())));
             let turned = match sockets.wait(until_ack.map_or(PATIENCE_MAX, |at| at.min(PATIENCE_MAX))).await {
-                Ok(()) => self.crowd.borrow_mut().turn(Duration::ZERO),
+                Ok(_) => self.crowd.borrow_mut().turn(Duration::ZERO),
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = turned {
