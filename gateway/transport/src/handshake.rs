@@ -50,8 +50,10 @@ impl Handshake {
     pub(crate) fn open(&mut self, mut record: &[u8]) -> Result<Opened, Fault> {
         let failed = |error| Fault { error, alert: None };
         while !record.is_empty() {
-            // It takes no more only while a handshake message does not end.
-            self.connection.read_tls(&mut record).map_err(|_| failed(TlsError::Oversized))?;
+            // It takes no more only while a handshake message does not end, and nothing at all after a close.
+            if self.connection.read_tls(&mut record).map_err(|_| failed(TlsError::Oversized))? == 0 {
+                break;
+            }
         }
         let state = self.connection.process_new_packets().map_err(|error| failed(tls_error::from_library(&error)));
         self.secrets.take_tapped();

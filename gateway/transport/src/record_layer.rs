@@ -42,8 +42,11 @@ mod message {
 /// The alert that says that nothing follows.
 pub(crate) const CLOSE_NOTIFY: u8 = 0;
 
-/// Descriptions of alerts.
+/// Levels and descriptions of alerts.
 mod alert {
+    pub(super) const WARNING: u8 = 1;
+    pub(super) const FATAL: u8 = 2;
+
     pub(super) const UNEXPECTED_MESSAGE: u8 = 10;
     pub(super) const BAD_RECORD_MAC: u8 = 20;
     pub(super) const RECORD_OVERFLOW: u8 = 22;
@@ -165,9 +168,7 @@ impl RecordLayer {
 
     /// The last word.
     pub(crate) fn seal_alert(&mut self, description: u8, outgoing: &mut Vec<u8>) {
-        const WARNING: u8 = 1;
-        const FATAL: u8 = 2;
-        let level = if description == CLOSE_NOTIFY { WARNING } else { FATAL };
+        let level = if description == CLOSE_NOTIFY { alert::WARNING } else { alert::FATAL };
         self.seal_whole(content::ALERT, &[level, description], outgoing);
     }
 
@@ -242,8 +243,7 @@ impl RecordLayer {
 
 /// As whoever has no keys yet says it.
 pub(crate) fn open_alert(fault: Fault) -> [u8; HEADER_SIZE + 2] {
-    const FATAL: u8 = 2;
-    [content::ALERT, 3, 3, 0, 2, FATAL, fault.alert.unwrap_or(alert::DECODE_ERROR)]
+    [content::ALERT, 3, 3, 0, 2, alert::FATAL, fault.alert.unwrap_or(alert::DECODE_ERROR)]
 }
 
 /// The level says nothing that the description does not (section 6).
