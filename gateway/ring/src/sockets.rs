@@ -144,6 +144,13 @@ impl<R: Ring> Sockets<R> {
         self.feed();
         let patience = if self.events.is_empty() { patience } else { Duration::ZERO };
         self.ring.turn(patience);
+        self.take_in();
+        // What can be read is read in the same turn.
+        self.ring.turn(Duration::ZERO);
+        self.take_in();
+    }
+
+    fn take_in(&mut self) {
         while let Some(completion) = self.ring.next_completion() {
             self.completed(completion);
         }
