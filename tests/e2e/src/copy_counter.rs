@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::c_source;
 
 /// What a body is made of: [`MARK_SIZE`] of these in a row are a mark.
-pub const MARK: u8 = b'\x07';
+pub const MARK: u8 = 7;
 /// The shortest body that is counted.
 pub const MARK_SIZE: usize = 512;
 
@@ -25,7 +25,6 @@ const SOURCE: &str = r#"
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-enum { MARK = 7, MARK_SIZE = 512 };
 static int witness = -1;
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("E2E_COPIES_WITNESS");
@@ -69,8 +68,9 @@ pub struct CopyCounter {
 impl CopyCounter {
     /// Compiles it in this folder.
     pub fn compile(folder: &Path) -> Result<CopyCounter> {
-        // Or the loops that copy become calls of what they are.
-        let flags = ["-shared", "-fPIC", "-fno-builtin"];
+        let (mark, size) = (format!("-DMARK={MARK}"), format!("-DMARK_SIZE={MARK_SIZE}"));
+        // Without builtins, or the loops that copy become calls of what they are.
+        let flags = ["-shared", "-fPIC", "-fno-builtin", &mark, &size];
         let object = c_source::compile(folder, "copy_counter.so", SOURCE, &flags)?;
         Ok(CopyCounter { object, witness: folder.join("copies.witness") })
     }
