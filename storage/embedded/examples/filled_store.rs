@@ -272,8 +272,10 @@ fn start(path: &Path) {
     let mut folder = Folder::new(path);
     let (mut store, records_read) = folder.open();
     let (opened_in, cpu) = (folder.started.elapsed(), cpu_time());
-    // Nothing is answered before the epoch of this process is durable.
-    folder.ask(&mut store, Request::LookupUsers { realm: Realm(1), handles: Vec::new(), ids: Vec::new() });
+    // What a router asks when it starts. Nothing is answered before the epoch of this process is durable.
+    for request in [Request::ListUnfanned, Request::ListLeaving] {
+        folder.ask(&mut store, request);
+    }
     let figures = store.figures();
     say(&format!(
         "ready in {:?} (opened in {opened_in:?} with {cpu:?} of CPU, {records_read} records read); {figures:?}; resident {} \

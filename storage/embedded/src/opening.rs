@@ -141,7 +141,7 @@ impl Opening {
                 self.progress.segments_read = scan(recovery, &mut self.found, self.is_read_only)?;
                 let summary = recovery.summary();
                 self.progress.records_read = summary.record_count;
-                self.progress.segments_total = summary.segment_count;
+                self.progress.segments_total = self.first.0 - 1 + summary.segment_count;
             }
         }
         self.go_on()
