@@ -118,6 +118,12 @@ impl Evidence<'_> {
         Ok(())
     }
 
+    /// Whether both can have been shown of a place, one after the other.
+    fn agree(&self, place: Place, one: &Content, other: &Content) -> bool {
+        let has_void = [one, other].contains(&&Content::Void);
+        one.agrees_with(other) || (has_void && self.ledger.may_be_void(place))
+    }
+
     fn check_doubles(&self) -> Result<(), Broken> {
         let in_storage = self.stored.conversations.iter().flat_map(|(conversation, sequence)| {
             sequence.iter().map(|(seq, (_, content))| ((*conversation, *seq), content))
@@ -133,11 +139,18 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    /// At any time when the store has just been read: what is acknowledged is there.
+    /// At any time when the store has just been read: what is acknowledged is there, and what was erased is not.
     pub fn check_acked(&self) -> Result<(), Broken> {
+        for (place @ (conversation, seq), _) in self.ledger.erasures.iter().filter(|(_, is_done)| **is_done) {
+            let content = self.stored.content(*conversation, *seq);
+            if content.is_some_and(|content| *content != Content::Void) {
+                return Err(Broken::new(Promise::P1, format!("{place:?} was erased, and storage holds {content:?}")));
+            }
+        }
         for (name, (conversation, seq)) in &self.ledger.acked {
             let content = self.stored.content(*conversation, *seq);
             let is_kept = match (content, self.ledger.sent.get(name)) {
+                (Some(Content::Void), _) if self.ledger.may_be_void((*conversation, *seq)) => true,
                 (Some(Content::Message { name: stored, body }), Some((_, sent))) => {
                     stored == name && body.as_ref() == Some(sent)
                 }
@@ -173,7 +186,7 @@ impl Evidence<'_> {
         }
         for ((conversation, seq), seen) in &self.ledger.seen {
             let stored = self.stored.content(*conversation, *seq);
-            if !stored.is_some_and(|stored| stored.agrees_with(seen)) {
+            if !stored.is_some_and(|stored| self.agree((*conversation, *seq), stored, seen)) {
                 let what = format!("{conversation}/{seq} was seen as {seen:?}, and storage holds {stored:?}");
                 return Err(Broken::new(Promise::P3, what));
             }
@@ -192,13 +205,47 @@ impl Evidence<'_> {
             let log = self.stored.logs.get(&stream.user).map_or(&[][..], Vec::as_slice);
             for (user_seq, event) in stream.places() {
                 let stored = log.get(user_seq.0 as usize - 1);
-                if !stored.is_some_and(|stored| stored.agrees_with(event)) {
+                let is_one = |stored: &StreamEvent| match (stored, event) {
+                    (StreamEvent::Entry(place, one), StreamEvent::Entry(other_place, other)) => {
+                        place == other_place && self.agree(*place, one, other)
+                    }
+                    _ => stored.agrees_with(event),
+                };
+                if !stored.is_some_and(is_one) {
                     let device = stream.device;
                     let what = format!("device {device} was given {event:?} at {user_seq}, storage holds {stored:?}");
                     return Err(Broken::new(Promise::P5, what));
                 }
             }
-            check_order(stream)?;
+            self.check_order(stream)?;
+        }
+        Ok(())
+    }
+
+    /// What a device sees for the first time of a conversation is always later than all it has seen of it, and only what it
+    /// sees again is called a repeat. That a message is erased comes whenever it comes.
+    fn check_order(&self, stream: &Stream) -> Result<(), Broken> {
+        let mut seen: BTreeMap<ConversationId, Vec<Seq>> = BTreeMap::new();
+        for (user_seq, event) in stream.places() {
+            let StreamEvent::Entry((conversation, seq), content) = event else { continue };
+            if *content == Content::Void && self.ledger.may_be_void((*conversation, *seq)) {
+                continue;
+            }
+            let seqs = seen.entry(*conversation).or_default();
+            let is_repeat = seqs.binary_search(seq).is_ok();
+            let device = stream.device;
+            if !is_repeat && seqs.last().is_some_and(|last| last > seq) {
+                let what = format!("device {device} got {conversation}/{seq} at {user_seq}, after later ones");
+                return Err(Broken::new(Promise::P3, what));
+            }
+            if is_repeat != stream.repeats.contains(&user_seq) {
+                let what =
+                    format!("device {device} got {conversation}/{seq} at {user_seq} and took it for the other kind");
+                return Err(Broken::new(Promise::P3, what));
+            }
+            if !is_repeat {
+                seqs.push(*seq);
+            }
         }
         Ok(())
     }
@@ -260,6 +307,13 @@ impl Evidence<'_> {
                     let what = format!("the history of {conversation} for user {user} is out of order");
                     return Err(Broken::new(Promise::P3, what));
                 }
+                let is_done = |seq: &Seq| self.ledger.erasures.get(&(*conversation, *seq)) == Some(&true);
+                if let Some((seq, content)) =
+                    history.iter().find(|(seq, content)| *content != Content::Void && is_done(seq))
+                {
+                    let what = format!("{conversation}/{seq} was erased, and user {user} is shown {content:?}");
+                    return Err(Broken::new(Promise::P1, what));
+                }
                 let shown: BTreeMap<Seq, &Content> = history.iter().map(|(seq, content)| (*seq, content)).collect();
                 for (seq, content) in self.stored.visible(*conversation, *user) {
                     if !shown.get(&seq).is_some_and(|shown| shown.agrees_with(content)) {
@@ -316,30 +370,6 @@ fn check_names_are_unique<'a>(whose: &str, entries: impl Iterator<Item = (Place,
         if first != place {
             let what = format!("{name:?} is at {first:?} and at {place:?} in {whose}");
             return Err(Broken::new(Promise::P2, what));
-        }
-    }
-    Ok(())
-}
-
-/// What a device sees for the first time of a conversation is always later than all it has seen of it, and only what it
-/// sees again is called a repeat.
-fn check_order(stream: &Stream) -> Result<(), Broken> {
-    let mut seen: BTreeMap<ConversationId, Vec<Seq>> = BTreeMap::new();
-    for (user_seq, event) in stream.places() {
-        let StreamEvent::Entry((conversation, seq), _) = event else { continue };
-        let seqs = seen.entry(*conversation).or_default();
-        let is_repeat = seqs.binary_search(seq).is_ok();
-        let device = stream.device;
-        if !is_repeat && seqs.last().is_some_and(|last| last > seq) {
-            let what = format!("device {device} got {conversation}/{seq} at {user_seq}, after later ones");
-            return Err(Broken::new(Promise::P3, what));
-        }
-        if is_repeat != stream.repeats.contains(&user_seq) {
-            let what = format!("device {device} got {conversation}/{seq} at {user_seq} and took it for the other kind");
-            return Err(Broken::new(Promise::P3, what));
-        }
-        if !is_repeat {
-            seqs.push(*seq);
         }
     }
     Ok(())

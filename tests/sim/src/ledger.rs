@@ -63,6 +63,8 @@ pub struct Ledger {
     pub devices: BTreeMap<DeviceIndex, (DeviceId, DeviceGeneration)>,
     /// What was revoked, and when that was acknowledged, by true time.
     pub revoked: BTreeMap<(DeviceId, DeviceGeneration), Instant>,
+    /// What an operator has ordered to be erased, and whether that was said to be done.
+    pub erasures: BTreeMap<Place, bool>,
     /// What a user got who last asked for the whole history of a conversation.
     pub histories: BTreeMap<(UserId, ConversationId), Vec<(Seq, Content)>>,
 }
@@ -87,6 +89,9 @@ impl Ledger {
     /// Something was shown to a user: in a push, a page, or a history.
     pub fn see(&mut self, user: UserId, place: Place, content: &Content) -> Result<(), Broken> {
         self.sightings.insert((user, place));
+        if *content == Content::Void && self.may_be_void(place) {
+            return Ok(());
+        }
         self.check_is_as_sent(place, content)?;
         let known = self.seen.entry(place).or_insert_with(|| content.clone());
         if !known.agrees_with(content) {
@@ -96,6 +101,11 @@ impl Ledger {
             body.get_or_insert(*new);
         }
         Ok(())
+    }
+
+    /// Somebody has ordered it: from then on a device may be shown the message or nothing, until it is done.
+    pub fn may_be_void(&self, place: Place) -> bool {
+        self.erasures.contains_key(&place)
     }
 
     /// What is shown of a message is what its sender wrote.
@@ -125,13 +135,14 @@ impl Ledger {
         event: StreamEvent,
         is_repeat: bool,
     ) -> Result<(), Broken> {
+        let erased = event.place().filter(|place| self.may_be_void(*place));
         let stream = self.streams.entry(index).or_default();
         let at = || format!("device {} of user {} at user_seq {user_seq}", stream.device, stream.user);
         let Some(offset) = user_seq.0.checked_sub(stream.base.0 + 1) else {
             return Err(Broken::new(Promise::P3, format!("{} is given what came before its beginning", at())));
         };
         match stream.events.get(offset as usize) {
-            Some(earlier) if !earlier.agrees_with(&event) => {
+            Some(earlier) if !earlier.agrees_with(&event) && (erased.is_none() || earlier.place() != erased) => {
                 Err(Broken::new(Promise::P3, format!("{} was given {earlier:?} and then {event:?}", at())))
             }
             Some(_) => Ok(()),

@@ -92,6 +92,7 @@ work! {
     devices_revoked "devices revoked",
     devices_linked_anew "devices linked anew",
     histories_read "histories read",
+    messages_erased "messages erased",
 }
 
 /// What one seed has to show.

@@ -19,6 +19,7 @@ use crate::outcome::Work;
 use crate::prng::Prng;
 use crate::promise::Broken;
 use crate::script::Order;
+use crate::sighting::Place;
 use crate::store::Store;
 use crate::trace::Trace;
 
@@ -48,6 +49,8 @@ pub enum Input {
     Stored(StoreToken, Result<Response, StoreError>),
     /// The router's store is almost full, or no longer.
     Pressed(bool),
+    /// An operator orders what is at this place to be erased.
+    Erase(Place),
     /// It is time to dial again.
     Dial,
     /// All of a client's changes up to this one are on its disk.

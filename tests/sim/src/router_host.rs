@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use protocol::ids::Epoch;
+use protocol::ids::{Epoch, MessageId};
 use protocol::time::{Instant, Now};
-use router_core::{Action, DropCause, LinkId, Router, RouterConfig, RouterCounters};
+use router_core::{Action, DropCause, LinkId, Order, OrderId, OrderOutcome, Router, RouterConfig, RouterCounters};
 use storage_api::StoreTraits;
 
 use crate::network::{End, Happening, WireId};
 use crate::process::{Input, Surroundings};
+use crate::sighting::Place;
 
 /// One life of the router.
 pub struct RouterHost {
@@ -16,13 +17,23 @@ pub struct RouterHost {
     is_started: bool,
     links: BTreeMap<WireId, LinkId>,
     links_count: u64,
+    /// What an operator has ordered, and is not told of yet.
+    erasures: BTreeMap<OrderId, Place>,
+    orders_count: u64,
 }
 
 impl RouterHost {
     /// `life` tells this run of the process from others; the store names the epoch.
     pub fn new(config: RouterConfig, traits: StoreTraits, life: u64, epoch: Epoch) -> RouterHost {
         let config = RouterConfig { router_incarnation: life, epoch, ..config };
-        RouterHost { router: Router::new(config, traits), is_started: false, links: BTreeMap::new(), links_count: 0 }
+        RouterHost {
+            router: Router::new(config, traits),
+            is_started: false,
+            links: BTreeMap::new(),
+            links_count: 0,
+            erasures: BTreeMap::new(),
+            orders_count: 0,
+        }
     }
 
     /// What it has counted.
@@ -46,6 +57,12 @@ impl RouterHost {
                 Input::Stored(token, result) => self.router.handle_store(now, token, result),
                 Input::Pressed(is_pressed) => self.router.handle_pressure(now, is_pressed),
                 Input::Wire(wire, happening) => self.take_of_link(now, wire, happening),
+                Input::Erase((conversation, seq)) => {
+                    self.orders_count += 1;
+                    let id = OrderId(self.orders_count);
+                    self.erasures.insert(id, (conversation, seq));
+                    self.router.handle_order(now, id, Order::EraseMessage(MessageId { conversation, seq }));
+                }
                 Input::Start => {}
                 other => unreachable!("nobody sends a router {other:?}"),
             }
@@ -90,7 +107,13 @@ impl RouterHost {
                     }
                 }
                 Action::Store { token, request } => around.submit(token, request),
-                Action::OrderEnded(..) => unreachable!("nobody orders anything"),
+                Action::OrderEnded(id, outcome) => {
+                    let place = self.erasures.remove(&id).expect("an order ends once");
+                    // With any other outcome it is ordered again.
+                    if outcome == OrderOutcome::Done && around.ledger.erasures.insert(place, true) == Some(false) {
+                        around.work.messages_erased += 1;
+                    }
+                }
                 Action::DropLink { link, cause: DropCause::Silence } => {
                     let wire = self.wire(link).expect("a link that was not dropped before");
                     self.links.remove(&wire);

@@ -24,6 +24,8 @@ pub const TRANSIENTS: [usize; 6] = [0, 1, 2, 3, 4, 4];
 pub const SENDS_COUNT: usize = 300;
 /// Devices that are revoked, and linked anew after a while.
 pub const REVOKES_COUNT: usize = 4;
+/// Messages that an operator erases, where the store can.
+pub const ERASURES_COUNT: usize = 6;
 /// Faults of one seed.
 pub const FAULTS_COUNT: usize = 8;
 
@@ -79,6 +81,8 @@ pub enum Order {
 pub enum Step {
     /// The person of this client does something.
     Order(usize, Order),
+    /// An operator erases a message, whichever this draws.
+    Erase(u64),
     /// Something goes wrong.
     Fault(Fault),
     /// Nothing goes wrong any more.
@@ -109,6 +113,9 @@ impl<'a> Script<'a> {
         (0..120).for_each(|_| script.follow());
         (0..16).for_each(|_| script.change_members());
         (0..REVOKES_COUNT).for_each(|_| script.revoke());
+        if shape == Shape::Embedded {
+            (0..ERASURES_COUNT).for_each(|_| script.erase());
+        }
         (0..FAULTS_COUNT).for_each(|_| script.go_wrong(shape));
         script.steps
     }
@@ -163,6 +170,11 @@ impl<'a> Script<'a> {
             _ => Order::ReadHistory(Room::Direct(self.users[0], self.users[1])),
         };
         self.note(Step::Order(client, order));
+    }
+
+    fn erase(&mut self) {
+        let step = Step::Erase(self.prng.draw());
+        self.note(step);
     }
 
     /// One of two devices revokes the other, or a browser does.

@@ -26,6 +26,7 @@ use crate::process::{Input, Process, ProcessId, Surroundings};
 use crate::promise::Broken;
 use crate::router_host::RouterHost;
 use crate::script::{CROWD_COUNT, DEVICES, GATEWAYS_COUNT, HANDLES, Script, Step, TRANSIENTS};
+use crate::sighting::Place;
 use crate::store::{EmbeddedHost, Sabotage, SabotagedStore, Shape, SimulatedStore, Store, StoreToll, Weather};
 use crate::trace::Trace;
 
@@ -47,6 +48,8 @@ enum Event {
     Arrive(ProcessId, u64, Input),
     Start(ProcessId),
     Script(Step),
+    /// An operator looks whether this is erased by now.
+    Erase(Place),
     /// What this fault has spoiled for a while is good again.
     ClearUp(Fault),
     /// Somebody sees that the router is read-only.
@@ -203,6 +206,7 @@ impl World {
             }
             Event::Start(process) => self.start(process),
             Event::Script(step) => self.perform(step),
+            Event::Erase(place) => self.erase(place),
             Event::ClearUp(fault) => self.clear_up(fault),
             Event::CheckStore(life) => self.check_store(life),
             Event::RestoreStore => self.restore_store(),
@@ -351,6 +355,7 @@ impl World {
                     self.agenda.note(at, Event::Script(step));
                 }
             }
+            Step::Erase(draw) => self.begin_erasure(draw),
             Step::Fault(fault) => self.strike(fault),
             Step::Calm => self.calm_down(),
         }

@@ -117,6 +117,18 @@ fn an_acked_message_with_another_body_breaks_p1() {
 }
 
 #[test]
+fn an_erased_message_that_comes_back_breaks_p1() {
+    let mut scene = Scene::new();
+    scene.ledger.erasures.insert((GROUP, Seq(4)), true);
+    assert_eq!(scene.check(), Some(Promise::P1), "it is still there");
+    scene.put(4, 3, Content::Void);
+    assert_eq!(scene.check(), Some(Promise::P1), "a history shows it");
+    let histories = scene.histories.values_mut().flatten();
+    histories.filter(|(seq, _)| *seq == Seq(4)).for_each(|(_, content)| *content = Content::Void);
+    assert_eq!(scene.check(), None);
+}
+
+#[test]
 fn two_entries_of_one_name_break_p2() {
     let mut scene = Scene::new();
     scene.put(7, 5, message(ALICE, 4));

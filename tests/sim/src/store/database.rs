@@ -188,7 +188,7 @@ impl Database {
             }
             Request::ListLeaving => Response::Users(Vec::new()),
             Request::EraseEntry(_) | Request::EraseUser(_) | Request::ForgetUser(_) => {
-                unreachable!("nobody orders the router to erase anything")
+                unreachable!("an operator erases only where the store is the embedded one")
             }
             Request::ListUnfanned => {
                 let is_unfanned = |rows: &ConversationRows| {

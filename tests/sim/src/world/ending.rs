@@ -73,6 +73,9 @@ impl World {
         if self.agenda.things().any(|event| is_order(&event)) {
             return Some("somebody wants to do something".into());
         }
+        if self.agenda.things().any(|event| matches!(event, Event::Erase(_) | Event::Script(Step::Erase(_)))) {
+            return Some("an operator waits for an erasure".into());
+        }
         if self.agenda.things().any(|event| matches!(event, Event::LateTurn(..))) {
             return Some("a process has collected what it has not looked at".into());
         }

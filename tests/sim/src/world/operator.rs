@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::{Event, World};
 use crate::fault::Fault;
+use crate::ledger::Ledger;
 use crate::process::{Input, ProcessId};
 use crate::promise::{Broken, Promise};
 use crate::router_host::RouterHost;
+use crate::sighting::Place;
 use crate::store::{Death, Harm, News};
 
 /// Whoever runs it notices within this time what it says.
@@ -16,6 +18,8 @@ const NOTICE_MAX: Duration = Duration::from_secs(2);
 const RESTART_MAX: Duration = Duration::from_millis(500);
 /// Rot that nothing has met is looked for after this time.
 const ROT_MAX: Duration = Duration::from_secs(15);
+/// An operator who was not told that a message is erased orders it again after this time.
+const ERASE_AGAIN: Duration = Duration::from_secs(1);
 /// So many of a thousand processes are lost while they open or check the store, or soon after, when they prepare a file.
 const LOST_PER_MILLE: u64 = 500;
 
@@ -71,6 +75,28 @@ impl World {
                 self.start_within(ProcessId::Router, RESTART_MAX);
             }
         }
+    }
+
+    /// One of the messages that were acknowledged is to go.
+    pub(super) fn begin_erasure(&mut self, draw: u64) {
+        let Ledger { acked, sent, .. } = &self.ledger;
+        let messages: Vec<Place> =
+            acked.iter().filter(|(name, _)| sent.contains_key(name)).map(|(_, place)| *place).collect();
+        if let Some(place) = messages.get((draw % messages.len().max(1) as u64) as usize).copied() {
+            self.ledger.erasures.entry(place).or_insert(false);
+            self.erase(place);
+        }
+    }
+
+    /// Until it is done.
+    pub(super) fn erase(&mut self, place: Place) {
+        if self.ledger.erasures.get(&place) == Some(&true) {
+            return;
+        }
+        if self.router.is_some() {
+            self.arrive(ProcessId::Router, Input::Erase(place));
+        }
+        self.agenda.note(self.at + ERASE_AGAIN, Event::Erase(place));
     }
 
     /// The router is read-only: it is stopped, for a check.
