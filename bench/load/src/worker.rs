@@ -12,6 +12,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bench_harness::{Crowd, Dial, Figures, Peer, Rooms, Schedule, now_ns};
 use glommio::{Latency, LocalExecutorBuilder, Shares, executor, spawn_local_into};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use serde::de::DeserializeOwned;
 
 use crate::order::{Order, Outcome, Progress, Setup, Word};
@@ -36,6 +39,8 @@ const SETTLE_TICK: Duration = Duration::from_millis(5);
 /// How often idle people are gone through.
 const PING_TICK: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
+/// See [`pulse`].
+const PULSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// The hidden verb: follows the orders of its standard input until that ends.
 pub fn work() -> Result<()> {
@@ -117,6 +122,7 @@ pub(crate) async fn run<P: Peer + 'static>(
     let queue = |error: glommio::GlommioError<()>| anyhow!("{error}");
     let reader = stage.clone();
     spawn_local_into(async move { reader.read(sockets).await }, reading).map_err(queue)?.detach();
+    spawn_local_into(pulse(), reading).map_err(queue)?.detach();
     let pinger = stage.clone();
     spawn_local_into(async move { pinger.ping().await }, reading).map_err(queue)?.detach();
     let follow = async move {
@@ -130,6 +136,20 @@ pub(crate) async fn run<P: Peer + 'static>(
         }
     };
     spawn_local_into(follow, pacing).map_err(queue)?.await
+}
+
+/// Wakes the executor from outside of its own timers. A worker with nothing on its way was seen to fall silent for good,
+/// which a timer that it slept through would explain: no other event follows then.
+async fn pulse() -> Result<()> {
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let times = Itimerspec { it_interval: PULSE, it_value: PULSE };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+    let mut ready = Readiness::new(timer.try_clone()?);
+    loop {
+        if ready.wait(PATIENCE_MAX).await? {
+            rustix::io::read(&timer, &mut [0; 8])?;
+        }
+    }
 }
 
 impl<P: Peer> Stage<P> {
