@@ -15,6 +15,8 @@ use crate::traffic_keys::{Cipher, TAG_SIZE, TrafficKeys};
 
 /// What one record can hold (section 5.1).
 pub(crate) const CONTENT_SIZE_MAX: usize = 1 << 14;
+/// What a record has besides its content: header, type and tag.
+pub(crate) const OVERHEAD: usize = HEADER_SIZE + 1 + TAG_SIZE;
 /// For AES-GCM the limit is 2^24.5 full records (section 5.5): behind this many a key update and an alert have room.
 const RECORDS_PER_KEY_MAX: u64 = 1 << 24;
 /// Key updates of the peer with no data between them. One costs us a microsecond, and brings nothing.

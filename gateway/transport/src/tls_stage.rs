@@ -136,6 +136,9 @@ impl TlsStage {
         }
         outgoing.append(&mut self.farewell);
         let State::Established(records) = &mut self.state else { return Ok(()) };
+        // At once, or a buffer that grows in between would copy what was just written.
+        let size: usize = plaintext.iter().map(|part| part.len()).sum();
+        outgoing.reserve(size + (size / CONTENT_SIZE_MAX + 2) * record_layer::OVERHEAD);
         for part in plaintext {
             let mut rest = *part;
             while !rest.is_empty() {
