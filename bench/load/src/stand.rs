@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use bench_harness::{Border, Conditions, Dial, Product, Rooms, Tiers, spent_between};
-use gateway_server::DriverChoice;
+use bench_harness::{
+    Border, Conditions, DRIVER_VARIABLE, Dial, Product, Rooms, Tiers, family, mechanism, spent_between,
+};
 use protocol::ids::UserId;
 
 use crate::conductor::{Workers, setups};
@@ -146,7 +147,7 @@ fn start_server(options: &Options, people: usize, teller: &mut Teller) -> Result
             teller.say(&format!("starting the server, driver {driver}"));
             let people = u32::try_from(people)?;
             let settings = [
-                ("RINGPOST_GATEWAY_DRIVER", driver.clone()),
+                (DRIVER_VARIABLE, driver.clone()),
                 ("RINGPOST_GATEWAY_HEARTBEAT_INTERVAL_MS", options.heartbeat.as_millis().to_string()),
                 ("RINGPOST_GATEWAY_CONNECTIONS_MAX", (people + 1_000).max(1 << 20).to_string()),
                 ("RINGPOST_ROUTER_USERS_MAX", (people + 1_000).max(1_000_000).to_string()),
@@ -180,14 +181,4 @@ fn product_setups(
         heartbeat_ms,
         orphans: product.started_ids(),
     })
-}
-
-/// The driver that a setting stands for here.
-fn mechanism(setting: &str) -> String {
-    let pick = setting.parse::<DriverChoice>().ok().and_then(|choice| choice.pick().ok());
-    pick.map_or_else(|| setting.to_owned(), |pick| pick.driver.name().to_owned())
-}
-
-fn family(driver: &str) -> String {
-    driver.split('-').next().unwrap_or_default().to_owned()
 }

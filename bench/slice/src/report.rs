@@ -10,8 +10,8 @@ use serde::Serialize;
 pub struct Report {
     /// `slice`
     pub scenario: &'static str,
-    /// That moved the bytes.
-    pub driver: &'static str,
+    /// That moved the bytes: `uring` or `monoio`.
+    pub driver: String,
     /// Its version; `null` for none.
     pub tls: Option<&'static str>,
     /// Durable messages acked in a second, with all ticks, as fast as acks come.

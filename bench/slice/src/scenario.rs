@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use bench_harness::{
-    Baseline, BaselinePeer, Border, Conditions, Crowd, Product, ProductPeer, Room, Stages, Tiers, spent_between,
+    Baseline, BaselinePeer, Border, Conditions, Crowd, DRIVER_VARIABLE, Product, ProductPeer, Room, Stages, Tiers,
+    family, mechanism, spent_between,
 };
 
 use crate::generator::{self, Pace, Phase};
@@ -75,7 +76,7 @@ fn report(
 ) -> Report {
     Report {
         scenario: "slice",
-        driver: "monoio",
+        driver: family(&mechanism(&std::env::var(DRIVER_VARIABLE).unwrap_or_else(|_| "auto".to_owned()))),
         tls: Some("1.3"),
         messages_per_second: full.rate(),
         paced_messages_per_second: paced_rate,
