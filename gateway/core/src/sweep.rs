@@ -1,5 +1,5 @@
-//! The one timer of all live sessions: a walk over the slots that finds who was silent too long, who does not take what is sent, and
-//! whose token is over.
+//! The one timer of all live sessions: a walk over the slots that finds who was silent too long, who does not take what is
+//! sent, and whose token is over.
 //!
 //! A turn looks at a quarter of the slots, so it finds what is due at most [`SWEEP_ROUND`] late, and at a million
 //! connections reads some 30 MB a second.
@@ -62,7 +62,7 @@ impl Sweep {
         if connection.token_expires_at <= now.wall {
             return Some(Code::TokenExpired);
         }
-        if is_stalled(now, connection, 2 * heartbeat_interval) {
+        if stalled_for(now, connection) >= 2 * heartbeat_interval {
             return Some(Code::SlowReader);
         }
         // Who is held cannot be heard.
@@ -72,9 +72,9 @@ impl Sweep {
     }
 }
 
-/// Whether the socket has taken nothing for so long, though something waits: its peer lives, or it would be silent, but does
-/// not read.
-fn is_stalled(now: Now, connection: &mut Connection, patience: Duration) -> bool {
+/// How long the socket has been seen to take nothing though something waits, to a second: its peer does not read. Notes when
+/// that begins.
+fn stalled_for(now: Now, connection: &mut Connection) -> Duration {
     // Never 0, which says that it is not.
     let now_s = u32::try_from(now.monotonic.0 / 1_000_000_000).unwrap_or(u32::MAX).max(1);
     if connection.send_queue_bytes == 0 {
@@ -82,6 +82,8 @@ fn is_stalled(now: Now, connection: &mut Connection, patience: Duration) -> bool
     } else if connection.stalled_since_s == 0 {
         connection.stalled_since_s = now_s;
     }
-    let since_s = connection.stalled_since_s;
-    since_s > 0 && u64::from(now_s.saturating_sub(since_s)) >= patience.as_secs()
+    match connection.stalled_since_s {
+        0 => Duration::ZERO,
+        since_s => Duration::from_secs(now_s.saturating_sub(since_s).into()),
+    }
 }

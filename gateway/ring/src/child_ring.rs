@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -57,7 +57,6 @@ struct Sending {
 
 /// Where the kernel writes who has come.
 struct Address {
-    // SAFETY of reading: both are plain numbers, valid whatever was written.
     storage: libc::sockaddr_storage,
     size: libc::socklen_t,
 }
@@ -85,7 +84,6 @@ impl ChildRing {
     }
 
     pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>, out: &mut VecDeque<Completion>) {
-        use std::os::fd::AsRawFd;
         self.taken += 1;
         // SAFETY: a sockaddr_storage of zeros is one without a family.
         let storage = unsafe { std::mem::zeroed() };
@@ -99,7 +97,6 @@ impl ChildRing {
     }
 
     pub(crate) fn stop_accepting(&mut self, listener: BorrowedFd<'_>, out: &mut VecDeque<Completion>) {
-        use std::os::fd::AsRawFd;
         let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(Fd(listener.as_raw_fd())).all()).build();
         self.push(entry, Token::of_ring(Kind::StopAccepting, 0), out);
     }

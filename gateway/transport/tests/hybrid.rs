@@ -2,19 +2,20 @@
 
 #[path = "support/certificate.rs"]
 mod certificate;
+#[path = "support/rustls_client.rs"]
+mod rustls_client;
+#[path = "support/rustls_handshake.rs"]
+mod rustls_handshake;
 
-use std::sync::Arc;
-
-use gateway_transport::{KeyExchange, TlsClient, TlsError, TlsServer, TlsSettings, TlsStage};
+use gateway_transport::{KeyExchange, TlsClient, TlsError, TlsServer, TlsSettings};
 use ml_kem::kem::FromSeed;
 use ml_kem::{Ciphertext, Decapsulate, KeyExport, MlKem768};
 use rustls::crypto::ring::{default_provider, kx_group};
 use rustls::crypto::{ActiveKeyExchange, SharedSecret, SupportedKxGroup};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Error, NamedGroup, RootCertStore};
+use rustls::{ClientConnection, Error, NamedGroup};
 
 use certificate::Certificate;
+use rustls_handshake::shake_hands;
 
 const ILLEGAL_PARAMETER: u8 = 47;
 
@@ -67,42 +68,13 @@ impl ActiveKeyExchange for Started {
 }
 
 fn client_with(certificate: &Certificate, groups: Vec<&'static dyn SupportedKxGroup>) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate.certificate_pem.as_bytes()).expect("PEM")).expect("a root");
     let mut provider = default_provider();
     provider.kx_groups = groups;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"ringpost/1".to_vec()];
-    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").expect("a name")).expect("a client")
+    rustls_client::connect(rustls_client::config(&certificate.certificate_pem, provider, &[b"ringpost/1"]))
 }
 
 fn server(certificate: &Certificate, key_exchange: KeyExchange) -> TlsServer {
     certificate.server(TlsSettings { key_exchange, ..TlsSettings::default() })
-}
-
-/// Shakes hands; what the server has said last.
-fn shake_hands(client: &mut ClientConnection, server: &mut TlsStage) -> Result<(), (TlsError, Vec<u8>)> {
-    loop {
-        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
-        while client.wants_write() {
-            client.write_tls(&mut to_server).expect("memory");
-        }
-        let received = server.receive(&to_server, &mut Vec::new());
-        server.take_outgoing(&mut to_client);
-        received.map_err(|error| (error, to_client.clone()))?;
-        if to_client.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = &to_client[..];
-        while !bytes.is_empty() {
-            client.read_tls(&mut bytes).expect("memory");
-            client.process_new_packets().expect("a client content with the server");
-        }
-    }
 }
 
 fn agreed(client: &ClientConnection) -> Option<NamedGroup> {

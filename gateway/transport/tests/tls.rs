@@ -4,19 +4,20 @@
 mod certificate;
 #[path = "support/pair.rs"]
 mod pair;
-
-use std::sync::Arc;
+#[path = "support/rustls_client.rs"]
+mod rustls_client;
+#[path = "support/rustls_handshake.rs"]
+mod rustls_handshake;
 
 use gateway_transport::{
     Blame, CertificateRefusal, IdentityError, RECORD_SIZE_MAX, ServerIdentity, TlsClient, TlsError, TlsServer,
     TlsSettings, TlsStage, TrustError,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::crypto::ring::default_provider;
 
 use certificate::Certificate;
 use pair::join;
+use rustls_handshake::shake_hands;
 
 /// Alerts of RFC 8446, section 6.
 const ALERT_RECORD: u8 = 21;
@@ -213,36 +214,12 @@ fn a_certificate_for_another_name_is_refused() {
     assert!(matches!(trusting.connect("no name"), Err(TrustError::ServerNameInvalid)));
 }
 
-/// What the server says to a client of the library that is set up with `alpn`.
+/// What the server says to a client of rustls that is set up with `alpn`.
 fn server_verdict_on(alpn: &[&[u8]]) -> Result<(), TlsError> {
     let certificate = Certificate::for_name("localhost");
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate.certificate_pem.as_bytes()).expect("PEM")).expect("a root");
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let name = ServerName::try_from("localhost").expect("a DNS name");
-    let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let config = rustls_client::config(&certificate.certificate_pem, default_provider(), alpn);
     let mut server = certificate.server(TlsSettings::default()).accept();
-    loop {
-        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
-        while client.wants_write() {
-            client.write_tls(&mut to_server).expect("memory");
-        }
-        server.receive(&to_server, &mut Vec::new())?;
-        server.take_outgoing(&mut to_client);
-        if to_client.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = &to_client[..];
-        while !bytes.is_empty() {
-            client.read_tls(&mut bytes).expect("memory");
-            client.process_new_packets().expect("a client content with the server");
-        }
-    }
+    shake_hands(&mut rustls_client::connect(config), &mut server).map_err(|(error, _)| error)
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 #[path = "../../../gateway/transport/tests/support/peer.rs"]
 mod peer;
+#[path = "../../../gateway/transport/tests/support/rustls_client.rs"]
+mod rustls_client;
 #[path = "../../../gateway/transport/tests/support/servers.rs"]
 mod servers;
 
@@ -20,8 +22,8 @@ use rustls::crypto::ring::cipher_suite;
 
 use crate::input::Input;
 use crate::seed::Seed;
-use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, library_client};
-use servers::{Server, library_server};
+use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, client_with_suite};
+use servers::{Server, rustls_server};
 
 /// What is refused as a whole is refused by our bound, which the library does not have.
 const STRANGER_BYTES_MAX: usize = 16_000;
@@ -58,7 +60,7 @@ pub fn run(bytes: &[u8]) {
 
 fn servers() -> (TlsStage, ServerConnection) {
     let Certificate { certificate_pem, key_pem, server } = &*CERTIFICATE;
-    (server.accept(), library_server(certificate_pem, key_pem, 0))
+    (server.accept(), rustls_server(certificate_pem, key_pem, 0))
 }
 
 fn stranger(input: &mut Input<'_>) {
@@ -190,7 +192,7 @@ fn client(input: &mut Input<'_>) {
 
 /// A hello, one that was changed, and connections with something wrong in every place.
 pub fn seeds() -> Vec<Seed> {
-    let mut client = library_client(&CERTIFICATE.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
+    let mut client = client_with_suite(&CERTIFICATE.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
     let mut hello = Vec::new();
     client.write_tls(&mut hello).expect("memory");
     let stranger = |name: &str, bytes: &[u8]| Seed::new(name, &[&[1][..], bytes].concat());

@@ -4,6 +4,8 @@
 mod certificate;
 #[path = "../support/peer.rs"]
 mod peer;
+#[path = "../support/rustls_client.rs"]
+mod rustls_client;
 #[path = "../support/servers.rs"]
 mod servers;
 
@@ -14,8 +16,8 @@ use rustls::ServerConnection;
 use rustls::crypto::ring::cipher_suite;
 
 use certificate::Certificate;
-use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, join, library_client};
-use servers::{Server, library_server};
+use peer::{ALERT, APPLICATION_DATA, HANDSHAKE, KEY_UPDATE, Peer, client_with_suite, join};
+use servers::{Server, rustls_server};
 
 const CONTENT_SIZE_MAX: usize = 1 << 14;
 
@@ -24,8 +26,8 @@ impl Certificate {
         self.server(TlsSettings::default()).accept()
     }
 
-    fn library_server(&self, tickets: usize) -> ServerConnection {
-        library_server(&self.certificate_pem, &self.key_pem, tickets)
+    fn rustls_server(&self, tickets: usize) -> ServerConnection {
+        rustls_server(&self.certificate_pem, &self.key_pem, tickets)
     }
 }
 
@@ -98,7 +100,7 @@ fn records_that_are_well_are_taken_as_the_library_does() {
     ];
     for (what, records) in cases {
         let ours = verdict(&certificate, certificate.our_server(), &records);
-        assert_eq!(ours, verdict(&certificate, certificate.library_server(0), &records), "{what}");
+        assert_eq!(ours, verdict(&certificate, certificate.rustls_server(0), &records), "{what}");
         assert_eq!(ours.alert, None, "{what}");
     }
 }
@@ -131,7 +133,7 @@ fn records_of_every_wrong_kind_are_refused_with_their_alert() {
     for (what, records, alert, library) in cases {
         let refused = Verdict { plaintext: Vec::new(), goes_on: false, alert };
         assert_eq!(verdict(&certificate, certificate.our_server(), &records), refused, "{what}");
-        let agrees = verdict(&certificate, certificate.library_server(0), &records) == refused;
+        let agrees = verdict(&certificate, certificate.rustls_server(0), &records) == refused;
         assert_eq!(agrees, library == Agrees, "{what}");
     }
 }
@@ -140,7 +142,8 @@ fn records_of_every_wrong_kind_are_refused_with_their_alert() {
 fn key_updates_go_both_ways_again_and_again() {
     for suite in [cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_CHACHA20_POLY1305_SHA256] {
         let certificate = Certificate::for_name("localhost");
-        let (mut client, mut server) = (library_client(&certificate.certificate_pem, suite), certificate.our_server());
+        let (mut client, mut server) =
+            (client_with_suite(&certificate.certificate_pem, suite), certificate.our_server());
         join(&mut client, &mut server);
         for round in 0..20u8 {
             // It asks us for ours as well.
@@ -171,7 +174,7 @@ fn key_updates_go_both_ways_again_and_again() {
 
 /// How a server takes so many key updates in a row, then a byte, three times over.
 fn takes_key_updates(certificate: &Certificate, mut server: impl Server, key_updates: usize) -> bool {
-    let mut client = library_client(&certificate.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
+    let mut client = client_with_suite(&certificate.certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
     join(&mut client, &mut server);
     let mut goes_on = true;
     for _ in 0..3 {
@@ -193,14 +196,14 @@ fn a_flood_of_key_updates_is_refused_where_the_library_does() {
     let certificate = Certificate::for_name("localhost");
     for (key_updates, goes_on) in [(32, true), (33, false)] {
         assert_eq!(takes_key_updates(&certificate, certificate.our_server(), key_updates), goes_on);
-        assert_eq!(takes_key_updates(&certificate, certificate.library_server(0), key_updates), goes_on);
+        assert_eq!(takes_key_updates(&certificate, certificate.rustls_server(0), key_updates), goes_on);
     }
 }
 
 #[test]
 fn a_client_of_ours_throws_tickets_away_and_answers_key_updates() {
     let certificate = Certificate::for_name("localhost");
-    let mut server = certificate.library_server(2);
+    let mut server = certificate.rustls_server(2);
     let trusting = TlsClient::from_pem(certificate.certificate_pem.as_bytes()).expect("PEM");
     let mut client = trusting.connect("localhost").expect("a DNS name");
     for round in 0..10u8 {

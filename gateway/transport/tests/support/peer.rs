@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
 use rustls::crypto::ring::{cipher_suite, default_provider};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, KeyLog, RootCertStore, SupportedCipherSuite};
+use rustls::{ClientConfig, ClientConnection, KeyLog, SupportedCipherSuite};
 
+use super::rustls_client;
 use super::servers::Server;
 
 const HEADER_SIZE: usize = 5;
@@ -39,27 +38,15 @@ pub(crate) struct Peer {
     receiving: Direction,
 }
 
-/// A client of the library for this server's certificate.
-pub(crate) fn library_client(certificate_pem: &str, suite: SupportedCipherSuite) -> ClientConnection {
-    connection(client_config(certificate_pem, suite))
+/// A client of rustls for this server's certificate.
+pub(crate) fn client_with_suite(certificate_pem: &str, suite: SupportedCipherSuite) -> ClientConnection {
+    rustls_client::connect(config_with_suite(certificate_pem, suite))
 }
 
-fn connection(config: ClientConfig) -> ClientConnection {
-    ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").expect("a DNS name")).expect("a client")
-}
-
-fn client_config(certificate_pem: &str, suite: SupportedCipherSuite) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate_pem.as_bytes()).expect("PEM")).expect("a certificate");
+fn config_with_suite(certificate_pem: &str, suite: SupportedCipherSuite) -> ClientConfig {
     let mut provider = default_provider();
     provider.cipher_suites = vec![suite];
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"ringpost/1".to_vec()];
-    config
+    rustls_client::config(certificate_pem, provider, &[b"ringpost/1"])
 }
 
 /// Carries bytes until both have nothing to say. What the server says beyond the handshake is opened by the client.
@@ -86,9 +73,9 @@ impl Peer {
     /// With a server that gives no tickets.
     pub(crate) fn shake_hands(certificate_pem: &str, server: &mut impl Server) -> Peer {
         let secrets = Arc::new(Secrets::default());
-        let mut config = client_config(certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
+        let mut config = config_with_suite(certificate_pem, cipher_suite::TLS13_AES_128_GCM_SHA256);
         config.key_log = secrets.clone();
-        join(&mut connection(config), server);
+        join(&mut rustls_client::connect(config), server);
         let [sending, receiving] = *secrets.0.lock().expect("nothing panics while it holds this lock");
         let direction = |secret| Direction { secret, sequence: 0 };
         Peer { sending: direction(sending), receiving: direction(receiving) }

@@ -17,7 +17,7 @@ pub(crate) trait Server {
 }
 
 /// Sets up the library's with the same certificate.
-pub(crate) fn library_server(certificate_pem: &str, key_pem: &str, tickets: usize) -> ServerConnection {
+pub(crate) fn rustls_server(certificate_pem: &str, key_pem: &str, tickets: usize) -> ServerConnection {
     let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).expect("PEM");
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).expect("PEM");
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
