@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -12,13 +12,14 @@ use gateway_core::{Shard, TicketKeys};
 use gateway_transport::TlsServer;
 use protocol::figures::{Figures, Visitor};
 
-use crate::acceptor::{Acceptor, BACKLOG};
+use crate::acceptor::Acceptor;
 use crate::access_token::TokenVerifier;
 use crate::authenticator::Authenticator;
 use crate::config::{ConfigError, GatewayConfig};
 use crate::doorbell::Doorbell;
 use crate::driver::{DriverPick, DriverUnavailable};
 use crate::link_port::LinkPort;
+use crate::listener;
 use crate::metrics::Metrics;
 use crate::published::Published;
 use crate::renewal::{Renewal, RenewalSlot};
@@ -89,7 +90,8 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, and starts the threads.
+    /// Listens, and starts the threads. A port that is taken is waited for, for 3 s: a former process may be about to give
+    /// it up.
     pub fn start(
         config: GatewayConfig,
         tls: TlsServer,
@@ -116,12 +118,10 @@ impl Gateway {
         config.check().map_err(StartError::Config)?;
         let driver = config.driver.pick().map_err(StartError::Driver)?;
         let listen_failed = |error| StartError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).map_err(listen_failed)?;
+        let listener = listener::listen(config.listen).map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
         let metrics = Arc::new(Metrics::default());
         let (bell, post) = Doorbell::pair().map_err(StartError::Resources)?;
-        // A second listen only changes the length of the queue.
-        rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_failed(error.into()))?;
         let drain = Arc::new(AtomicBool::new(false));
         let (renewals, verifier) = (Arc::new(RenewalSlot::default()), Arc::new(Mutex::new(verifier)));
         let (authenticator, authenticator_thread) =

@@ -12,6 +12,7 @@ mod doorbell;
 mod driver;
 mod gateway;
 mod link_port;
+mod listener;
 mod metrics;
 mod monoio_driver;
 mod published;
