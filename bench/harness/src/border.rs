@@ -12,6 +12,8 @@ use crate::server::Product;
 #[derive(Clone, Debug, Default)]
 pub struct Border {
     cpu: CpuByThread,
+    /// By the clock, as the two below: how long the turns of the router took.
+    turn_seconds: f64,
     append_seconds: f64,
     apply_seconds: f64,
 }
@@ -35,8 +37,9 @@ impl Border {
     /// Of the product, now.
     pub fn of(product: &Product) -> Result<Border> {
         let seconds = |part: &str| product.metric(&format!("ringpost_router_store_seconds_total{{part=\"{part}\"}}"));
+        let turn_seconds = product.metric("ringpost_router_turn_seconds_sum")?;
         let (append_seconds, apply_seconds) = (seconds("append")?, seconds("apply")?);
-        Ok(Border { append_seconds, apply_seconds, ..Border::of_processes(product.process_ids())? })
+        Ok(Border { turn_seconds, append_seconds, apply_seconds, ..Border::of_processes(product.process_ids())? })
     }
 
     /// Of processes of which nothing else is known.
@@ -53,13 +56,17 @@ impl Border {
 pub fn spent_between(before: &Border, after: &Border, messages: u64) -> Stages {
     let us = |seconds: f64| seconds * 1e6 / messages.max(1) as f64;
     let spent = |is_meant: fn(&str) -> bool| us(cpu::spent(&before.cpu, &after.cpu, is_meant));
-    let append = us(after.append_seconds - before.append_seconds);
-    let apply = us(after.apply_seconds - before.apply_seconds);
+    let router = spent(|name| name == "router");
+    // A turn has the thread's CPU by the parts of its time, also when others had the core in between.
+    let turns = us(after.turn_seconds - before.turn_seconds).max(router);
+    let share_of_router = |before: f64, after: f64| if turns > 0.0 { us(after - before) * router / turns } else { 0.0 };
+    let append = share_of_router(before.append_seconds, after.append_seconds);
+    let apply = share_of_router(before.apply_seconds, after.apply_seconds);
     let is_gateway = |name: &str| name.starts_with("shard") || name == "accept" || name.starts_with("authenticate");
     Stages {
         total: spent(|_| true),
         gateway: spent(is_gateway),
-        router: (spent(|name| name == "router") - append - apply).max(0.0),
+        router: (router - append - apply).max(0.0),
         log: spent(|name| name.starts_with("log")) + append,
         index: apply,
     }
