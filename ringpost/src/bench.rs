@@ -14,10 +14,13 @@ pub(crate) use arguments::BenchArguments;
 
 use crate::mistake::{Exit, Mistake};
 use crate::output::print_line;
+use crate::scheduling;
 use arguments::BenchScenario;
 use scratch::Scratch;
 
 pub(crate) fn run(typed: &BenchScenario) -> Result<(), Mistake> {
+    // The load, like the servers and the bare one: who shares cores with them must not be late for longer turns.
+    scheduling::take_short_turns();
     if let Some((scenario, heartbeat, load)) = load::scenario(typed) {
         return load::run(&scenario, heartbeat, load);
     }

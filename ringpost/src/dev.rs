@@ -7,6 +7,7 @@ mod banner;
 
 use crate::command_line::DevArguments;
 use crate::mistake::Mistake;
+use crate::scheduling;
 use crate::serve::configured::Configured;
 use crate::serve::parts::Parts;
 use crate::serve::signals::Hangups;
@@ -18,6 +19,7 @@ const DEMO_USERS: [&str; 2] = ["alice", "bob"];
 pub(crate) fn run(arguments: &DevArguments) -> Result<(), Mistake> {
     let configured = Configured::start(&arguments.flags.given)?;
     let settings = configured.settings();
+    scheduling::take_short_turns();
     let runtime = listening::runtime()?;
     let hangups = Hangups::listen(&runtime);
     let data_dir = settings.data_dir();

@@ -23,6 +23,7 @@ mod metrics;
 mod mistake;
 mod output;
 mod room;
+mod scheduling;
 mod send;
 mod serve;
 mod signal;

@@ -21,6 +21,7 @@ use router_server::RouterServer;
 use crate::command_line::{Role, ServeArguments};
 use crate::config::Settings;
 use crate::mistake::{Exit, Mistake};
+use crate::scheduling;
 use configured::Configured;
 use parts::Parts;
 use signals::Hangups;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Mistake> {
     let settings = configured.settings();
     let tier = Tier::of(arguments.role, settings)?;
     settings.data_dir().make()?;
+    scheduling::take_short_turns();
     let runtime = listening::runtime()?;
     let hangups = Hangups::listen(&runtime);
     let admin = listening::listen(&runtime, settings.admin, "--admin")?;

@@ -3,7 +3,8 @@
 //! [`Sockets`] is the machine: it accepts, waits, receives, sends and closes, and knows neither chat nor TLS nor a clock. It
 //! works on a [`Ring`], of which there are two: [`KernelRings`], and one in the tests that does whatever a kernel may.
 //!
-//! All `unsafe` of the product stands here, in the files that share memory with the kernel.
+//! All `unsafe` of the product stands here, in the files that share memory with the kernel; so the one other thing that only
+//! the kernel can be asked for with it does too: [`set_time_slice`].
 
 mod ring;
 mod socket_id;
@@ -18,6 +19,8 @@ mod in_flight;
 #[cfg(target_os = "linux")]
 mod kernel_rings;
 #[cfg(target_os = "linux")]
+mod time_slice;
+#[cfg(target_os = "linux")]
 mod token;
 
 pub use ring::{Buffer, Completion, Operation, Received, Ring};
@@ -27,3 +30,5 @@ pub use sockets::{Event, Sockets};
 
 #[cfg(target_os = "linux")]
 pub use kernel_rings::{KernelRings, RingsConfig, probe};
+#[cfg(target_os = "linux")]
+pub use time_slice::set_time_slice;
