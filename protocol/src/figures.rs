@@ -62,17 +62,27 @@ pub trait Figure {
     const LABEL: &'static str = "";
     /// Shows its samples.
     fn show(&self, visitor: &mut dyn Visitor);
+    /// Takes in the same figure of another thread: a sum, and of what is true or not whether it is true of both.
+    fn merge(&mut self, other: &Self);
 }
 
 impl Figure for u64 {
     fn show(&self, visitor: &mut dyn Visitor) {
         visitor.number("", *self);
     }
+
+    fn merge(&mut self, other: &u64) {
+        *self += other;
+    }
 }
 
 impl Figure for bool {
     fn show(&self, visitor: &mut dyn Visitor) {
         visitor.number("", (*self).into());
+    }
+
+    fn merge(&mut self, other: &bool) {
+        *self &= other;
     }
 }
 
@@ -88,6 +98,13 @@ macro_rules! figures {
     ) => {
         $(#[$meta])*
         pub struct $name { $(#[doc = $about] pub $field: $type,)+ }
+
+        impl $name {
+            /// Takes in what another thread has counted of the same.
+            pub fn merge(&mut self, other: &$name) {
+                $($crate::figures::Figure::merge(&mut self.$field, &other.$field);)+
+            }
+        }
 
         impl $crate::figures::Figures for $name {
             fn visit(&self, visitor: &mut dyn $crate::figures::Visitor) {
@@ -113,6 +130,8 @@ macro_rules! figures {
 
 #[cfg(test)]
 mod tests {
+    #![expect(unreachable_pub, reason = "what is shown elsewhere is public")]
+
     use alloc::string::ToString;
     use alloc::vec::Vec;
 
@@ -121,7 +140,6 @@ mod tests {
     figures! {
         /// Of a test.
         #[derive(Default)]
-        #[expect(unreachable_pub, reason = "what is shown elsewhere is public")]
         pub struct Sample of "test" {
             counter frames: u64, "Frames.", "Never.";
             gauge held_bytes: u64, "Bytes.", "Often.";
@@ -160,5 +178,20 @@ mod tests {
             ("ringpost_test_turn_seconds", Kind::Histogram),
         ];
         assert_eq!((&names.0[..], &names.1[..]), (&expected[..], &[3, 70, 1, 1][..]));
+    }
+
+    #[test]
+    fn figures_of_two_threads_are_summed_and_ready_are_both_or_none() {
+        let mut one = Sample { frames: 3, held_bytes: 70, ready: true, ..Sample::default() };
+        one.turn_seconds.observe(Duration::from_millis(1));
+        let mut other = Sample { frames: 4, held_bytes: 1, ready: true, ..Sample::default() };
+        other.turn_seconds.observe(Duration::from_secs(1));
+        one.merge(&other);
+        assert_eq!((one.frames, one.held_bytes, one.ready), (7, 71, true));
+        let mut names = Names::default();
+        one.turn_seconds.show(&mut names);
+        assert_eq!(names.1, [2]);
+        one.merge(&Sample::default());
+        assert!(!one.ready);
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<(), Mistake> {
     let users = DEMO_USERS.into_iter().chain(arguments.users.iter().map(String::as_str));
     router::make_users(&router, &data_dir, users)?;
     identity::ensure_token_key(&data_dir)?;
-    let gateway = gateway::start(settings, true, link::within(router.gate()))?;
+    let links = link::within(&router.gate(), settings.gateway.shards_count(true));
+    let gateway = gateway::start(settings, true, links)?;
 
     let addresses = banner::Addresses { native: gateway.address(), http: http.address, admin: admin.address };
     admin::serve_http(&runtime, http.listener);

@@ -73,7 +73,7 @@ impl Tier<'_> {
         let data_dir = &settings.data_dir();
         Ok(match self {
             Tier::Gateway { router, key } => {
-                let (dialer, links) = link::dial(router, &key)?;
+                let (dialer, links) = link::dial(router, &key, settings.gateway.shards_count(false))?;
                 let gateway = gateway::start(settings, false, links)?;
                 tracing::info!(listen = %gateway.address(), router, "a gateway runs");
                 Parts { gateway: Some(gateway), dialer: Some(dialer), ..Parts::default() }
@@ -88,7 +88,8 @@ impl Tier<'_> {
                 let router = start_router(settings, users)?;
                 let listen_for_gateways = |(address, key)| link::listen(data_dir, address, &key, router.gate());
                 let listener = link.map(listen_for_gateways).transpose()?;
-                let gateway = gateway::start(settings, true, link::within(router.gate()))?;
+                let links = link::within(&router.gate(), settings.gateway.shards_count(true));
+                let gateway = gateway::start(settings, true, links)?;
                 tracing::info!(listen = %gateway.address(), "a gateway and a router run");
                 Parts { gateway: Some(gateway), router: Some(router), listener, ..Parts::default() }
             }

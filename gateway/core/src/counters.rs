@@ -61,7 +61,7 @@ figures! {
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct ShardGauges of "shard" {
         gauge connections: u64, "Connections that are open, authenticated or not.",
-            "Against `connections_max`, and the descriptors of the process.";
+            "Against `connections_max` times the shards, and the descriptors of the process.";
         gauge handshakes: u64, "Of those: the ones without a Welcome.",
             "Stays high: the router does not open sessions, or somebody opens sockets and says nothing.";
         gauge send_queue_bytes: u64, "Given to the driver for all connections and not yet in a socket's buffer.",
@@ -71,8 +71,8 @@ figures! {
         gauge sessions_waiting: u64, "New sessions that the router has not been asked to open yet.",
             "After a link has come up it falls to 0 within seconds; if not, the router's store is slow to read.";
         gauge sessions_asked: u64, "Sessions that the router has been asked to open and has not answered.",
-            "At 1024 the rest waits.";
-        gauge link_credits_bytes: u64, "What may be sent to the router before it gives credits back, of 8 MiB.",
+            "At 1024 a shard the rest waits.";
+        gauge link_credits_bytes: u64, "What may be sent to the router before it gives credits back, of 8 MiB a shard.",
             "Near 0: the router does not keep up, and clients are held.";
     }
 }
@@ -121,6 +121,10 @@ impl<const OF_CLIENTS: bool> Figure for ByFrame<OF_CLIENTS> {
             }
         }
         visitor.number("other", *others);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, other)| *count += other);
     }
 }
 

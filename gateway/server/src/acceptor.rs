@@ -1,4 +1,4 @@
-//! The thread that accepts sockets and hands them to a shard thread of the monoio driver.
+//! The thread that accepts sockets and hands them in turn to the shard threads of the monoio driver.
 //!
 //! It waits for the listener and for its own end at once, and while it is out of descriptors for its end alone, so that
 //! it neither spins nor misses a stop. It decides nothing about a socket.
@@ -36,11 +36,16 @@ pub(crate) struct Acceptor {
     thread: Option<JoinHandle<()>>,
 }
 
+/// How sockets get to a shard thread.
+pub(crate) struct Outlet {
+    pub(crate) sockets: SyncSender<AcceptedSocket>,
+    pub(crate) bell: Arc<Doorbell>,
+}
+
 struct Worker {
     listener: TcpListener,
     stopped: UnixStream,
-    sockets: SyncSender<AcceptedSocket>,
-    bell: Arc<Doorbell>,
+    outlets: Vec<Outlet>,
     metrics: Arc<Metrics>,
 }
 
@@ -51,15 +56,10 @@ enum Pause {
 
 impl Acceptor {
     /// Takes over a bound listener.
-    pub(crate) fn spawn(
-        listener: TcpListener,
-        sockets: SyncSender<AcceptedSocket>,
-        bell: Arc<Doorbell>,
-        metrics: Arc<Metrics>,
-    ) -> io::Result<Acceptor> {
+    pub(crate) fn spawn(listener: TcpListener, outlets: Vec<Outlet>, metrics: Arc<Metrics>) -> io::Result<Acceptor> {
         listener.set_nonblocking(true)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let worker = Worker { listener, stopped, sockets, bell, metrics };
+        let worker = Worker { listener, stopped, outlets, metrics };
         let thread = thread::Builder::new().name("accept".to_owned()).spawn(move || worker.run())?;
         Ok(Acceptor { stop: Some(stop), thread: Some(thread) })
     }
@@ -78,8 +78,9 @@ impl Drop for Acceptor {
 impl Worker {
     fn run(self) {
         let mut pause = Pause::UntilReady;
+        let mut in_turn = self.outlets.iter().cycle();
         while self.wait(&pause) {
-            pause = match self.accept_all() {
+            pause = match self.accept_all(&mut in_turn) {
                 Some(pause) => pause,
                 None => return,
             };
@@ -106,13 +107,14 @@ impl Worker {
     }
 
     /// `None` when the shard thread is gone.
-    fn accept_all(&self) -> Option<Pause> {
+    fn accept_all<'a>(&self, in_turn: &mut impl Iterator<Item = &'a Outlet>) -> Option<Pause> {
         loop {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     self.metrics.sockets_accepted.increment();
-                    self.sockets.send(AcceptedSocket { stream, peer }).ok()?;
-                    self.bell.ring();
+                    let Outlet { sockets, bell } = in_turn.next()?;
+                    sockets.send(AcceptedSocket { stream, peer }).ok()?;
+                    bell.ring();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Pause::UntilReady),
                 Err(error) => {
@@ -134,23 +136,30 @@ pub(crate) fn is_want_of_resources(error: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
+    use std::sync::mpsc::{Receiver, sync_channel};
 
     use super::*;
 
+    fn outlet() -> (Outlet, Receiver<AcceptedSocket>) {
+        let (sockets, receiver) = sync_channel(SOCKETS_QUEUED_MAX);
+        let (bell, _post) = Doorbell::pair().expect("a socket pair");
+        (Outlet { sockets, bell }, receiver)
+    }
+
     #[test]
-    fn sockets_arrive_and_a_stop_closes_the_listener() {
+    fn sockets_arrive_in_turn_and_a_stop_closes_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let (sender, receiver) = sync_channel(SOCKETS_QUEUED_MAX);
-        let (bell, _post) = Doorbell::pair().expect("a socket pair");
+        let (outlets, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| outlet()).unzip();
         let metrics = Arc::new(Metrics::default());
-        let acceptor = Acceptor::spawn(listener, sender, bell, metrics.clone()).expect("a thread");
-        let client = TcpStream::connect(address).expect("it listens");
-        let accepted = receiver.recv().expect("the acceptor is there");
-        assert_eq!(accepted.peer, client.local_addr().expect("connected"));
+        let acceptor = Acceptor::spawn(listener, outlets, metrics.clone()).expect("a thread");
+        for receiver in receivers.iter().chain(&receivers) {
+            let client = TcpStream::connect(address).expect("it listens");
+            let accepted = receiver.recv().expect("the acceptor is there");
+            assert_eq!(accepted.peer, client.local_addr().expect("connected"));
+        }
         drop(acceptor);
         assert!(TcpStream::connect(address).is_err());
-        assert_eq!(metrics.sockets_accepted.value(), 1);
+        assert_eq!(metrics.sockets_accepted.value(), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that checks access tokens, so that no turn of a shard waits for a signature.
+//! The thread that checks access tokens for all shards, so that no turn of a shard waits for a signature.
 //!
 //! Bounded both ways: a shard that asks too much is told so at once, and a verdict waits only for the shard to listen.
 
@@ -28,42 +28,59 @@ pub(crate) struct Verdict {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AuthenticatorBusy;
 
-/// The shard's end. Dropping it lets the thread end.
+/// Makes the ends of shards. The thread ends when this and all of them are dropped.
+pub(crate) struct Authentication {
+    requests: SyncSender<Request>,
+}
+
+/// A shard's end.
 pub(crate) struct Authenticator {
     requests: SyncSender<Request>,
+    asker: Arc<Asker>,
     verdicts: Receiver<Verdict>,
 }
 
 struct Request {
     connection: ConnectionId,
     token: String,
+    asker: Arc<Asker>,
 }
 
-impl Authenticator {
-    /// Starts the thread; it rings `bell` for every verdict. Who exchanges the verifier waits for one check at most.
-    pub(crate) fn spawn(
-        verifier: Arc<Mutex<TokenVerifier>>,
-        bell: Arc<Doorbell>,
-    ) -> io::Result<(Authenticator, JoinHandle<()>)> {
+/// Where the verdicts for a shard go.
+struct Asker {
+    verdicts: SyncSender<Verdict>,
+    bell: Arc<Doorbell>,
+}
+
+impl Authentication {
+    /// Starts the thread. Who exchanges the verifier waits for one check at most.
+    pub(crate) fn spawn(verifier: Arc<Mutex<TokenVerifier>>) -> io::Result<(Authentication, JoinHandle<()>)> {
         let (requests, queue) = sync_channel::<Request>(TOKENS_QUEUED_MAX);
-        let (verdict_sender, verdicts) = sync_channel(TOKENS_QUEUED_MAX);
         let thread = thread::Builder::new().name("authenticate".to_owned()).spawn(move || {
-            for Request { connection, token } in queue {
+            for Request { connection, token, asker } in queue {
                 let verifier = verifier.lock().expect("nothing panics while it holds this lock");
                 let result = verifier.verify(&token, clock::now().wall);
                 drop(verifier);
-                if verdict_sender.send(Verdict { connection, result }).is_err() {
-                    return;
+                // A shard that has ended meanwhile wants no verdict.
+                if asker.verdicts.send(Verdict { connection, result }).is_ok() {
+                    asker.bell.ring();
                 }
-                bell.ring();
             }
         })?;
-        Ok((Authenticator { requests, verdicts }, thread))
+        Ok((Authentication { requests }, thread))
     }
 
+    /// For a shard, which hears this bell for every verdict.
+    pub(crate) fn end(&self, bell: Arc<Doorbell>) -> Authenticator {
+        let (sender, verdicts) = sync_channel(TOKENS_QUEUED_MAX);
+        Authenticator { requests: self.requests.clone(), asker: Arc::new(Asker { verdicts: sender, bell }), verdicts }
+    }
+}
+
+impl Authenticator {
     /// Asks; the verdict comes with a ring of the bell.
     pub(crate) fn ask(&self, connection: ConnectionId, token: String) -> Result<(), AuthenticatorBusy> {
-        self.requests.try_send(Request { connection, token }).map_err(|error| match error {
+        self.requests.try_send(Request { connection, token, asker: self.asker.clone() }).map_err(|error| match error {
             TrySendError::Full(_) => AuthenticatorBusy,
             TrySendError::Disconnected(_) => panic!("the authenticator lives as long as somebody can ask it"),
         })

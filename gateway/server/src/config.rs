@@ -8,6 +8,7 @@ use std::time::Duration;
 use gateway_core::ShardConfig;
 use protocol::limits::FRAME_TIMEOUT;
 
+use crate::cores;
 use crate::driver::DriverChoice;
 
 /// See each field; [`GatewayConfig::check`] says which is out of its range.
@@ -17,7 +18,11 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// Which mechanism moves the bytes.
     pub driver: DriverChoice,
-    /// The bounds and intervals of the shard: each field says its range, and none is above an hour, 16,777,216 connections
+    /// Shard threads, 1 to 256. `None`, the default: see [`Self::shards_count`].
+    pub shards: Option<u16>,
+    /// Whether each shard thread stays on a core of its own.
+    pub pin_shards: PinShards,
+    /// The bounds and intervals of each shard: each field says its range, and none is above an hour, 16,777,216 connections
     /// or 1,048,576 handshakes. Traces take 64 KiB to 16 GiB and are kept for 1 s to 30 days.
     pub shard: ShardConfig,
     /// Memory of a shard for frames and TLS records of which the rest has not arrived, and for what is held while a
@@ -30,6 +35,29 @@ pub struct GatewayConfig {
     pub close_timeout: Duration,
     /// From the start of a drain to its end, 100 ms to 10 min. What is not flushed by then is cut.
     pub drain_timeout: Duration,
+}
+
+/// See [`GatewayConfig::pin_shards`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PinShards {
+    /// Where there is more than one of them, a core for each, and no quota of processor time.
+    #[default]
+    Auto,
+    /// The scheduler decides.
+    Off,
+}
+
+impl PinShards {
+    /// Every one there is.
+    pub const ALL: [PinShards; 2] = [PinShards::Auto, PinShards::Off];
+
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            PinShards::Auto => "auto",
+            PinShards::Off => "off",
+        }
+    }
 }
 
 /// A value out of its range.
@@ -51,6 +79,8 @@ pub mod range {
     const TOO_LITTLE: Duration = Duration::from_millis(100);
     const HOUR: Duration = Duration::from_secs(3600);
 
+    /// Of [`super::GatewayConfig::shards`].
+    pub const SHARDS: RangeInclusive<u16> = 1..=256;
     /// Of [`super::ShardConfig::connections_max`].
     pub const CONNECTIONS_MAX: RangeInclusive<u32> = 1..=1 << 24;
     /// Of [`super::ShardConfig::handshakes_max`].
@@ -86,6 +116,8 @@ impl Default for GatewayConfig {
         GatewayConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             driver: DriverChoice::Auto,
+            shards: None,
+            pin_shards: PinShards::Auto,
             shard: ShardConfig::default(),
             torn_bytes_max: 32 << 20,
             frame_timeout: FRAME_TIMEOUT,
@@ -96,9 +128,19 @@ impl Default for GatewayConfig {
 }
 
 impl GatewayConfig {
+    /// How many shard threads there shall be. By itself a gateway has one for each core that this process may use, since
+    /// it has nothing else to do there. Beside a router it leaves half of them to the router, the log and the disk, which
+    /// work as much for a message as it does itself.
+    pub fn shards_count(&self, is_beside_router: bool) -> u16 {
+        let cores = if is_beside_router { cores::count() / 2 } else { cores::count() };
+        let by_cores = u16::try_from(cores).unwrap_or(u16::MAX).clamp(*range::SHARDS.start(), *range::SHARDS.end());
+        self.shards.unwrap_or(by_cores)
+    }
+
     /// Names the first field that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let shard = &self.shard;
+        in_range("shards", self.shards.unwrap_or(*range::SHARDS.start()), range::SHARDS)?;
         in_range("shard.connections_max", shard.connections_max, range::CONNECTIONS_MAX)?;
         in_range("shard.handshakes_max", shard.handshakes_max, range::HANDSHAKES_MAX)?;
         let per_address = range::HANDSHAKES_PER_ADDRESS_MAX;
@@ -146,5 +188,15 @@ mod tests {
         let config = GatewayConfig { close_timeout: Duration::ZERO, ..GatewayConfig::default() };
         let error = config.check().expect_err("out of range");
         assert_eq!(error.to_string(), "close_timeout must be from 100ms to 60s");
+    }
+
+    #[test]
+    fn a_gateway_beside_a_router_leaves_it_half_of_the_cores() {
+        let by_cores = GatewayConfig::default();
+        assert_eq!(usize::from(by_cores.shards_count(false)), cores::count().min(256));
+        assert_eq!(usize::from(by_cores.shards_count(true)), (cores::count() / 2).clamp(1, 256));
+        let told = GatewayConfig { shards: Some(7), ..GatewayConfig::default() };
+        assert_eq!((told.shards_count(false), told.shards_count(true)), (7, 7));
+        assert!(GatewayConfig { shards: Some(0), ..GatewayConfig::default() }.check().is_err());
     }
 }

@@ -5,74 +5,92 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
 use std::thread::JoinHandle;
 
-use gateway_core::{Shard, TicketKeys};
+use gateway_core::{Shard, ShardConfig, TicketKeys};
 use gateway_transport::TlsServer;
 use protocol::figures::{Figures, Visitor};
+use protocol::ids::ClientMsgId;
+use protocol::trace::TraceConfig;
 
 use crate::acceptor::Acceptor;
 use crate::access_token::TokenVerifier;
-use crate::authenticator::Authenticator;
+use crate::authenticator::Authentication;
 use crate::config::{ConfigError, GatewayConfig};
-use crate::doorbell::Doorbell;
 use crate::driver::{DriverPick, DriverUnavailable};
-use crate::link_port::LinkPort;
 use crate::listener;
 use crate::metrics::Metrics;
-use crate::published::Published;
-use crate::renewal::{Renewal, RenewalSlot};
-use crate::seat::Seat;
-use crate::shard_loop::LoopParts;
+use crate::published::{Published, ShardFigures};
+use crate::renewal::Renewal;
+use crate::seat::{Hall, Seat};
 use crate::shard_port::ShardPort;
-use protocol_shell::{LinkSource, TraceRing};
+use protocol_shell::{LinkSource, TraceFound, clock};
 
-/// Handle of the threads: one shard, one that checks tokens, and with monoio one that accepts.
+/// Handle of the threads: the shards, one that checks tokens, and with monoio one that accepts.
 pub struct Gateway {
     address: SocketAddr,
     driver: DriverPick,
-    metrics: Arc<Metrics>,
-    published: Arc<Published>,
-    bell: Arc<Doorbell>,
+    view: GatewayView,
     drain: Arc<AtomicBool>,
-    renewals: Arc<RenewalSlot>,
     verifier: Arc<Mutex<TokenVerifier>>,
-    /// None where the shard thread accepts for itself.
+    /// None where the shard threads accept for themselves.
     acceptor: Option<Acceptor>,
-    shard: JoinHandle<io::Result<()>>,
+    seats: Vec<Seat>,
     authenticator: JoinHandle<()>,
 }
 
 /// What a gateway lets others see. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct GatewayView {
+    trace: TraceConfig,
+    shards: Arc<[ShardView]>,
+}
+
+#[derive(Clone)]
+struct ShardView {
     metrics: Arc<Metrics>,
     published: Arc<Published>,
 }
 
 impl GatewayView {
-    /// Whether sessions can be served: the link to the router is up.
+    /// Whether sessions can be served: the links of all shards to the router are up.
     pub fn is_ready(&self) -> bool {
-        self.published.is_ready()
+        self.shards.iter().all(|shard| shard.published.is_ready())
     }
 
-    /// The steps of messages that it keeps.
-    pub fn trace(&self) -> &TraceRing {
-        &self.published.trace
+    /// Which messages leave a trace.
+    pub fn trace_config(&self) -> &TraceConfig {
+        &self.trace
     }
 
-    /// What the shell counts.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+    /// Everything that the shards keep of a message.
+    pub fn find_trace(&self, id: ClientMsgId) -> TraceFound {
+        let mut found = TraceFound::default();
+        let now = clock::now().monotonic;
+        self.shards.iter().for_each(|shard| found.merge(shard.published.trace.find(now, id)));
+        found
+    }
+
+    /// What the shell counts, of all shards together.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.shards.iter().for_each(|shard| metrics.merge(&shard.metrics));
+        metrics
+    }
+
+    fn figures(&self) -> ShardFigures {
+        let mut of_shards = self.shards.iter().map(|shard| shard.published.figures());
+        let mut figures = of_shards.next().unwrap_or_default();
+        of_shards.for_each(|other| figures.merge(&other));
+        figures
     }
 }
 
-/// What the shell counts as of now, what the shard does as of a moment ago.
+/// What the shell counts as of now, what the shards do as of a moment ago; of all shards together.
 impl Figures for GatewayView {
     fn visit(&self, visitor: &mut dyn Visitor) {
-        self.metrics.visit(visitor);
-        self.published.visit(visitor);
+        self.metrics().visit(visitor);
+        self.figures().visit(visitor);
     }
 }
 
@@ -90,63 +108,47 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, and starts the threads. A port that is taken is waited for, for 3 s: a former process may be about to give
-    /// it up.
+    /// Listens, and starts the threads: a shard for each link. A port that is taken is waited for, for 3 s: a former process
+    /// may be about to give it up.
     pub fn start(
         config: GatewayConfig,
         tls: TlsServer,
         verifier: TokenVerifier,
         tickets: TicketKeys,
-        links: LinkSource,
+        links: Vec<LinkSource>,
     ) -> Result<Gateway, StartError> {
         let shard_config = config.shard.clone();
-        Gateway::start_with(config, tls, verifier, links, || {
-            let mut shard = Shard::new(shard_config);
-            shard.handle_ticket_keys(tickets);
+        Gateway::start_with(config, tls, verifier, links, move |shard_index| {
+            let mut shard = Shard::new(ShardConfig { shard_index, ..shard_config.clone() });
+            shard.handle_ticket_keys(tickets.clone());
             shard
         })
     }
 
-    /// The same with a shard of another kind, which is made on its thread.
+    /// The same with shards of another kind, each of which is made on its thread by its number.
     pub fn start_with<S: ShardPort + 'static>(
         config: GatewayConfig,
         tls: TlsServer,
         verifier: TokenVerifier,
-        links: LinkSource,
-        make_shard: impl FnOnce() -> S + Send + 'static,
+        links: Vec<LinkSource>,
+        make_shard: impl Fn(u16) -> S + Clone + Send + 'static,
     ) -> Result<Gateway, StartError> {
         config.check().map_err(StartError::Config)?;
         let driver = config.driver.pick().map_err(StartError::Driver)?;
         let listen_failed = |error| StartError::Listen(config.listen, error);
         let listener = listener::listen(config.listen).map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
-        let metrics = Arc::new(Metrics::default());
-        let (bell, post) = Doorbell::pair().map_err(StartError::Resources)?;
-        let drain = Arc::new(AtomicBool::new(false));
-        let (renewals, verifier) = (Arc::new(RenewalSlot::default()), Arc::new(Mutex::new(verifier)));
-        let (authenticator, authenticator_thread) =
-            Authenticator::spawn(verifier.clone(), bell.clone()).map_err(StartError::Resources)?;
 
-        let link = LinkPort::new(links, Waker::from(bell.clone()));
-        let published = Arc::new(Published::new(config.shard.trace));
-        let parts =
-            LoopParts { config, metrics: metrics.clone(), published: published.clone(), tls, authenticator, link };
-        let seat = Seat { listener, bell: bell.clone(), post, drain: drain.clone(), renewals: renewals.clone() };
-        let (shard, acceptor) = seat.take(driver.driver, parts, make_shard).map_err(StartError::Resources)?;
-        tracing::info!(%address, "{driver}");
-        Ok(Gateway {
-            address,
-            driver,
-            metrics,
-            published,
-            bell,
-            drain,
-            renewals,
-            verifier,
-            acceptor,
-            shard,
-            authenticator: authenticator_thread,
-        })
+        let drain = Arc::new(AtomicBool::new(false));
+        let verifier = Arc::new(Mutex::new(verifier));
+        let (authentication, authenticator) = Authentication::spawn(verifier.clone()).map_err(StartError::Resources)?;
+        let trace = config.shard.trace;
+        let hall = Hall { driver: driver.driver, listener, config, tls, authentication, drain: drain.clone() };
+        let (seats, acceptor) = hall.open(links, make_shard).map_err(StartError::Resources)?;
+        let view_of = |seat: &Seat| ShardView { metrics: seat.metrics.clone(), published: seat.published.clone() };
+        let view = GatewayView { trace, shards: seats.iter().map(view_of).collect() };
+        tracing::info!(%address, shards = seats.len(), "{driver}");
+        Ok(Gateway { address, driver, view, drain, verifier, acceptor, seats, authenticator })
     }
 
     /// Where it listens, with the port it got.
@@ -161,7 +163,7 @@ impl Gateway {
 
     /// What it lets others see, also after it has ended.
     pub fn view(&self) -> GatewayView {
-        GatewayView { metrics: self.metrics.clone(), published: self.published.clone() }
+        self.view.clone()
     }
 
     /// From now on: the certificate for handshakes that begin, the keys for tokens that are checked, the limits for all.
@@ -176,31 +178,30 @@ impl Gateway {
     ) -> Result<(), ConfigError> {
         config.check()?;
         *self.verifier.lock().expect("nothing panics while it holds this lock") = verifier;
-        self.renewals.put(Renewal { config, tls, tickets });
-        self.bell.ring();
+        let renewal = Renewal { config, tls, tickets };
+        for seat in &self.seats {
+            seat.renewals.put(renewal.clone());
+            seat.ring();
+        }
         Ok(())
     }
 
-    /// Whether the shard thread has ended by itself: a fault of ours. [`Self::drain`] then says which.
+    /// Whether a shard thread has ended by itself: a fault of ours. [`Self::drain`] then says which.
     pub fn has_failed(&self) -> bool {
-        self.shard.is_finished()
+        self.seats.iter().any(Seat::is_left)
     }
 
-    /// Stops accepting, lets the shard say goodbye to everybody, flushes, and ends the threads. Takes at most the drain
+    /// Stops accepting, lets the shards say goodbye to everybody, flushes, and ends the threads. Takes at most the drain
     /// timeout of the configuration and a moment.
     pub fn drain(self) -> io::Result<()> {
-        let Gateway { bell, drain, acceptor, shard, authenticator, .. } = self;
+        let Gateway { drain, acceptor, seats, authenticator, .. } = self;
         drop(acceptor);
         drain.store(true, Ordering::Release);
-        bell.ring();
-        let result = join(shard);
-        join(authenticator);
-        result
+        seats.iter().for_each(Seat::ring);
+        let ends: Vec<_> = seats.into_iter().map(Seat::join).collect();
+        authenticator.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        ends.into_iter().collect()
     }
-}
-
-fn join<T>(thread: JoinHandle<T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl fmt::Display for StartError {

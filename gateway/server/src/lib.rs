@@ -8,6 +8,7 @@ mod access_token;
 mod authenticator;
 mod config;
 mod connection;
+mod cores;
 mod doorbell;
 mod driver;
 mod gateway;
@@ -30,7 +31,7 @@ mod wiretap;
 pub use access_token::{
     ACCESS_TOKEN_SIZE_MAX, KeyInvalid, TRUSTED_KEYS_MAX, TokenPublicKey, TokenRefusal, TokenSigner, TokenVerifier,
 };
-pub use config::{ConfigError, GatewayConfig, range};
+pub use config::{ConfigError, GatewayConfig, PinShards, range};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
 pub use gateway::{Gateway, GatewayView, StartError};

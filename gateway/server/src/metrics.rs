@@ -1,7 +1,8 @@
 //! What the shell of a gateway counts: sockets and TLS. What a shard counts (frames, sessions, codes) is in
 //! [`gateway_core::ShardCounters`].
 //!
-//! Each is written by one thread: the first two by the one that accepts, all others by the shard's.
+//! Each shard has its own, and each figure of it is written by one thread: by the shard's, but with monoio the first two of
+//! the first shard by the thread that accepts for all.
 
 use protocol::figures;
 use protocol::figures::{Sizes, Times};
@@ -65,7 +66,7 @@ figures! {
             "Stands still: tracing is off (`trace.one_in` is 0). `docs/trace.md` says what a step costs.";
         counter trace_lost: u64, "Of those: the ones that were never kept, since somebody read traces for long.",
             "Above 0: traces of that time lack steps.";
-        gauge linked: bool, "1 while the gateway has a link to its router.",
+        gauge linked: bool, "1 while each shard of the gateway has its link to the router.",
             "0: sessions stay, nothing is delivered. The same as `/readyz`.";
     }
 }

@@ -42,18 +42,31 @@ impl Published {
         figures.of_loop.clone_from(of_loop);
     }
 
+    /// A copy: the shard thread waits for this lock.
+    pub(crate) fn figures(&self) -> ShardFigures {
+        let mut figures = self.figures.lock().expect("nothing panics while it holds this lock").clone();
+        figures.of_loop.linked = self.is_ready();
+        figures
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Relaxed)
     }
 }
 
-impl Figures for Published {
+impl ShardFigures {
+    /// Takes in those of another shard.
+    pub(crate) fn merge(&mut self, other: &ShardFigures) {
+        self.counters.merge(&other.counters);
+        self.gauges.merge(&other.gauges);
+        self.of_loop.merge(&other.of_loop);
+    }
+}
+
+impl Figures for ShardFigures {
     fn visit(&self, visitor: &mut dyn Visitor) {
-        // A copy: the shard thread waits for this lock, and a visitor takes its time.
-        let mut figures = self.figures.lock().expect("nothing panics while it holds this lock").clone();
-        figures.of_loop.linked = self.is_ready();
-        figures.counters.visit(visitor);
-        figures.gauges.visit(visitor);
-        figures.of_loop.visit(visitor);
+        self.counters.visit(visitor);
+        self.gauges.visit(visitor);
+        self.of_loop.visit(visitor);
     }
 }

@@ -8,6 +8,7 @@ use gateway_transport::TlsServer;
 use crate::config::GatewayConfig;
 
 /// For one shard thread.
+#[derive(Clone)]
 pub(crate) struct Renewal {
     pub(crate) config: GatewayConfig,
     pub(crate) tls: TlsServer,

@@ -1,77 +1,172 @@
-//! Where a shard thread sits: who brings it sockets, and how others reach it.
+//! The shard threads at their start: who brings them sockets, how others reach them, and on which core each stays.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
-use crate::acceptor::{Acceptor, SOCKETS_QUEUED_MAX};
+use gateway_transport::TlsServer;
+use protocol_shell::LinkSource;
+
+use crate::acceptor::{AcceptedSocket, Acceptor, Outlet, SOCKETS_QUEUED_MAX};
+use crate::authenticator::Authentication;
+use crate::config::GatewayConfig;
+use crate::cores;
 use crate::doorbell::{Doorbell, DoorbellPost};
 use crate::driver::Driver;
+use crate::link_port::LinkPort;
+use crate::metrics::Metrics;
 use crate::monoio_driver::MonoioThread;
+use crate::published::Published;
 use crate::renewal::RenewalSlot;
 use crate::shard_loop::{LoopParts, ShardLoop};
 use crate::shard_port::ShardPort;
 use crate::task_wakers::TaskWakers;
 
-/// The thread that serves, and the one that accepts for it, if it does not do that itself.
-type Threads = (JoinHandle<io::Result<()>>, Option<Acceptor>);
-
-/// See the file's head.
-pub(crate) struct Seat {
+/// What all shard threads share.
+pub(crate) struct Hall {
+    pub(crate) driver: Driver,
     pub(crate) listener: TcpListener,
-    pub(crate) bell: Arc<Doorbell>,
-    pub(crate) post: DoorbellPost,
+    pub(crate) config: GatewayConfig,
+    pub(crate) tls: TlsServer,
+    pub(crate) authentication: Authentication,
     pub(crate) drain: Arc<AtomicBool>,
-    pub(crate) renewals: Arc<RenewalSlot>,
 }
 
-impl Seat {
-    /// Starts the thread; the shard is made on it.
-    pub(crate) fn take<S: ShardPort + 'static>(
+/// What is kept of a shard thread outside of it.
+pub(crate) struct Seat {
+    thread: JoinHandle<io::Result<()>>,
+    bell: Arc<Doorbell>,
+    pub(crate) renewals: Arc<RenewalSlot>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) published: Arc<Published>,
+}
+
+/// Where a shard thread gets its sockets.
+enum Entrance {
+    /// It accepts for itself, beside all others with the same listener: the kernel wakes one of them for each socket, in
+    /// turn. A listener of its own for each would need SO_REUSEPORT, under which a second server on the port is no error.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no driver there accepts for itself"))]
+    Listener(TcpListener),
+    /// Another thread accepts.
+    Sockets(Receiver<AcceptedSocket>),
+}
+
+impl Hall {
+    /// Starts a thread for each link, and one that accepts for them where they do not do that themselves. Each shard is
+    /// made on its thread, by its number.
+    pub(crate) fn open<S: ShardPort + 'static>(
         self,
-        driver: Driver,
-        parts: LoopParts,
-        make_shard: impl FnOnce() -> S + Send + 'static,
-    ) -> io::Result<Threads> {
-        match driver {
-            #[cfg(target_os = "linux")]
-            Driver::Uring => Ok((self.take_with_rings(parts, make_shard)?, None)),
-            #[cfg(not(target_os = "linux"))]
-            Driver::Uring => unreachable!("never picked here"),
-            Driver::MonoioUring | Driver::MonoioReadiness => self.take_with_monoio(driver, parts, make_shard),
+        links: Vec<LinkSource>,
+        make_shard: impl Fn(u16) -> S + Clone + Send + 'static,
+    ) -> io::Result<(Vec<Seat>, Option<Acceptor>)> {
+        let cores = cores::for_threads(self.config.pin_shards, links.len());
+        let (mut seats, mut outlets) = (Vec::new(), Vec::new());
+        for ((number, links), core) in (0..).zip(links).zip(cores) {
+            let make_shard = make_shard.clone();
+            let taken = self.seat((number, core), links, &mut outlets, move || make_shard(number));
+            match taken {
+                Ok(seat) => seats.push(seat),
+                Err(error) => return self.close(seats, error),
+            }
+        }
+        let metrics = seats.first().map(|seat| seat.metrics.clone()).unwrap_or_default();
+        if outlets.is_empty() {
+            return Ok((seats, None));
+        }
+        match self.listener.try_clone().and_then(|listener| Acceptor::spawn(listener, outlets, metrics)) {
+            Ok(acceptor) => Ok((seats, Some(acceptor))),
+            Err(error) => self.close(seats, error),
         }
     }
 
-    #[cfg(target_os = "linux")]
-    fn take_with_rings<S: ShardPort + 'static>(
-        self,
-        parts: LoopParts,
-        make_shard: impl FnOnce() -> S + Send + 'static,
-    ) -> io::Result<JoinHandle<io::Result<()>>> {
-        use crate::uring_driver::{Touched, UringThread};
-        let Seat { listener, bell: _, post, drain, renewals } = self;
-        let (connections_max, metrics) = (parts.config.shard.connections_max, parts.metrics.clone());
-        let thread = UringThread { listener, connections_max, post, drain, renewals, metrics };
-        spawn(move || thread.run(ShardLoop::new(make_shard(), Touched::default(), parts)))
+    /// Those that have begun must not go on alone.
+    fn close<T>(self, seats: Vec<Seat>, error: io::Error) -> io::Result<T> {
+        self.drain.store(true, Ordering::Release);
+        seats.iter().for_each(|seat| seat.bell.ring());
+        seats.into_iter().try_for_each(Seat::join).and(Err(error))
     }
 
-    fn take_with_monoio<S: ShardPort + 'static>(
-        self,
-        driver: Driver,
-        parts: LoopParts,
+    fn seat<S: ShardPort + 'static>(
+        &self,
+        (number, core): (u16, Option<usize>),
+        links: LinkSource,
+        outlets: &mut Vec<Outlet>,
         make_shard: impl FnOnce() -> S + Send + 'static,
-    ) -> io::Result<Threads> {
-        let Seat { listener, bell, post, drain, renewals } = self;
-        let (sender, sockets) = sync_channel(SOCKETS_QUEUED_MAX);
-        let (thread, metrics) = (MonoioThread { driver, sockets, post, drain, renewals }, parts.metrics.clone());
-        let shard = spawn(move || thread.run(ShardLoop::new(make_shard(), TaskWakers::default(), parts)))?;
-        Ok((shard, Some(Acceptor::spawn(listener, sender, bell, metrics)?)))
+    ) -> io::Result<Seat> {
+        let (bell, post) = Doorbell::pair()?;
+        let entrance = match self.driver {
+            Driver::Uring => Entrance::Listener(self.listener.try_clone()?),
+            Driver::MonoioUring | Driver::MonoioReadiness => {
+                let (sockets, receiver) = sync_channel(SOCKETS_QUEUED_MAX);
+                outlets.push(Outlet { sockets, bell: bell.clone() });
+                Entrance::Sockets(receiver)
+            }
+        };
+        let (renewals, metrics) = (Arc::new(RenewalSlot::default()), Arc::new(Metrics::default()));
+        let published = Arc::new(Published::new(self.config.shard.trace));
+        let parts = LoopParts {
+            config: self.config.clone(),
+            metrics: metrics.clone(),
+            published: published.clone(),
+            tls: self.tls.clone(),
+            authenticator: self.authentication.end(bell.clone()),
+            link: LinkPort::new(links, Waker::from(bell.clone())),
+        };
+        let (driver, drain, thread_renewals) = (self.driver, self.drain.clone(), renewals.clone());
+        let thread = thread::Builder::new().name(format!("shard {number}")).spawn(move || {
+            if let Some(core) = core
+                && let Err(error) = cores::stay_on(core)
+            {
+                tracing::warn!(shard = number, core, %error, "a shard thread does not stay on its core");
+            }
+            serve(driver, entrance, (post, drain, thread_renewals), parts, make_shard)
+        })?;
+        Ok(Seat { thread, bell, renewals, metrics, published })
     }
 }
 
-fn spawn(serve: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<JoinHandle<io::Result<()>>> {
-    thread::Builder::new().name("shard 0".to_owned()).spawn(serve)
+impl Seat {
+    /// Has the thread look at what was left for it.
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn is_left(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end of the thread, and says how it was.
+    pub(crate) fn join(self) -> io::Result<()> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// On the shard thread, until it has been drained.
+fn serve<S: ShardPort + 'static>(
+    driver: Driver,
+    entrance: Entrance,
+    (post, drain, renewals): (DoorbellPost, Arc<AtomicBool>, Arc<RenewalSlot>),
+    parts: LoopParts,
+    make_shard: impl FnOnce() -> S,
+) -> io::Result<()> {
+    match entrance {
+        #[cfg(target_os = "linux")]
+        Entrance::Listener(listener) => {
+            use crate::uring_driver::{Touched, UringThread};
+            let (connections_max, metrics) = (parts.config.shard.connections_max, parts.metrics.clone());
+            let thread = UringThread { listener, connections_max, post, drain, renewals, metrics };
+            thread.run(ShardLoop::new(make_shard(), Touched::default(), parts))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Entrance::Listener(_) => unreachable!("no driver there accepts for itself"),
+        Entrance::Sockets(sockets) => {
+            let thread = MonoioThread { driver, sockets, post, drain, renewals };
+            thread.run(ShardLoop::new(make_shard(), TaskWakers::default(), parts))
+        }
+    }
 }

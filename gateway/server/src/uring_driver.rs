@@ -100,11 +100,12 @@ impl<S: ShardPort> Turns<S> {
         let patience = self.patience();
         self.sockets.turn(patience);
         let began = clock::now().monotonic;
-        while let Some(event) = self.sockets.next_event() {
-            self.happened(event);
-        }
+        // Before the sockets: one that was accepted after a renewal meets the new certificate.
         if self.bell.heard() {
             self.rung();
+        }
+        while let Some(event) = self.sockets.next_event() {
+            self.happened(event);
         }
         self.look_at_the_clock();
         self.attend();

@@ -1,4 +1,4 @@
-//! The gateway's end: connects one shard to its router, again and again.
+//! The gateway's end: connects each shard to the router, again and again. One thread carries the links of all of them.
 
 use std::io;
 use std::sync::Arc;
@@ -29,36 +29,43 @@ pub const DIAL_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// gives up its own (10 s).
 pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// Keeps a shard linked until it is dropped.
+/// Keeps the shards of a gateway linked until it is dropped.
 pub struct LinkDialer {
     metrics: Arc<LinkMetrics>,
     _thread: LinkThread,
 }
 
 impl LinkDialer {
-    /// `router` is `HOST:PORT`, looked up at every attempt. The shard takes its links from the source.
-    pub fn start(router: String, key: &LinkKey) -> io::Result<(LinkDialer, LinkSource)> {
+    /// `router` is `HOST:PORT`, looked up at every attempt. Each shard takes its links from a source of its own.
+    pub fn start(router: String, key: &LinkKey, shards_count: u16) -> io::Result<(LinkDialer, Vec<LinkSource>)> {
         let metrics = Arc::new(LinkMetrics::default());
-        // One at a time: while the shard has not taken the last one there is no use for another.
-        let (links, mut taken) = mpsc::channel(1);
-        let dialing = Dialing {
+        // One at a time: while a shard has not taken its last one there is no use for another.
+        let (links, taken): (Vec<_>, Vec<_>) = (0..shards_count).map(|_| mpsc::channel(1)).unzip();
+        let dialing = Arc::new(Dialing {
             router,
             connector: TlsConnector::from(Arc::new(tls::client(key))),
             metrics: metrics.clone(),
             complaints: Complaints::default(),
-        };
-        let thread = LinkThread::spawn("link", move || dialing.run(links))?;
-        let source = LinkSource::new(move |context| match taken.poll_recv(context) {
-            Poll::Ready(Some(link)) => Poll::Ready(link),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         });
-        Ok((LinkDialer { metrics, _thread: thread }, source))
+        let thread = LinkThread::spawn("link", async move || {
+            links.into_iter().for_each(|links| drop(tokio::spawn(dialing.clone().run(links))));
+            // The gateway ends this thread.
+            std::future::pending().await
+        })?;
+        Ok((LinkDialer { metrics, _thread: thread }, taken.into_iter().map(source).collect()))
     }
 
     /// What it counts.
     pub fn metrics(&self) -> Arc<LinkMetrics> {
         self.metrics.clone()
     }
+}
+
+fn source(mut taken: mpsc::Receiver<LinkTransport>) -> LinkSource {
+    LinkSource::new(move |context| match taken.poll_recv(context) {
+        Poll::Ready(Some(link)) => Poll::Ready(link),
+        Poll::Ready(None) | Poll::Pending => Poll::Pending,
+    })
 }
 
 struct Dialing {
@@ -69,7 +76,8 @@ struct Dialing {
 }
 
 impl Dialing {
-    async fn run(self, links: mpsc::Sender<LinkTransport>) {
+    /// Until the shard has ended.
+    async fn run(self: Arc<Self>, links: mpsc::Sender<LinkTransport>) {
         let mut failures = 0;
         while !links.is_closed() {
             match timeout(HANDSHAKE_TIMEOUT, self.connect()).await.unwrap_or(Err(Refusal::TimedOut)) {
@@ -91,8 +99,6 @@ impl Dialing {
             sleep(backoff(failures)).await;
             failures = failures.saturating_add(1);
         }
-        // The gateway has ended, and is about to end this thread.
-        std::future::pending().await
     }
 
     /// A connection on which the router has said welcome.

@@ -48,7 +48,8 @@ fn listen(address: SocketAddr, key: &LinkKey) -> (LinkListener, Receiver<LinkTra
 }
 
 fn dial(address: SocketAddr, key: &LinkKey) -> (LinkDialer, LinkSource) {
-    LinkDialer::start(address.to_string(), key).expect("threads are to be had")
+    let (dialer, mut links) = LinkDialer::start(address.to_string(), key, 1).expect("threads are to be had");
+    (dialer, links.pop().expect("one for each shard"))
 }
 
 fn next_link(links: &mut LinkSource) -> LinkTransport {

@@ -29,4 +29,8 @@ impl Figure for Counter {
     fn show(&self, visitor: &mut dyn Visitor) {
         visitor.number("", self.value());
     }
+
+    fn merge(&mut self, other: &Counter) {
+        self.add(other.value());
+    }
 }

@@ -35,6 +35,15 @@ pub struct TraceFound {
     pub gone_through: Option<Instant>,
 }
 
+impl TraceFound {
+    /// Takes in what another thread of the tier has kept of the same message.
+    pub fn merge(&mut self, other: TraceFound) {
+        self.steps.extend(other.steps);
+        self.steps.sort_by_key(|step| step.at);
+        self.gone_through = self.gone_through.max(other.gone_through);
+    }
+}
+
 impl Default for TraceRing {
     fn default() -> Self {
         TraceRing::new(TraceConfig::default())

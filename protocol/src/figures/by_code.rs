@@ -45,4 +45,8 @@ impl Figure for ByCode {
     fn show(&self, visitor: &mut dyn Visitor) {
         self.rows().for_each(|(code, count)| visitor.number(&code.number().to_string(), count));
     }
+
+    fn merge(&mut self, other: &ByCode) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, other)| *count += other);
+    }
 }

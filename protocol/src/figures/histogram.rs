@@ -56,6 +56,11 @@ impl<const FIRST_LOG2: u32, const PER_UNIT: u64> Figure for Histogram<FIRST_LOG2
             Buckets { counts: &self.counts, first_log2: FIRST_LOG2, per_unit: PER_UNIT as f64, sum: self.sum };
         visitor.buckets(buckets);
     }
+
+    fn merge(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(other.counts).for_each(|(count, other)| *count += other);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
 }
 
 impl Buckets<'_> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway_server::DriverChoice;
+use gateway_server::{DriverChoice, PinShards};
 use gateway_transport::KeyExchange;
 
 use super::settings::LogFormat;
@@ -77,7 +77,7 @@ macro_rules! stored_as_numbers {
     };
 }
 
-stored_as_numbers!(u32, usize);
+stored_as_numbers!(u16, u32, usize);
 
 impl Stored for u64 {
     fn to_value(&self) -> Value {
@@ -136,6 +136,17 @@ impl Stored for DriverChoice {
 
     fn of_value(value: Value) -> DriverChoice {
         value.text().parse().expect("it is one of the choices")
+    }
+}
+
+impl Stored for PinShards {
+    fn to_value(&self) -> Value {
+        Value::Text(self.name().to_owned())
+    }
+
+    fn of_value(value: Value) -> PinShards {
+        let name = value.text();
+        PinShards::ALL.into_iter().find(|choice| choice.name() == name).expect("it is one of the choices")
     }
 }
 

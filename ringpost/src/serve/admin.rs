@@ -12,6 +12,7 @@ use axum::routing::get;
 use gateway_server::GatewayView;
 use protocol::ids::ClientMsgId;
 use protocol_carrier::LinkMetrics;
+use protocol_shell::clock;
 use router_server::Published;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -92,8 +93,12 @@ async fn trace(State(probes): State<Arc<Probes>>, Path(id): Path<String>) -> Res
     let Ok(id) = id.parse::<ClientMsgId>() else {
         return (StatusCode::BAD_REQUEST, "a client_msg_id is a UUID\n").into_response();
     };
-    let gateway = probes.gateway.iter().map(|gateway| TierPage::new("gateway", gateway.trace(), id));
-    let router = probes.router.iter().map(|router| TierPage::new("router", router.trace(), id));
+    let of_gateway = |gateway: &GatewayView| TierPage::new("gateway", gateway.trace_config(), gateway.find_trace(id));
+    let of_router = |router: &Arc<Published>| {
+        let ring = router.trace();
+        TierPage::new("router", ring.config(), ring.find(clock::now().monotonic, id))
+    };
+    let (gateway, router) = (probes.gateway.iter().map(of_gateway), probes.router.iter().map(of_router));
     let page = TracePage { client_msg_id: id.to_string(), tiers: gateway.chain(router).collect() };
     let is_known = page.tiers.iter().any(|tier| !tier.steps.is_empty());
     let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };

@@ -25,8 +25,8 @@ pub(super) fn credentials(
     Ok((tls, TokenVerifier::new(token_keys), key.resume_tickets(previous.as_ref())))
 }
 
-/// Lets clients in at once; those that come before the link is up wait for it.
-pub(crate) fn start(settings: &Settings, has_router: bool, links: LinkSource) -> Result<Gateway, Mistake> {
+/// Lets clients in at once; those that come before their link is up wait for it.
+pub(crate) fn start(settings: &Settings, has_router: bool, links: Vec<LinkSource>) -> Result<Gateway, Mistake> {
     identity::ensure_certificate(settings)?;
     let (tls, verifier, tickets) = credentials(settings, has_router)?;
     let shard = ShardConfig { gateway_incarnation: random::number(), ..settings.gateway.shard.clone() };

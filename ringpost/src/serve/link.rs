@@ -13,12 +13,15 @@ use super::listening::port_mistake;
 use crate::data_dir::DataDir;
 use crate::mistake::{Exit, Mistake};
 
-/// Links to the router of this process.
-pub(crate) fn within(gate: LinkGate) -> LinkSource {
-    LinkSource::new(move |_| {
-        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
-        gate.let_in(far).map_or(Poll::Pending, |()| Poll::Ready(near))
-    })
+/// Links to the router of this process, for each shard of a gateway.
+pub(crate) fn within(gate: &LinkGate, shards_count: u16) -> Vec<LinkSource> {
+    let source = |gate: LinkGate| {
+        LinkSource::new(move |_| {
+            let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+            gate.let_in(far).map_or(Poll::Pending, |()| Poll::Ready(near))
+        })
+    };
+    (0..shards_count).map(|_| source(gate.clone())).collect()
 }
 
 /// Never without a key: who reaches the link of a router can speak for every user.
@@ -56,8 +59,8 @@ pub(crate) fn listen(
     Ok(listener)
 }
 
-/// Links to a router elsewhere, whose name is looked up each time it is dialed.
-pub(crate) fn dial(router: &str, key: &LinkKey) -> Result<(LinkDialer, LinkSource), Mistake> {
-    LinkDialer::start(router.to_owned(), key)
+/// Likewise to a router elsewhere, whose name is looked up each time it is dialed.
+pub(crate) fn dial(router: &str, key: &LinkKey, shards_count: u16) -> Result<(LinkDialer, Vec<LinkSource>), Mistake> {
+    LinkDialer::start(router.to_owned(), key, shards_count)
         .map_err(|error| Mistake::new(Exit::Unavailable, format!("cannot start the thread of the link: {error}")))
 }

@@ -2,10 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use protocol::ids::ClientMsgId;
 use protocol::time::Instant;
-use protocol::trace::{Stage, TraceStep};
-use protocol_shell::{TraceRing, clock};
+use protocol::trace::{Stage, TraceConfig, TraceStep};
+use protocol_shell::{TraceFound, clock};
 use serde::{Deserialize, Serialize};
 
 /// Of one process.
@@ -62,13 +61,12 @@ impl Clocks {
 
 impl TierPage {
     /// What a tier has kept of a message.
-    pub(crate) fn new(tier: &str, ring: &TraceRing, id: ClientMsgId) -> TierPage {
+    pub(crate) fn new(tier: &str, config: &TraceConfig, found: TraceFound) -> TierPage {
         let clocks = Clocks::read();
-        let found = ring.find(clocks.now, id);
         TierPage {
             tier: tier.to_owned(),
-            one_in: ring.config().one_in,
-            kept_s: ring.config().kept.as_secs(),
+            one_in: config.one_in,
+            kept_s: config.kept.as_secs(),
             gone_through_us: found.gone_through.map(|at| clocks.wall_us(at)),
             steps: found.steps.iter().map(|step| StepLine::new(step, clocks)).collect(),
         }

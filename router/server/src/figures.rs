@@ -85,6 +85,11 @@ impl Figure for StoreTime {
         visitor.time("append", self.append);
         visitor.time("apply", self.apply);
     }
+
+    fn merge(&mut self, other: &StoreTime) {
+        self.append += other.append;
+        self.apply += other.apply;
+    }
 }
 
 /// A count for each kind of request.
@@ -135,6 +140,10 @@ impl Figure for RequestCounts {
 
     fn show(&self, visitor: &mut dyn Visitor) {
         REQUESTS.iter().zip(self.0).for_each(|(name, count)| visitor.number(name, count));
+    }
+
+    fn merge(&mut self, other: &RequestCounts) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, other)| *count += other);
     }
 }
 

@@ -7,6 +7,8 @@ use e2e::scratch::Scratch;
 use e2e::server::{Plan, Server, Started, Tier};
 use e2e::{binary, poll, port};
 
+/// Each has a link of its own.
+const SHARDS: &str = "RINGPOST_GATEWAY_SHARDS";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Site {
@@ -43,7 +45,7 @@ impl Site {
     fn gateway(&self, name: &str, router: &str, key: &str) -> Plan {
         let (key, token_key) = (self.path(key), self.path("router/token.pub"));
         let flags = ["--router", router, "--link-key-file", &key, "--token-key-file", &token_key];
-        self.plan(name, Tier::Gateway).flags(&flags)
+        self.plan(name, Tier::Gateway).flags(&flags).variable(SHARDS, "2")
     }
 }
 
@@ -109,7 +111,7 @@ fn a_gateway_waits_for_its_router_and_says_that_it_does() {
     assert_eq!(server.metric("ringpost_gateway_linked").expect("a metric"), 0);
     let router = site.router().start().expect("it starts");
     wait_for_status(&server, 200);
-    assert_eq!(router.metric("ringpost_router_links").expect("a metric"), 1);
+    assert_eq!(router.metric("ringpost_router_links").expect("a metric"), 2);
     let said = "cannot be reached";
     assert_eq!(lines_with(&gateway.log().expect("a log"), said).count(), 1, "said once, not at every attempt");
     router.kill().expect("it is killed");
@@ -148,7 +150,7 @@ fn a_gateway_that_is_sent_to_a_gateway_says_what_is_wrong() {
     let has_said = || lines_with(&second.log().ok()?, "is no router").next().map(|_| ());
     assert!(poll::until(PATIENCE, has_said).is_some(), "{}", second.log().expect("a log"));
     wait_for_status(&server, 503);
-    assert_eq!(router.metric("ringpost_router_links").expect("a metric"), 1);
+    assert_eq!(router.metric("ringpost_router_links").expect("a metric"), 2);
 }
 
 #[test]
@@ -171,9 +173,9 @@ fn both_tiers_in_one_process_take_a_gateway_beside_it() {
     let site = Site::new("all");
     let key = site.path("link.key");
     let flags = ["--link", &site.link, "--link-key-file", &key];
-    let all = site.plan("router", Tier::Both).flags(&flags).start().expect("it starts");
+    let all = site.plan("router", Tier::Both).flags(&flags).variable(SHARDS, "1").start().expect("it starts");
     let gateway = site.gateway("gateway", &site.link, "link.key").start().expect("it starts");
-    assert_eq!(all.metric("ringpost_router_links").expect("a metric"), 2);
+    assert_eq!(all.metric("ringpost_router_links").expect("a metric"), 3);
     assert_eq!(gateway.terminate().expect("it ends").code(), Some(0));
     assert_eq!(all.terminate().expect("it ends").code(), Some(0));
 }

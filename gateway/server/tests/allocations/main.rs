@@ -28,8 +28,8 @@ const MESSAGES_IN_ROUND: usize = 2_000;
 #[test]
 fn a_message_allocates_nothing_on_its_way() {
     for config in each_driver(&config()) {
-        let mut bench = Bench::start_product(config.clone());
-        let router = router::start(bench.link.take().expect("not taken yet"));
+        let mut bench = Bench::start_product(config.clone(), 1);
+        let router = router::start(bench.links.pop().expect("not taken yet"));
         let mut sender = Sender::welcomed(&bench);
         let mut round = || {
             let region = Region::new(ALLOCATOR);

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Bench, HELLO_TIMEOUT, config, with_each_driver};
+use crate::support::{Bench, HELLO_TIMEOUT, config, with_each_driver_of_one_shard};
 use gateway_core::CloseCause;
 use gateway_server::GatewayConfig;
 use protocol::codes::Code;
@@ -39,7 +39,7 @@ fn assert_took(start: Instant, wanted: Duration) {
 
 #[test]
 fn plain_http_and_garbage_get_an_alert() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0; 40], &[0xff; 3000]] {
             let mut stream = plain(&bench);
             stream.write_all(bytes).expect("it is there");
@@ -53,7 +53,7 @@ fn plain_http_and_garbage_get_an_alert() {
 
 #[test]
 fn garbage_dressed_as_tls_gets_an_alert() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let mut stream = plain(&bench);
         stream.write_all(&[&[22, 3, 1, 0, 100][..], &[0xee; 100]].concat()).expect("it is there");
         assert_eq!(read_to_end(stream).first(), Some(&21));
@@ -65,7 +65,7 @@ fn garbage_dressed_as_tls_gets_an_alert() {
 
 #[test]
 fn a_silent_socket_is_closed_at_its_deadline() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let start = Instant::now();
         let stream = plain(&bench);
         read_to_end(stream);
@@ -77,7 +77,7 @@ fn a_silent_socket_is_closed_at_its_deadline() {
 
 #[test]
 fn half_a_handshake_is_closed_at_its_deadline() {
-    for bench in with_each_driver(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
+    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
         let start = Instant::now();
         let mut hello = Vec::new();
         bench.tls_client.connect("localhost").expect("a DNS name").take_outgoing(&mut hello);
@@ -91,7 +91,7 @@ fn half_a_handshake_is_closed_at_its_deadline() {
 
 #[test]
 fn a_handshake_that_drips_is_closed_at_its_deadline() {
-    for bench in with_each_driver(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
+    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
         let start = Instant::now();
         let mut hello = Vec::new();
         bench.tls_client.connect("localhost").expect("a DNS name").take_outgoing(&mut hello);
@@ -115,7 +115,7 @@ fn a_handshake_that_drips_is_closed_at_its_deadline() {
 
 #[test]
 fn a_handshake_without_a_token_is_told_that_the_time_is_over() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.connect();
         assert_eq!(client.expect_go_away(), Code::HelloTimeout.number());
         bench.finish();
@@ -124,7 +124,7 @@ fn a_handshake_without_a_token_is_told_that_the_time_is_over() {
 
 #[test]
 fn a_token_that_is_wrong_or_late_gets_its_code() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.connect();
         client.send(b"no token at all");
         assert_eq!(client.expect_go_away(), Code::TokenInvalid.number());
@@ -137,7 +137,7 @@ fn a_token_that_is_wrong_or_late_gets_its_code() {
 
 #[test]
 fn frames_over_the_limit_of_their_time_get_their_code() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let mut stranger = bench.connect();
         stranger.send_bytes(&(FRAME_SIZE_UNAUTHENTICATED_MAX as u32 + 1).to_le_bytes());
         assert_eq!(stranger.expect_go_away(), Code::FrameTooLarge.number());
@@ -155,7 +155,7 @@ fn frames_over_the_limit_of_their_time_get_their_code() {
 #[test]
 fn a_frame_that_does_not_end_gets_its_code() {
     let config = config();
-    for bench in with_each_driver(&config) {
+    for bench in with_each_driver_of_one_shard(&config) {
         let mut client = bench.say_hello();
         let start = Instant::now();
         client.send_bytes(&[100, 0, 0, 0, 1]);
@@ -168,7 +168,7 @@ fn a_frame_that_does_not_end_gets_its_code() {
 #[test]
 fn a_tls_record_that_does_not_end_gets_its_code() {
     let config = config();
-    for bench in with_each_driver(&config) {
+    for bench in with_each_driver_of_one_shard(&config) {
         let mut client = bench.say_hello();
         let start = Instant::now();
         let record = client.seal(b"a record");
@@ -181,7 +181,7 @@ fn a_tls_record_that_does_not_end_gets_its_code() {
 
 #[test]
 fn a_changed_byte_ends_the_connection_with_an_alert() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.say_hello();
         let mut record = client.seal(b"a record");
         *record.last_mut().expect("not empty") ^= 1;
@@ -195,7 +195,7 @@ fn a_changed_byte_ends_the_connection_with_an_alert() {
 #[test]
 fn a_peer_that_never_reads_is_cut_and_others_do_not_wait() {
     let config = config();
-    for bench in with_each_driver(&config) {
+    for bench in with_each_driver_of_one_shard(&config) {
         let mut deaf = bench.say_hello();
         deaf.send(b"flood");
         let mut other = bench.say_hello();
@@ -212,7 +212,7 @@ fn a_peer_that_never_reads_is_cut_and_others_do_not_wait() {
 #[test]
 fn torn_frames_beyond_the_memory_for_them_cost_who_holds_most() {
     let config = GatewayConfig { torn_bytes_max: 1 << 20, frame_timeout: Duration::from_secs(60), ..config() };
-    for bench in with_each_driver(&config) {
+    for bench in with_each_driver_of_one_shard(&config) {
         let torn = [&(FRAME_SIZE_MAX as u32).to_le_bytes()[..], &[7; 60_000]].concat();
         let mut small = bench.say_hello();
         small.send_bytes(&torn[..1000]);
@@ -233,7 +233,7 @@ fn torn_frames_beyond_the_memory_for_them_cost_who_holds_most() {
 
 #[test]
 fn a_crowd_of_bad_peers_leaves_nothing_behind() {
-    for bench in with_each_driver(&config()) {
+    for bench in with_each_driver_of_one_shard(&config()) {
         let address = bench.gateway.address();
         let crowd: Vec<_> = (0..4u8)
             .map(|kind| {

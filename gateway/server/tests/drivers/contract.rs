@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, config, with_each_driver};
+use crate::support::{Client, config, with_each_driver, with_each_driver_of_one_shard};
 use gateway_core::CloseCause;
 use gateway_server::GatewayConfig;
 use protocol::codes::Code;
@@ -122,9 +122,9 @@ fn a_reset_takes_one_connection_and_nothing_else() {
 
 #[test]
 fn batches_cross_the_link_both_ways_and_its_end_is_noticed() {
-    for mut bench in with_each_driver(&config()) {
+    for mut bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.say_hello();
-        let link = bench.link.take().expect("not taken yet");
+        let link = bench.links.pop().expect("not taken yet");
         let router = thread::spawn(move || answer_once(link));
         client.send(b"router hello");
         assert_eq!(client.receive().as_deref(), Some(&b"router hello"[..]));
@@ -136,9 +136,9 @@ fn batches_cross_the_link_both_ways_and_its_end_is_noticed() {
 
 #[test]
 fn after_a_link_is_gone_the_next_one_is_taken() {
-    for mut bench in with_each_driver(&config()) {
+    for mut bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.say_hello();
-        let mut link = bench.link.take().expect("not taken yet");
+        let mut link = bench.links.pop().expect("not taken yet");
         for _ in 0..3 {
             drop(link);
             assert_eq!(client.receive().as_deref(), Some(&b"link down"[..]));
@@ -166,9 +166,9 @@ fn answer_once(mut link: LinkTransport) -> LinkTransport {
 
 #[test]
 fn a_link_that_speaks_garbage_is_given_up() {
-    for mut bench in with_each_driver(&config()) {
+    for mut bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.say_hello();
-        let mut link = bench.link.take().expect("not taken yet");
+        let mut link = bench.links.pop().expect("not taken yet");
         link.sender.send(b"garbage".to_vec()).expect("the gateway is there");
         assert_eq!(client.receive().as_deref(), Some(&b"garbage"[..]));
         assert_eq!(client.receive().as_deref(), Some(&b"link down"[..]));
@@ -179,11 +179,11 @@ fn a_link_that_speaks_garbage_is_given_up() {
 
 #[test]
 fn a_router_that_does_not_read_holds_nothing_but_its_link() {
-    for mut bench in with_each_driver(&config()) {
+    for mut bench in with_each_driver_of_one_shard(&config()) {
         let mut client = bench.say_hello();
         (0..200).for_each(|_| client.send(b"router is slow"));
         client.expect_echo(b"others go on");
-        let link = bench.link.as_mut().expect("not taken");
+        let link = bench.links.first_mut().expect("not taken");
         let mut batches = 0;
         while batches < 200 {
             match link.receiver.poll_receive(&mut Context::from_waker(Waker::noop())) {

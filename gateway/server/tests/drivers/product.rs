@@ -20,7 +20,7 @@ use crate::support::{Bench, Client, config, each_driver};
 
 /// Welcomes everybody as alice, and answers every request with an empty UserPage. Ends with the gateway.
 fn start_router(bench: &mut Bench) -> JoinHandle<()> {
-    let link = bench.link.take().expect("not taken yet");
+    let link = bench.links.pop().expect("not taken yet");
     thread::spawn(|| {
         tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(route(link));
     })
@@ -118,7 +118,7 @@ fn welcomed(bench: &Bench) -> Client {
 #[test]
 fn a_session_opens_asks_and_is_sent_away_by_a_drain() {
     for config in each_driver(&config()) {
-        let mut bench = Bench::start_product(config);
+        let mut bench = Bench::start_product(config, 1);
         let router = start_router(&mut bench);
         let mut client = welcomed(&bench);
         assert!(bench.gateway.view().is_ready(), "a welcome needs the router");
@@ -139,7 +139,7 @@ fn a_session_opens_asks_and_is_sent_away_by_a_drain() {
 #[test]
 fn frames_that_must_not_be_get_their_code() {
     for config in each_driver(&config()) {
-        let mut bench = Bench::start_product(config);
+        let mut bench = Bench::start_product(config, 1);
         let router = start_router(&mut bench);
         for (frame, code) in [
             (&b"not a FlatBuffer"[..], Code::FrameInvalid),
@@ -164,7 +164,7 @@ fn frames_that_must_not_be_get_their_code() {
 fn silence_ends_at_the_deadline_of_the_shard() {
     let shard = ShardConfig { handshake_timeout: Duration::from_millis(400), ..ShardConfig::default() };
     for config in each_driver(&GatewayConfig { shard, ..config() }) {
-        let bench = Bench::start_product(config);
+        let bench = Bench::start_product(config, 1);
         let mut silent = TcpStream::connect(bench.gateway.address()).expect("it listens");
         silent.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
         silent.read_to_end(&mut Vec::new()).expect("the end, not a reset");
@@ -177,7 +177,7 @@ fn silence_ends_at_the_deadline_of_the_shard() {
 fn the_oldest_stranger_of_an_address_makes_room_for_who_talks() {
     let shard = ShardConfig { handshakes_per_address_max: 3, ..ShardConfig::default() };
     for config in each_driver(&GatewayConfig { shard, ..config() }) {
-        let mut bench = Bench::start_product(config);
+        let mut bench = Bench::start_product(config, 1);
         let router = start_router(&mut bench);
         let mut silent: Vec<TcpStream> =
             (0..3).map(|_| TcpStream::connect(bench.gateway.address()).expect("it listens")).collect();

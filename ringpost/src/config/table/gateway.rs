@@ -1,6 +1,6 @@
 //! The keys of `[gateway]`.
 
-use gateway_server::{DriverChoice, range};
+use gateway_server::{DriverChoice, PinShards, range};
 use gateway_transport::KeyExchange;
 
 use super::{key, place};
@@ -9,7 +9,7 @@ use crate::config::key::{Key, Tier};
 use crate::config::kind::{Kind, bytes, count, milliseconds};
 
 pub(super) fn keys() -> impl Iterator<Item = Key> {
-    places().into_iter().chain(limits()).chain(times()).map(|key| key.of(Tier::Gateway))
+    places().into_iter().chain(threads()).chain(limits()).chain(times()).map(|key| key.of(Tier::Gateway))
 }
 
 fn places() -> [Key; 6] {
@@ -47,14 +47,31 @@ fn places() -> [Key; 6] {
     ]
 }
 
+fn threads() -> [Key; 2] {
+    [
+        key("gateway.shards", place!(gateway.shards), count(range::SHARDS))
+            .means(
+                "Threads that serve connections. Each has the limits below for itself, a link of its own to the router, and the \
+                 users whose home it is.",
+            )
+            .unset("one for each core that the process may use; half of that beside a router in the same process")
+            .flag("shards", "COUNT", DEV | SERVE),
+        key("gateway.pin_shards", place!(gateway.pin_shards), Kind::Choice(PinShards::ALL.map(PinShards::name).to_vec()))
+            .means(
+                "Whether each of these threads stays on a core of its own. auto: where there are several, a core for each of \
+                 them, and no quota of processor time. off: never, which suits several gateways on one machine.",
+            ),
+    ]
+}
+
 fn limits() -> [Key; 5] {
     [
         key("gateway.connections_max", place!(gateway.shard.connections_max), count(range::CONNECTIONS_MAX))
-            .means("Connections at a time, authenticated or not.")
+            .means("Connections of a shard at a time, authenticated or not.")
             .reached("Further sockets are closed at once.")
             .on_hangup(),
         key("gateway.handshakes_max", place!(gateway.shard.handshakes_max), count(range::HANDSHAKES_MAX))
-            .means("Connections that have not authenticated.")
+            .means("Connections of a shard that have not authenticated.")
             .reached("The oldest of them goes.")
             .on_hangup(),
         key(
@@ -70,7 +87,7 @@ fn limits() -> [Key; 5] {
             .reached("The connection is closed as a slow reader; its device goes on where it was when it comes again.")
             .on_hangup(),
         key("gateway.torn_bytes_max", place!(gateway.torn_bytes_max), bytes(range::TORN_BYTES_MAX))
-            .means("Memory for frames and TLS records of which the rest has not arrived, and for what may not be read yet.")
+            .means("Memory of a shard for frames and TLS records of which the rest has not arrived, and for what may not be read yet.")
             .reached("The connection with most of it is closed.")
             .on_hangup(),
     ]

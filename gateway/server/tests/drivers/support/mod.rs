@@ -21,9 +21,9 @@ pub(crate) struct Bench {
     pub(crate) gateway: Gateway,
     pub(crate) tls_client: TlsClient,
     pub(crate) signer: TokenSigner,
-    /// The router's end of the link.
-    pub(crate) link: Option<LinkTransport>,
-    /// Takes links for when this one is gone.
+    /// The router's ends of the links, one for each shard.
+    pub(crate) links: Vec<LinkTransport>,
+    /// Takes links for the first shard, for when its first one is gone.
     pub(crate) next_links: Sender<LinkTransport>,
     /// How each connection ended, in order.
     pub(crate) closed: Receiver<CloseCause>,
@@ -39,9 +39,14 @@ pub(crate) fn config() -> GatewayConfig {
     }
 }
 
-/// A gateway with each driver that works here, one after the other.
+/// A gateway with each driver that works here, with one shard and with two, one after the other.
 pub(crate) fn with_each_driver(config: &GatewayConfig) -> impl Iterator<Item = Bench> {
-    each_driver(config).map(Bench::start)
+    each_driver(config).flat_map(|config| [1, 2].map(|shards| (config.clone(), shards))).map(Bench::start)
+}
+
+/// The same with one shard, for what concerns its link.
+pub(crate) fn with_each_driver_of_one_shard(config: &GatewayConfig) -> impl Iterator<Item = Bench> {
+    each_driver(config).map(|config| Bench::start((config, 1)))
 }
 
 /// The configuration for each driver that works here.
@@ -63,6 +68,14 @@ fn credentials() -> (TlsServer, TlsClient, TokenSigner, TokenVerifier) {
     (tls_server, tls_client, signer, verifier)
 }
 
+/// For each shard a source that begins with a link, and the router's end of that.
+fn links_for(shards: usize) -> (Vec<LinkSource>, Vec<LinkTransport>, Sender<LinkTransport>) {
+    let pairs = (0..shards).map(|_| LinkTransport::pair(LINK_BATCHES_MAX));
+    let (near, far): (Vec<_>, Vec<_>) = pairs.unzip();
+    let (senders, sources): (Vec<_>, _) = near.into_iter().map(links_from).unzip();
+    (sources, far, senders.into_iter().next().expect("there is a shard"))
+}
+
 /// A source that begins with this link.
 fn links_from(first: LinkTransport) -> (Sender<LinkTransport>, LinkSource) {
     let (sender, receiver) = channel();
@@ -71,24 +84,22 @@ fn links_from(first: LinkTransport) -> (Sender<LinkTransport>, LinkSource) {
 }
 
 impl Bench {
-    fn start(config: GatewayConfig) -> Bench {
+    fn start((config, shards): (GatewayConfig, usize)) -> Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
-        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
+        let (sources, links, next_links) = links_for(shards);
         let (causes, closed) = channel();
-        let (next_links, links) = links_from(near);
-        let gateway =
-            Gateway::start_with(config, tls_server, verifier, links, || EchoShard::new(causes)).expect("it starts");
-        Bench { gateway, tls_client, signer, link: Some(far), next_links, closed }
+        let make_shard = move |_| EchoShard::new(causes.clone());
+        let gateway = Gateway::start_with(config, tls_server, verifier, sources, make_shard).expect("it starts");
+        Bench { gateway, tls_client, signer, links, next_links, closed }
     }
 
-    /// With the shard of the product. Nothing tells how its connections end.
-    pub(crate) fn start_product(config: GatewayConfig) -> Bench {
+    /// With so many shards of the product. Nothing tells how their connections end.
+    pub(crate) fn start_product(config: GatewayConfig, shards: usize) -> Bench {
         let (tls_server, tls_client, signer, verifier) = credentials();
-        let (near, far) = LinkTransport::pair(LINK_BATCHES_MAX);
-        let (next_links, links) = links_from(near);
+        let (sources, links, next_links) = links_for(shards);
         let tickets = TicketKey::generate().expect("randomness").resume_tickets(None);
-        let gateway = Gateway::start(config, tls_server, verifier, tickets, links).expect("it starts");
-        Bench { gateway, tls_client, signer, link: Some(far), next_links, closed: channel().1 }
+        let gateway = Gateway::start(config, tls_server, verifier, tickets, sources).expect("it starts");
+        Bench { gateway, tls_client, signer, links, next_links, closed: channel().1 }
     }
 
     /// Gives the gateway another certificate and another token key, which the clients of this bench then go by.
@@ -105,8 +116,8 @@ impl Bench {
         self.gateway.drain().expect("it ends well");
     }
 
-    pub(crate) fn metrics(&self) -> std::sync::Arc<Metrics> {
-        self.gateway.view().metrics().clone()
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.gateway.view().metrics()
     }
 
     /// A token that expires so far from now.
