@@ -6,11 +6,12 @@ use protocol::ids::{ClientMsgId, DeviceId, Seq, UserId};
 use protocol::time::WallTime;
 use storage_api::Identity;
 
+/// A first attempt is told by its device's newest id, without a look at the window; so that is searched for retries only,
+/// and costs a message no more than its place at the end.
 #[derive(Default)]
 pub(crate) struct DedupWindow {
-    place_by_identity: BTreeMap<Identity, (Seq, WallTime)>,
     /// Oldest first.
-    order: VecDeque<Identity>,
+    seen: VecDeque<(Identity, Seq, WallTime)>,
     newest_by_device: BTreeMap<(UserId, DeviceId), ClientMsgId>,
 }
 
@@ -32,19 +33,17 @@ impl DedupWindow {
         if attempt == 0 && is_newest {
             return Known::New;
         }
-        self.place_by_identity.get(&identity).map_or(Known::AskStore, |(seq, time)| Known::At(*seq, *time))
+        let found = self.seen.iter().rev().find(|(seen, ..)| *seen == identity);
+        found.map_or(Known::AskStore, |(_, seq, time)| Known::At(*seq, *time))
     }
 
     /// Takes in an identity; forgets the oldest beyond `entries_max`.
-    pub(crate) fn insert(&mut self, identity: Identity, place: (Seq, WallTime), entries_max: usize) {
+    pub(crate) fn insert(&mut self, identity: Identity, (seq, time): (Seq, WallTime), entries_max: usize) {
         let newest = self.newest_by_device.entry((identity.sender, identity.device)).or_insert(identity.client_id);
         *newest = (*newest).max(identity.client_id);
-        self.place_by_identity.insert(identity, place);
-        self.order.push_back(identity);
-        while self.order.len() > entries_max {
-            let oldest = self.order.pop_front().expect("longer than its bound");
-            self.place_by_identity.remove(&oldest);
-        }
+        self.seen.push_back((identity, seq, time));
+        let excess = self.seen.len().saturating_sub(entries_max);
+        self.seen.drain(..excess);
     }
 }
 

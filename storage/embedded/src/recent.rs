@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use storage_api::{Entry, EntryBody, EntryKey};
 
+use crate::hash::IdHashes;
+
 /// What an entry takes beside its message, about.
 const ENTRY_BYTES: usize = 200;
 
 /// Bounded by bytes; what came first goes first.
 pub(crate) struct Recent {
-    entries: HashMap<EntryKey, Arc<Entry>>,
+    entries: HashMap<EntryKey, Arc<Entry>, IdHashes>,
     order: VecDeque<EntryKey>,
     bytes: usize,
     bytes_max: usize,
@@ -18,7 +20,7 @@ pub(crate) struct Recent {
 
 impl Recent {
     pub(crate) fn new(bytes_max: usize) -> Recent {
-        Recent { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
+        Recent { entries: HashMap::default(), order: VecDeque::new(), bytes: 0, bytes_max }
     }
 
     /// From the next entry on.
