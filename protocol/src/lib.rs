@@ -17,6 +17,7 @@ pub mod limits;
 pub mod link;
 pub mod peek;
 pub mod server;
+pub mod small_map;
 pub mod time;
 pub mod trace;
 

@@ -6,10 +6,10 @@
 //!
 //! A part, big-endian: things one behind another, each with a letter for its kind.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Epoch, Ordinal, Seq, UserId, UserSeq};
+use protocol::small_map::SmallMap;
 use protocol::time::WallTime;
 use protocol::wire::{ConversationKind, Role};
 use storage_api::{DeviceRow, EntryKey, MemberRow, ReceiptRow, Span, UserRow};
@@ -260,11 +260,8 @@ impl Reader<'_> {
     fn user(&mut self, device: impl Fn(&mut Self) -> Option<(ClientMsgId, DeviceRow)>) -> Option<User> {
         let row = UserRow { id: UserId(self.u64()?), handle: self.sized_text()? };
         let head = UserSeq(self.u64()?);
-        let mut devices = Vec::new();
-        for _ in 0..self.u32()? {
-            devices.push(device(self)?);
-        }
-        Some(User { row, devices, head, is_erased: false, conversations: HashMap::default() })
+        let devices = (0..self.u32()?).map(|_| device(self)).collect::<Option<_>>()?;
+        Some(User { row, devices, head, is_erased: false, conversations: SmallMap::new() })
     }
 
     fn device(&mut self) -> Option<(ClientMsgId, DeviceRow)> {

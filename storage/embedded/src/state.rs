@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
+use protocol::small_map::SmallMap;
 use protocol::wire::{ConversationKind, Role};
 use storage_api::{
     ConversationRow, DeviceRow, Entry, EntryKey, USER_CONVERSATIONS_MAX, UserConversationRow, UserRow, UserState,
@@ -90,7 +91,7 @@ impl State {
                 self.erasures.users.insert(*user, ErasedUser { at: *at, segment, is_forgotten: false });
             }
             Row::UserForgotten(user) => {
-                self.user_mut(*user)?.conversations.clear();
+                self.user_mut(*user)?.conversations = SmallMap::new();
                 if let Some(erased) = self.erasures.users.get_mut(user) {
                     (erased.is_forgotten, erased.segment) = (true, segment);
                 }
@@ -111,7 +112,7 @@ impl State {
     fn erase_user(&mut self, id: UserId) -> Result<(), RecordFault> {
         let user = self.users.find_mut(id).ok_or(RecordFault::Invalid)?;
         user.is_erased = true;
-        user.devices.clear();
+        user.devices = SmallMap::new();
         let handle = (id.realm(), std::mem::take(&mut user.row.handle));
         // Somebody else may have it by now.
         if self.handles.get(&handle) == Some(&id) {

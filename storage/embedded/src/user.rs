@@ -1,22 +1,19 @@
 //! What is kept in memory of one user: everything but the events of its log.
 
-use std::collections::HashMap;
-
 use protocol::ids::{ClientMsgId, ConversationId, DeviceId, Ordinal, Seq, UserSeq};
+use protocol::small_map::SmallMap;
 use storage_api::{DeviceRow, EntryKey, Standing, UserEvent, UserRow};
-
-use crate::hash::IdHashes;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) row: UserRow,
-    /// With the install id of each.
-    pub(crate) devices: Vec<(ClientMsgId, DeviceRow)>,
+    /// By install id.
+    pub(crate) devices: SmallMap<ClientMsgId, DeviceRow>,
     /// The end of the log.
     pub(crate) head: UserSeq,
     /// Its id stays taken, so that it is never given to anybody else.
     pub(crate) is_erased: bool,
-    pub(crate) conversations: HashMap<ConversationId, Holding, IdHashes>,
+    pub(crate) conversations: SmallMap<ConversationId, Holding>,
 }
 
 /// How far a user is in a conversation.
@@ -34,7 +31,7 @@ pub(crate) struct Holding {
 
 impl User {
     pub(crate) fn new(row: UserRow) -> User {
-        User { row, devices: Vec::new(), head: UserSeq(0), is_erased: false, conversations: HashMap::default() }
+        User { row, devices: SmallMap::new(), head: UserSeq(0), is_erased: false, conversations: SmallMap::new() }
     }
 
     /// Events that are there already are kept as they are; behind a gap nothing is taken. Answers how many were new.
@@ -49,7 +46,7 @@ impl User {
         for event in fresh {
             self.head = self.head.next();
             if let UserEvent::Entry { key, .. } = event {
-                let holding = self.conversations.entry(key.conversation).or_default();
+                let holding = self.conversations.get_or_insert_with(key.conversation, Holding::default);
                 if key.seq >= holding.held {
                     (holding.held, holding.held_ordinal) = (key.seq, ordinal_of(*key));
                     holding.touched = self.head;
@@ -64,7 +61,7 @@ impl User {
     }
 
     pub(crate) fn read_up_to(&mut self, conversation: ConversationId, seq: Seq, ordinal: Ordinal) {
-        let holding = self.conversations.entry(conversation).or_default();
+        let holding = self.conversations.get_or_insert_with(conversation, Holding::default);
         if seq > holding.read {
             (holding.read, holding.read_ordinal) = (seq, ordinal);
         }
@@ -81,16 +78,16 @@ impl User {
     /// A device that is known already is as it has become since.
     pub(crate) fn register(&mut self, install_id: ClientMsgId, row: &DeviceRow) {
         if self.device_mut(row.id).is_none() {
-            self.devices.push((install_id, row.clone()));
+            self.devices.get_or_insert_with(install_id, || row.clone());
         }
     }
 
     pub(crate) fn device_installed_as(&self, install_id: ClientMsgId) -> Option<&DeviceRow> {
-        self.devices.iter().find(|(known, _)| *known == install_id).map(|(_, device)| device)
+        self.devices.get(&install_id)
     }
 
     pub(crate) fn devices(&self) -> impl Iterator<Item = &DeviceRow> + '_ {
-        self.devices.iter().map(|(_, device)| device)
+        self.devices.values()
     }
 
     pub(crate) fn save_cursor(&mut self, device: DeviceId, cursor: UserSeq) {
@@ -106,6 +103,8 @@ impl User {
     }
 
     fn device_mut(&mut self, id: DeviceId) -> Option<&mut DeviceRow> {
-        self.devices.iter_mut().map(|(_, device)| device).find(|device| device.id == id)
+        let (install_id, _) = self.devices.iter().find(|(_, device)| device.id == id)?;
+        let install_id = *install_id;
+        self.devices.get_mut(&install_id)
     }
 }
