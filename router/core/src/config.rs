@@ -27,6 +27,9 @@ pub struct RouterConfig {
     /// Once a full window's oldest event is not acked for this long, its session is told the end of the log (`PullMode`)
     /// and pushed nothing more until it has asked for pages up to there. Default 5 s.
     pub pull_after: Duration,
+    /// A user or a conversation of a few that nothing has happened to for this long, or up to twice as long, is forgotten
+    /// but for the sessions of the user's devices, and loaded again when needed. Default 30 s.
+    pub park_after: Duration,
     /// Requests waiting for one conversation; further ones are refused with `TryAgain`.
     pub inbox_max: usize,
     /// Answers waiting for one gateway's credits; beyond, the link is dropped and built anew. At half of it, the pages
@@ -58,6 +61,7 @@ impl Default for RouterConfig {
             push_window_events: 256,
             push_window_bytes: 256 * 1024,
             pull_after: Duration::from_secs(5),
+            park_after: Duration::from_secs(30),
             inbox_max: 1024,
             link_backlog_bytes_max: 64 * 1024 * 1024,
             receipt_interval: Duration::from_secs(1),

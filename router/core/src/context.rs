@@ -15,9 +15,11 @@ use storage_api::{Entry, EntryBody, Mutation, Request, StoreToken, StoreTraits};
 
 use crate::config::RouterConfig;
 use crate::counters::RouterCounters;
+use crate::last_seen::LastSeen;
 use crate::links::{Links, PushTemplate};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::orders::{OrderId, OrderOutcome};
+use crate::parked::ParkedSessions;
 use crate::request::ConversationRequest;
 use crate::store_queue::StoreQueue;
 
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) counters: RouterCounters,
     pub(crate) notes: TraceNotes,
     pub(crate) links: Links,
+    pub(crate) parked: ParkedSessions,
+    pub(crate) last_seen: LastSeen,
     pub(crate) store: StoreQueue,
     pub(crate) builder: FrameBuilder,
     pub(crate) mail: VecDeque<Mail>,
@@ -52,6 +56,8 @@ impl Context {
             counters: RouterCounters::default(),
             notes: TraceNotes::new(&config.trace),
             links: Links::default(),
+            parked: ParkedSessions::default(),
+            last_seen: LastSeen::default(),
             store: StoreQueue::default(),
             builder: FrameBuilder::default(),
             mail: VecDeque::new(),
@@ -76,6 +82,13 @@ impl Context {
 
     pub(crate) fn tell_user(&mut self, user: UserId, mail: ToUser) {
         self.mail.push_back(Mail::User(user, mail));
+    }
+
+    /// A session is over whose user need not know.
+    pub(crate) fn close_parked(&mut self, session: SessionRef) {
+        if self.parked.close(session) {
+            self.last_seen.left(session.device, self.now.wall);
+        }
     }
 
     /// Rises over the lives of a router, since the epoch does.

@@ -32,6 +32,8 @@ use crate::request::ConversationRequest;
 pub(crate) struct ConversationOwner {
     id: ConversationId,
     inbox: VecDeque<ToConversation>,
+    /// It was needed since the sweep looked at it last.
+    pub(crate) is_fresh: bool,
     /// Pages that the store is reading for somebody.
     reads: usize,
     /// Entries of a takeover that are not durable yet, while there is one.
@@ -94,7 +96,7 @@ struct Conversation {
 impl ConversationOwner {
     pub(crate) fn load(context: &mut Context, id: ConversationId) -> ConversationOwner {
         context.ask(Request::LoadConversation(id), Purpose::LoadConversation(id));
-        ConversationOwner { id, inbox: VecDeque::new(), reads: 0, takeover_left: 0, conversation: None }
+        ConversationOwner { id, inbox: VecDeque::new(), is_fresh: true, reads: 0, takeover_left: 0, conversation: None }
     }
 
     /// Nothing would be lost if it were loaded again.
@@ -104,6 +106,13 @@ impl ConversationOwner {
             && self.conversation.as_ref().is_some_and(|conversation| {
                 conversation.in_flight.is_empty() && conversation.step.is_none() && conversation.unconfirmed.is_empty()
             })
+    }
+
+    /// It is idle, and was since it was asked last. A large one never rests: it knows who has said something of late, which
+    /// its readers would have to find in the store again.
+    pub(crate) fn rests(&mut self) -> bool {
+        let is_fresh = core::mem::take(&mut self.is_fresh);
+        !is_fresh && self.is_idle() && self.conversation.as_ref().is_some_and(Conversation::is_small)
     }
 
     pub(crate) fn handle(&mut self, context: &mut Context, mail: ToConversation) {

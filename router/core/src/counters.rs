@@ -22,6 +22,10 @@ figures! {
             "Rises: devices on slow networks; for all at once, see the sockets of the gateway.";
         counter pulls_ended: u64, "Sessions that have asked for all of their events and are pushed new ones again.",
             "Far below those begun: the devices are still behind, or have left.";
+        counter users_parked: u64, "Users that were forgotten but for their sessions, since nothing had happened to them.",
+            "Rises while people come and go quiet; such a user takes some hundred bytes.";
+        counter users_woken: u64, "Parked users that were loaded again.",
+            "Near the rate of messages: `router.park_after_ms` is shorter than the pauses of people who talk.";
         counter gap_pulls: u64, "Entries that a user's log lacked and pulled.",
             "After a start for a moment. At other times: pointers got lost, which is a fault.";
         counter pointers_repeated: u64, "Pointers sent again after a start.", "After a start only.";
@@ -49,6 +53,8 @@ figures! {
     pub struct RouterGauges of "router" {
         gauge links: u64, "Links to gateway shards.", "Less than there are gateway shards: one has no link, its `/readyz` says so.";
         gauge sessions: u64, "Sessions on those links.", "Who is being served.";
+        gauge sessions_parked: u64, "Of those: the ones of users that are parked, so that nothing else of them is in memory.",
+            "Most of them while most people are quiet. Far below: devices do not ack what they are sent.";
         gauge conversations: u64, "Conversations in memory.", "At `conversations_max` idle ones are forgotten and read again.";
         gauge users: u64, "Users in memory.", "At `users_max` likewise.";
         gauge store_requests: u64, "Requests under way at the store.", "Rises and stays: the store does not answer.";

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
-use protocol::ids::{UserId, UserSeq};
+use protocol::ids::{DeviceId, UserId, UserSeq};
 use protocol::limits::PAGE_SIZE_MAX;
 use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
 use protocol::time::Instant;
@@ -40,8 +40,8 @@ pub(crate) struct Link {
     pub(crate) end: LinkEnd,
     pub(crate) pulse: Pulse,
     pub(crate) is_greeted: bool,
-    /// Every session that was opened, with its user.
-    pub(crate) sessions: BTreeMap<ConnectionKey, SessionRef>,
+    /// Whose session each connection is, of every one that was opened.
+    sessions: BTreeMap<ConnectionKey, (UserId, DeviceId)>,
     /// Targets of the last fan-out, gathered while the next message is the same frame.
     open_fanout: Option<(PushTemplate, Vec<(ConnectionKey, UserSeq)>)>,
     /// Answers that wait for credits.
@@ -79,8 +79,21 @@ impl Links {
     }
 
     /// The sessions that were on it.
-    pub(crate) fn down(&mut self, link: LinkId) -> Vec<SessionRef> {
-        self.links.remove(&link).map(|link| link.sessions.into_values().collect()).unwrap_or_default()
+    pub(crate) fn down(&mut self, link: LinkId) -> impl Iterator<Item = SessionRef> + use<> {
+        let sessions = self.links.remove(&link).map(|link| link.sessions).unwrap_or_default();
+        sessions.into_iter().map(move |(connection, (user, device))| SessionRef { link, connection, user, device })
+    }
+
+    /// A gateway has opened a session.
+    pub(crate) fn opened(&mut self, session: SessionRef) {
+        let link = self.links.get_mut(&session.link).expect("the link that brings a session is there");
+        link.sessions.insert(session.connection, (session.user, session.device));
+    }
+
+    /// A gateway has closed a session: whose it was.
+    pub(crate) fn closed(&mut self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
+        let (user, device) = self.links.get_mut(&link)?.sessions.remove(&connection)?;
+        Some(SessionRef { link, connection, user, device })
     }
 
     /// When to call [`Links::beat`].
@@ -111,7 +124,8 @@ impl Links {
     }
 
     pub(crate) fn session(&self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
-        self.links.get(&link)?.sessions.get(&connection).copied()
+        let (user, device) = *self.links.get(&link)?.sessions.get(&connection)?;
+        Some(SessionRef { link, connection, user, device })
     }
 
     /// For a question of this session.
@@ -124,7 +138,7 @@ impl Links {
         if let Some(link) = self.links.get_mut(&session.link)
             && let Some(known) = link.sessions.get_mut(&session.connection)
         {
-            *known = session;
+            known.1 = session.device;
         }
     }
 

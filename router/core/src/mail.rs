@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use protocol::event::Receipt;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId, UserSeq};
 use protocol::link::ConnectionKey;
-use storage_api::{Entry, EntryKey, Standing};
+use storage_api::{DeviceRow, Entry, EntryKey, Standing};
 
 use crate::links::{LinkId, PageSlot, PushTemplate};
 use crate::orders::OrderId;
@@ -136,6 +136,12 @@ pub(crate) enum ToUser {
         client_op_id: ClientMsgId,
         device: DeviceId,
         generation: DeviceGeneration,
+    },
+    /// The store knows the device now; `None`: there are too many.
+    Registered {
+        session: SessionRef,
+        open: OpenRequest,
+        device: Option<DeviceRow>,
     },
     /// A new standing of a device is durable.
     StandingChanged {

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Beyond the bound idle owners are forgotten: the next of a few candidates after the newcomer's place, so that no one is
+/// Beyond the bound idle owners are taken out and answered: the next of a few candidates after the newcomer's place, so that no one is
 /// searched for. Owners with work under way are never forgotten, so the bound may be passed by those, and it may have been
 /// lowered: each newcomer then takes several out, until there are no more than it says.
 pub(crate) fn make_room<K: Ord + Copy, V>(
@@ -11,18 +11,16 @@ pub(crate) fn make_room<K: Ord + Copy, V>(
     owners_max: usize,
     near: K,
     is_idle: fn(&V) -> bool,
-) {
+) -> Vec<V> {
     const CANDIDATES: usize = 8;
     let excess = (owners.len() + 1).saturating_sub(owners_max);
     if excess == 0 {
-        return;
+        return Vec::new();
     }
     let after = owners.range(near..).chain(owners.range(..near));
     let idle = after.take(CANDIDATES).filter(|(_, owner)| is_idle(owner)).map(|(id, _)| *id);
     let idle: Vec<K> = idle.take(excess).collect();
-    idle.iter().for_each(|id| {
-        owners.remove(id);
-    });
+    idle.iter().filter_map(|id| owners.remove(id)).collect()
 }
 
 #[cfg(test)]

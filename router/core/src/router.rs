@@ -2,6 +2,8 @@
 
 mod gauges;
 mod ordering;
+mod owners;
+mod parking;
 mod user_page;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,8 +26,8 @@ use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::orders::{Leavers, OrderId, OrderOutcome};
 use crate::request::{self, ClientRequest, OpenRequest};
-use crate::room::make_room;
 use crate::user::UserOwner;
+use parking::Sweep;
 use user_page::user_page;
 
 /// What the shell does next.
@@ -62,6 +64,7 @@ pub struct Router {
     conversations: BTreeMap<ConversationId, ConversationOwner>,
     users: BTreeMap<UserId, UserOwner>,
     leavers: Leavers,
+    sweep: Sweep,
     timers: BTreeSet<(Instant, UserId)>,
     actions: VecDeque<Action>,
 }
@@ -74,6 +77,7 @@ impl Router {
             conversations: BTreeMap::new(),
             users: BTreeMap::new(),
             leavers: Leavers::default(),
+            sweep: Sweep::default(),
             timers: BTreeSet::new(),
             actions: VecDeque::new(),
         }
@@ -114,7 +118,7 @@ impl Router {
         }
         self.deliver_mail();
         for user in starved {
-            self.with_user(user, |owner, context| owner.pump(context));
+            self.with_user_at_hand(user, |owner, context| owner.pump(context));
         }
         self.finish_turn();
         Ok(())
@@ -124,7 +128,7 @@ impl Router {
     pub fn handle_link_down(&mut self, now: Now, link: LinkId) {
         self.context.now = now;
         for session in self.context.links.down(link) {
-            self.context.tell_user(session.user, ToUser::Close(session));
+            self.tell_user(session.user, ToUser::Close(session));
         }
         self.finish_turn();
     }
@@ -172,11 +176,12 @@ impl Router {
         }
         while let Some(&(at, user)) = self.timers.first().filter(|(at, _)| *at <= now.monotonic) {
             self.timers.remove(&(at, user));
-            self.with_user(user, |owner, context| {
+            self.with_user_at_hand(user, |owner, context| {
                 owner.armed_for = owner.armed_for.filter(|armed| *armed != at);
                 owner.handle_timeout(context);
             });
         }
+        self.sweep();
         self.finish_turn();
     }
 
@@ -195,7 +200,10 @@ impl Router {
     /// When to call [`Router::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.context.store.next_due(), self.context.links.next_beat()].into_iter().flatten().min()
+        [timer, self.context.store.next_due(), self.context.links.next_beat(), self.next_sweep()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Counts since the start.
@@ -228,12 +236,11 @@ impl Router {
                     return Ok(());
                 }
                 let open = OpenRequest::from(&open);
-                context.links.links.get_mut(&link).expect("greeted").sessions.insert(session.connection, session);
+                context.links.opened(session);
                 context.tell_user(session.user, ToUser::Open { session, open });
             }
             GatewayMessage::SessionClose(connection) => {
-                let closed = context.links.links.get_mut(&link).and_then(|link| link.sessions.remove(&connection));
-                if let Some(session) = closed {
+                if let Some(session) = context.links.closed(link, connection) {
                     context.tell_user(session.user, ToUser::Close(session));
                 }
             }
@@ -337,21 +344,21 @@ impl Router {
                 });
             }
             (Purpose::LoadUser(id), Response::User(state)) => {
-                self.with_user(id, |owner, context| owner.loaded(context, state));
+                self.with_user_at_hand(id, |owner, context| owner.loaded(context, id, state));
             }
             (Purpose::Device { session, open }, Response::Device(device)) => {
-                self.with_user(session.user, |owner, context| {
-                    owner.device_registered(context, session, &open, device);
-                });
+                self.context.tell_user(session.user, ToUser::Registered { session, open, device });
             }
             (Purpose::Push(session), Response::UserLog(page)) => {
-                self.with_user(session.user, |owner, context| owner.page_read(context, session, &page));
+                self.with_user_at_hand(session.user, |owner, context| owner.page_read(context, session, &page));
             }
             (Purpose::SyncPage { session, request_id, .. }, Response::UserLog(page)) => {
-                self.with_user(session.user, |owner, context| owner.sync_read(context, session, request_id, &page));
+                self.with_user_at_hand(session.user, |owner, context| {
+                    owner.sync_read(context, session, request_id, &page)
+                });
             }
             (Purpose::AckedLog(user), Response::UserLog(page)) => {
-                self.with_user(user, |owner, context| owner.acked_log_read(context, &page));
+                self.with_user_at_hand(user, |owner, context| owner.acked_log_read(context, &page));
             }
             (Purpose::Lookup { session, request_id }, Response::Users(users)) => {
                 user_page(&mut self.context, session, request_id, &users);
@@ -368,7 +375,7 @@ impl Router {
             Purpose::AckedLog(user) => *user,
             _ => return,
         };
-        self.with_user(user, |owner, _| owner.log_expired(purpose));
+        self.with_user_at_hand(user, |owner, _| owner.log_expired(purpose));
     }
 
     /// What was read is damaged: whoever asked is told, nobody else is harmed.
@@ -401,7 +408,7 @@ impl Router {
             Purpose::Push(session) | Purpose::SyncPage { session, .. } | Purpose::Device { session, .. } => {
                 self.context.links.refuse(session, InternalError);
             }
-            Purpose::AckedLog(user) => self.with_user(user, |owner, _| owner.acked_log_failed()),
+            Purpose::AckedLog(user) => self.with_user_at_hand(user, |owner, _| owner.acked_log_failed()),
             Purpose::EraseEntry(order, _) => self.context.end_order(order, OrderOutcome::Damaged),
             _ => {}
         }
@@ -413,39 +420,11 @@ impl Router {
                 self.with_conversation(conversation, |owner, context| owner.entry_durable(context, seq));
             }
             Effect::UserLog(user, user_seq, _) => {
-                self.with_user(user, |owner, context| owner.log_durable(context, user_seq));
+                self.with_user_at_hand(user, |owner, context| owner.log_durable(context, user_seq));
             }
             Effect::DeviceStanding { user, device, standing, waiter } => {
                 self.context.tell_user(user, ToUser::StandingChanged { device, standing, waiter });
             }
-        }
-    }
-
-    fn with_conversation(&mut self, id: ConversationId, act: impl FnOnce(&mut ConversationOwner, &mut Context)) {
-        let Some(owner) = self.conversations.get_mut(&id) else {
-            make_room(&mut self.conversations, self.context.config.conversations_max, id, ConversationOwner::is_idle);
-            let owner = ConversationOwner::load(&mut self.context, id);
-            self.conversations.insert(id, owner);
-            return self.with_conversation(id, act);
-        };
-        act(owner, &mut self.context);
-    }
-
-    fn with_user(&mut self, id: UserId, act: impl FnOnce(&mut UserOwner, &mut Context)) {
-        let Some(owner) = self.users.get_mut(&id) else {
-            make_room(&mut self.users, self.context.config.users_max, id, UserOwner::is_idle);
-            let owner = UserOwner::load(&mut self.context, id);
-            self.users.insert(id, owner);
-            return self.with_user(id, act);
-        };
-        act(owner, &mut self.context);
-        let wanted = owner.poll_timeout(&self.context.config);
-        if wanted != owner.armed_for {
-            if let Some(at) = owner.armed_for {
-                self.timers.remove(&(at, id));
-            }
-            self.timers.extend(wanted.map(|at| (at, id)));
-            owner.armed_for = wanted;
         }
     }
 
@@ -464,9 +443,7 @@ impl Router {
                 Mail::Conversation(id, mail) => {
                     self.with_conversation(id, |owner, context| owner.handle(context, mail))
                 }
-                // Who has a session is here.
-                Mail::User(id, ToUser::Typing { .. }) if !self.users.contains_key(&id) => {}
-                Mail::User(id, mail) => self.with_user(id, |owner, context| owner.handle(context, mail)),
+                Mail::User(id, mail) => self.tell_user(id, mail),
             }
         }
     }
@@ -476,6 +453,7 @@ impl Router {
         self.begin_more();
         self.leavers.advance(&mut self.context);
         self.deliver_mail();
+        self.arm_sweep();
         self.context.flush_write();
         self.context.links.flush();
         while let Some((token, request)) = self.context.submitted.pop_front() {

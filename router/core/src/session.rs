@@ -80,6 +80,15 @@ impl UserSession {
         is_open && !self.is_pulling()
     }
 
+    /// It has everything up to `head` and has acked what it was pushed: its cursor is all there is to know of it.
+    pub(crate) fn is_at_rest(&self, head: UserSeq) -> bool {
+        self.pushed == head
+            && self.snapshot.is_none()
+            && !self.is_reading
+            && self.window.is_empty()
+            && !self.is_pulling()
+    }
+
     pub(crate) fn is_pulling(&self) -> bool {
         self.pace != Pace::Push
     }

@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 
 use protocol::codes::Code;
 use protocol::ids::{ConversationId, DeviceId, Ordinal, Seq, UserEpoch, UserId, UserSeq};
-use protocol::time::{Instant, WallTime};
+use protocol::small_map::SmallMap;
+use protocol::time::Instant;
 use protocol::wire::{self, ServerBody};
 use storage_api::{
     DeviceRow, Entry, EntryKey, LoggedEvent, Mutation, Request, UserConversationRow, UserEvent, UserState,
@@ -24,7 +25,6 @@ use crate::context::Context;
 use crate::links::PushTemplate;
 use crate::mail::{Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser, Told};
 use crate::receipts::ReceiptGates;
-use crate::request::OpenRequest;
 use crate::session::UserSession;
 
 /// Events kept at hand for pushes; older ones are read from the log.
@@ -34,6 +34,8 @@ const RECENT_EVENTS_MAX: usize = 256;
 pub(crate) struct UserOwner {
     inbox: VecDeque<ToUser>,
     state: State,
+    /// It was needed since the sweep looked at it last.
+    pub(crate) is_fresh: bool,
     /// The timer that the router has for it. One that outlives it comes early, which is harmless.
     pub(crate) armed_for: Option<Instant>,
 }
@@ -69,15 +71,13 @@ struct User {
     log_start: UserSeq,
     /// Everything up to here may be pushed.
     durable_head: UserSeq,
-    devices: BTreeMap<DeviceId, DeviceRow>,
-    /// When the last session of a device ended, since the user was loaded.
-    last_seen: BTreeMap<DeviceId, WallTime>,
-    conversations: BTreeMap<ConversationId, UserConversationRow>,
-    sessions: BTreeMap<SessionRef, UserSession>,
+    devices: SmallMap<DeviceId, DeviceRow>,
+    conversations: SmallMap<ConversationId, UserConversationRow>,
+    sessions: SmallMap<SessionRef, UserSession>,
     recent: VecDeque<Recent>,
     gates: ReceiptGates,
     /// Conversations whose missing entries are being pulled, and up to where.
-    pulls: BTreeMap<ConversationId, Seq>,
+    pulls: SmallMap<ConversationId, Seq>,
     /// Without one log: one write of the log at a time, the rest gathers here.
     unwritten: Vec<(UserEvent, Vec<Ticket>)>,
     is_writing: bool,
@@ -93,22 +93,35 @@ struct User {
 impl UserOwner {
     pub(crate) fn load(context: &mut Context, id: UserId) -> UserOwner {
         context.ask(Request::LoadUser(id), Purpose::LoadUser(id));
-        UserOwner { inbox: VecDeque::new(), state: State::Loading, armed_for: None }
+        UserOwner { inbox: VecDeque::new(), state: State::Loading, is_fresh: true, armed_for: None }
     }
 
-    /// Nothing would be lost if it were loaded again.
+    /// Nothing would be lost but its sessions if it were loaded again.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
             State::Loading => false,
             State::Unknown => true,
             State::Ready(user) => {
-                user.sessions.is_empty()
+                user.sessions.values().all(|session| session.is_at_rest(user.durable_head))
                     && user.head == user.durable_head
                     && user.gates.is_empty()
                     && user.pulls.is_empty()
                     && user.ack_reading.is_none()
                     && user.saves.is_empty()
             }
+        }
+    }
+
+    /// It is idle, and was since it was asked last.
+    pub(crate) fn rests(&mut self) -> bool {
+        !core::mem::take(&mut self.is_fresh) && self.is_idle()
+    }
+
+    /// What stays of it when it is forgotten, if anything does.
+    pub(crate) fn into_sessions(self) -> Option<SmallMap<SessionRef, UserSession>> {
+        match self.state {
+            State::Ready(user) if !user.sessions.is_empty() => Some(user.sessions),
+            _ => None,
         }
     }
 
@@ -120,12 +133,19 @@ impl UserOwner {
         }
     }
 
-    pub(crate) fn loaded(&mut self, context: &mut Context, state: Option<UserState>) {
+    pub(crate) fn loaded(&mut self, context: &mut Context, id: UserId, state: Option<UserState>) {
         // It may have been erased meanwhile.
         if !matches!(self.state, State::Loading) {
             return;
         }
         self.state = state.map_or(State::Unknown, |state| State::Ready(User::new(state).into()));
+        context.counters.users_woken += u64::from(context.parked.has(id));
+        for (reference, session) in context.parked.take(id) {
+            match &mut self.state {
+                State::Ready(user) => drop(user.sessions.insert(reference, session)),
+                _ => context.links.refuse(reference, Code::UserUnknown),
+            }
+        }
         while let Some(mail) = self.inbox.pop_front() {
             self.handle(context, mail);
         }
@@ -134,9 +154,7 @@ impl UserOwner {
     /// There is no such user any more.
     pub(crate) fn erase(&mut self, context: &mut Context) {
         if let State::Ready(user) = core::mem::replace(&mut self.state, State::Unknown) {
-            for session in user.sessions.keys() {
-                context.links.refuse(*session, Code::UserUnknown);
-            }
+            user.sessions.keys().for_each(|session| context.links.refuse(*session, Code::UserUnknown));
         }
         while let Some(mail) = self.inbox.pop_front() {
             refuse_unknown(context, &mail);
@@ -171,18 +189,6 @@ impl UserOwner {
     pub(crate) fn log_durable(&mut self, context: &mut Context, user_seq: UserSeq) {
         if let Some(user) = self.ready() {
             user.log_durable(context, user_seq);
-        }
-    }
-
-    pub(crate) fn device_registered(
-        &mut self,
-        context: &mut Context,
-        session: SessionRef,
-        open: &OpenRequest,
-        device: Option<DeviceRow>,
-    ) {
-        if let Some(user) = self.ready() {
-            user.device_registered(context, session, open, device);
         }
     }
 
@@ -242,7 +248,7 @@ impl UserOwner {
 
 /// A token for a user that the store does not have.
 fn refuse_unknown(context: &mut Context, mail: &ToUser) {
-    if let ToUser::Open { session, .. } = mail {
+    if let ToUser::Open { session, .. } | ToUser::Registered { session, .. } = mail {
         context.links.refuse(*session, Code::UserUnknown);
     }
 }
@@ -258,12 +264,11 @@ impl User {
             log_start: state.log_start,
             durable_head: state.head,
             devices: state.devices.into_iter().map(|device| (device.id, device)).collect(),
-            last_seen: BTreeMap::new(),
             conversations: state.conversations.into_iter().map(|row| (row.conversation, row)).collect(),
-            sessions: BTreeMap::new(),
+            sessions: SmallMap::new(),
             recent: VecDeque::new(),
             gates: ReceiptGates::default(),
-            pulls: BTreeMap::new(),
+            pulls: SmallMap::new(),
             unwritten: Vec::new(),
             is_writing: false,
             delivered,
@@ -297,6 +302,7 @@ impl User {
             ToUser::Revoke { session, client_op_id, device, generation } => {
                 self.revoke(context, session, client_op_id, device, generation);
             }
+            ToUser::Registered { session, open, device } => self.device_registered(context, session, &open, device),
             ToUser::StandingChanged { device, standing, waiter } => {
                 self.standing_changed(context, device, standing, waiter);
             }
@@ -384,7 +390,7 @@ impl User {
                 (ServerBody::Ephemeral, wire::Ephemeral::create(fbb, &args).as_union_value())
             })
             .into();
-        for (reference, session) in &self.sessions {
+        for (reference, session) in self.sessions.iter() {
             // Who does not keep up has no use for the moment either.
             if session.has_room(&context.config) && context.links.may_push(*reference, frame.len()) {
                 context.links.push(*reference, UserSeq(0), &frame);

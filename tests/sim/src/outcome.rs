@@ -64,6 +64,8 @@ impl Work {
         self.resumes += counters.resumes;
         self.pulls_begun += counters.pulls_begun;
         self.pulls_ended += counters.pulls_ended;
+        self.users_parked += counters.users_parked;
+        self.users_woken += counters.users_woken;
         self.gap_pulls += counters.gap_pulls;
         self.snapshots += counters.snapshots;
         self.pointers_repeated += counters.pointers_repeated;
@@ -81,6 +83,8 @@ work! {
     resumes "resumes",
     pulls_begun "sessions that did not keep up",
     pulls_ended "sessions that have caught up page by page",
+    users_parked "users parked",
+    users_woken "parked users woken",
     gap_pulls "gap pulls",
     snapshots "snapshots",
     pointers_repeated "pointers repeated",

@@ -399,6 +399,7 @@ fn router_config(prng: &mut Prng, sabotage: Option<Sabotage>) -> RouterConfig {
         users_max: *prng.pick(&[2, 100]),
         push_window_events: *prng.pick(&[4, 256]),
         pull_after: Duration::from_millis(*prng.pick(&[50, 5_000])),
+        park_after: Duration::from_millis(*prng.pick(&[20, 30_000])),
         ..RouterConfig::default()
     }
 }

@@ -67,11 +67,14 @@ fn limits() -> [Key; 8] {
     ]
 }
 
-fn times() -> [Key; 6] {
+fn times() -> [Key; 7] {
     [
         key("router.pull_after_ms", place!(router.pull_after), milliseconds(INTERVAL_MS))
             .means("How long the oldest event of a full window may wait for its ack.")
             .reached("The session is pushed nothing more until it has asked for what its log has."),
+        key("router.park_after_ms", place!(router.park_after), milliseconds(10..=3_600_000_u64))
+            .means("How long nothing happens to a user, or to a conversation of a few, before it is forgotten.")
+            .reached("It is loaded again when something happens. Sessions stay, at some hundred bytes each."),
         key("router.receipt_interval_ms", place!(router.receipt_interval), milliseconds(INTERVAL_MS))
             .means("Receipts of one reader in one conversation reach a sender at most this often."),
         key("router.flush_interval_ms", place!(router.flush_interval), milliseconds(INTERVAL_MS))

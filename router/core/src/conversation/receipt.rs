@@ -22,6 +22,10 @@ const SMALL_MEMBERS_MAX: usize = 8;
 const SENDERS_READ_MAX: usize = 256;
 
 impl Conversation {
+    pub(super) fn is_small(&self) -> bool {
+        self.members.count() <= SMALL_MEMBERS_MAX
+    }
+
     /// Whether the store reads entries for it now.
     pub(super) fn receipt(&mut self, context: &mut Context, told: Told) -> bool {
         let told = Told { up_to: told.up_to.min(self.durable_head), ..told };
@@ -34,7 +38,7 @@ impl Conversation {
             self.tell_senders(context, &told, senders.iter().copied());
             return false;
         }
-        if before < self.loaded_head && self.members.count() <= SMALL_MEMBERS_MAX {
+        if before < self.loaded_head && self.is_small() {
             self.tell_senders(context, &told, self.members.present().map(|row| row.user));
             return false;
         }

@@ -16,6 +16,7 @@ impl Router {
         let mut gauges = RouterGauges {
             conversations: self.conversations.len() as u64,
             users: self.users.len() as u64,
+            sessions_parked: self.context.parked.len() as u64,
             store_requests: self.context.store.count() as u64,
             ..RouterGauges::default()
         };

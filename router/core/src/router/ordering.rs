@@ -1,5 +1,6 @@
 //! Orders of an operator on their way through the store.
 
+use protocol::codes::Code;
 use protocol::ids::{MessageId, UserId};
 use protocol::time::Now;
 use storage_api::{EntryKey, Erasure, Request, Response};
@@ -50,6 +51,9 @@ impl Router {
         self.context.erased.insert(user);
         if let Some(owner) = self.users.get_mut(&user) {
             owner.erase(&mut self.context);
+        }
+        for (session, _) in self.context.parked.take(user) {
+            self.context.links.refuse(session, Code::UserUnknown);
         }
         self.context.ask(Request::EraseUser(user), Purpose::EraseUser(user, order));
     }

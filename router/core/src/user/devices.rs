@@ -25,7 +25,7 @@ impl User {
             let devices = devices.into_iter().take(DEVICES_PAGE_MAX).map(|row| {
                 let name = fbb.create_string(&row.name);
                 let is_online = self.sessions.values().any(|session| session.device == row.id);
-                let last_seen = self.last_seen.get(&row.id).filter(|_| !is_online);
+                let last_seen = context.last_seen.of(row.id).filter(|_| !is_online);
                 let args = wire::DeviceArgs {
                     id: row.id.0,
                     generation: row.standing.generation.0,
@@ -114,9 +114,9 @@ impl User {
     }
 
     /// A session of a device is over, for whatever reason.
-    pub(super) fn end_session(&mut self, context: &Context, session: SessionRef) {
+    pub(super) fn end_session(&mut self, context: &mut Context, session: SessionRef) {
         if let Some(ended) = self.sessions.remove(&session) {
-            self.last_seen.insert(ended.device, context.now.wall);
+            context.last_seen.left(ended.device, context.now.wall);
         }
     }
 }

@@ -117,7 +117,7 @@ impl User {
     fn note(&mut self, entry: &Entry) {
         let conversation = entry.key.conversation;
         let touched = self.head.next();
-        let row = self.conversations.entry(conversation).or_insert_with(|| UserConversationRow {
+        let row = self.conversations.get_or_insert_with(conversation, || UserConversationRow {
             conversation,
             kind: ConversationKind::Unknown,
             direct_peer: None,

@@ -1,7 +1,6 @@
 //! From the user's log to its devices: in order, within each device's window.
 
 use alloc::vec::Vec;
-use core::ops::Bound::{Excluded, Unbounded};
 
 use protocol::codes::Code;
 use protocol::encode::{event_size_max, events};
@@ -22,10 +21,10 @@ use crate::session::UserSession;
 
 impl User {
     pub(super) fn pump_all(&mut self, context: &mut Context) {
-        let mut next = self.sessions.first_key_value().map(|(session, _)| *session);
+        let mut next = self.sessions.keys().next().copied();
         while let Some(session) = next {
             self.pump(context, session);
-            next = self.sessions.range((Excluded(session), Unbounded)).next().map(|(session, _)| *session);
+            next = self.sessions.next_key(&session).copied();
         }
     }
 

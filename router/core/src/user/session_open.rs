@@ -67,7 +67,7 @@ impl User {
             return context.links.refuse(session, Code::TooManyDevices);
         };
         let session = SessionRef { device: device.id, ..session };
-        let standing = self.devices.entry(device.id).or_insert(device).standing;
+        let standing = self.devices.get_or_insert_with(device.id, || device).standing;
         context.links.rename(session);
         // A name that has been used brings back the device as it has become since.
         if standing.revoked {
@@ -105,6 +105,7 @@ impl User {
             opened.snapshot = Some(Box::new((self.head, self.snapshot(context))));
         }
         self.sessions.insert(session, opened);
+        context.last_seen.came(session.device);
         self.opened(context, session, open, id, is_resumable);
         if is_resumable {
             context.counters.resumes += 1;

@@ -31,11 +31,11 @@ fn two_devices(one_log: bool) -> (World, [Device; 2]) {
     (world, devices)
 }
 
-fn revoke((device, generation): Device, op: u128) -> Vec<u8> {
+pub(crate) fn revoke((device, generation): Device, op: u128) -> Vec<u8> {
     FrameBuilder::default().device_revoke(id(op), device, generation).to_vec()
 }
 
-fn list(world: &mut World, connection: u64) -> Vec<Listed> {
+pub(crate) fn list(world: &mut World, connection: u64) -> Vec<Listed> {
     world.request(connection, FrameBuilder::default().devices_get(RequestId(5)));
     world.settle();
     match world.got(connection).pop() {

@@ -7,6 +7,7 @@ mod floods;
 mod groups;
 mod links;
 mod orders;
+mod parking;
 mod pulls;
 mod receipts;
 mod store;
