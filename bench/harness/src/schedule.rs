@@ -9,14 +9,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The first is due now.
+    /// The first is due now; at a rate of 0 none ever is.
     pub fn new(now_ns: u64, per_second: f64) -> Schedule {
         Schedule { began_ns: now_ns, interval_ns: 1e9 / per_second, count: 0 }
     }
 
     /// When the next one is due.
     pub fn next_due_ns(&self) -> u64 {
-        self.began_ns + (self.interval_ns * self.count as f64) as u64
+        if self.interval_ns.is_finite() {
+            self.began_ns + (self.interval_ns * self.count as f64) as u64
+        } else {
+            u64::MAX
+        }
     }
 
     /// Takes the next one, its number and when it was due, if its time has come.
@@ -42,5 +46,10 @@ mod tests {
         assert_eq!(schedule.take_due(9_000), Some((1, 6_000)));
         assert_eq!(schedule.take_due(9_000), Some((2, 7_000)));
         assert_eq!(schedule.next_due_ns(), 8_000);
+    }
+
+    #[test]
+    fn at_no_rate_nothing_is_due() {
+        assert_eq!(Schedule::new(5_000, 0.0).take_due(u64::MAX - 1), None);
     }
 }

@@ -138,13 +138,19 @@ impl Drop for Worker {
     }
 }
 
-/// Rooms shared out evenly over as few workers as may hold them; `setup` gets the first person and how many rooms.
-pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, usize) -> Setup) -> Result<Vec<Setup>> {
+/// Rooms shared out evenly over as few workers as may hold them, and those where somebody writes too; `setup` gets the
+/// first person and the rooms.
+pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, Rooms) -> Setup) -> Result<Vec<Setup>> {
     let per_worker_max = kernel::connections_per_worker()? / rooms.size;
     ensure!(per_worker_max > 0, "a room is larger than the descriptors of a process: see `ulimit -n`");
     let workers = rooms.count.div_ceil(per_worker_max);
-    let share = |index: usize| index * rooms.count / workers;
-    Ok((0..workers).map(|index| setup(share(index) * rooms.size, share(index + 1) - share(index))).collect())
+    let share = |of: usize, index: usize| index * of / workers;
+    let shares = (0..workers).map(|index| {
+        let part = |of: usize| share(of, index + 1) - share(of, index);
+        let of_worker = Rooms { count: part(rooms.count), size: rooms.size, writing: part(rooms.writing) };
+        setup(share(rooms.count, index) * rooms.size, of_worker)
+    });
+    Ok(shares.collect())
 }
 
 #[cfg(test)]
@@ -156,25 +162,24 @@ mod tests {
     fn rooms_are_shared_out_whole_and_none_is_left() {
         let per_worker = kernel::connections_per_worker().expect("descriptors");
         for rooms in
-            [Rooms { count: 1, size: 2 }, Rooms { count: per_worker, size: 2 }, Rooms { count: 50, size: 1024 }]
+            [Rooms::all_writing(1, 2), Rooms { count: per_worker, size: 2, writing: 7 }, Rooms::all_writing(50, 1024)]
         {
-            let mut next = 0;
-            let setup = |first: usize, count| {
+            let (mut next, mut writing) = (0, 0);
+            let setup = |first: usize, of_worker: Rooms| {
                 assert_eq!(first, next, "no room is left out");
-                assert!(count * rooms.size <= per_worker);
-                next = first + count * rooms.size;
+                assert!(of_worker.people() <= per_worker);
+                (next, writing) = (first + of_worker.people(), writing + of_worker.writing);
                 Setup {
                     subject: SubjectSetup::Baseline,
                     servers: Vec::new(),
-                    room_count: count,
-                    room_size: rooms.size,
+                    rooms: of_worker,
                     first_number: first,
                     heartbeat_ms: 0,
                     orphans: Vec::new(),
                 }
             };
             setups(rooms, setup).expect("descriptors");
-            assert_eq!(next, rooms.people());
+            assert_eq!((next, writing), (rooms.people(), rooms.writing));
         }
     }
 }

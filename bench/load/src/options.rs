@@ -36,6 +36,8 @@ pub enum Scenario {
     Chat {
         /// How many.
         pairs: usize,
+        /// People who are connected meanwhile and say nothing.
+        idle: usize,
         /// In all.
         per_second: f64,
         /// After the first second.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bench_harness::{Figures, LATENCY_DIGITS, LATENCY_MAX_US};
+use bench_harness::{Figures, LATENCY_DIGITS, LATENCY_MAX_US, Rooms};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Setup {
     pub(crate) subject: SubjectSetup,
     pub(crate) servers: Vec<SocketAddr>,
-    pub(crate) room_count: usize,
-    pub(crate) room_size: usize,
+    pub(crate) rooms: Rooms,
     /// Of its first connection among all of the run.
     pub(crate) first_number: usize,
     /// Between two signs of life of each; 0 for none.
@@ -35,8 +34,8 @@ pub(crate) enum SubjectSetup {
 pub(crate) enum Order {
     /// Everybody who is away connects, so many at a time. Where all come at once, their times count from the order.
     Arrive { arriving_max: usize, at_once: bool },
-    /// Messages at a rate: to warm up, and then measured.
-    Write { per_second: f64, warm_ms: u64, measured_ms: u64 },
+    /// Messages at a rate of each who writes: to warm up, and then measured.
+    Write { per_second_each: f64, warm_ms: u64, measured_ms: u64 },
     /// Everybody's connection is dropped.
     Leave,
     /// Nothing but to say who is there.

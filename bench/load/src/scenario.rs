@@ -24,10 +24,12 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     let mut teller = Teller::new(&mut say);
     let mut report = match options.scenario {
         Scenario::Hold { connections, idle, per_second } => hold(options, connections, idle, per_second, &mut teller)?,
-        Scenario::Chat { pairs, per_second, measured } => chat(options, pairs, per_second, measured, &mut teller)?,
+        Scenario::Chat { pairs, idle, per_second, measured } => {
+            chat(options, (pairs, idle), per_second, measured, &mut teller)?
+        }
         Scenario::Storm { connections, rounds } => storm(options, connections, rounds, &mut teller)?,
         Scenario::Fanout { groups, members, per_second, measured } => {
-            let rooms = Rooms { count: groups, size: members };
+            let rooms = Rooms::all_writing(groups, members);
             fanout(options, rooms, per_second, measured, &mut teller)?
         }
     };
@@ -36,7 +38,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
 }
 
 fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, false, teller)?;
+    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), false, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{connections} are live; they idle for {} s", idle.as_secs()));
@@ -63,16 +65,24 @@ fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, 
     Ok(report)
 }
 
-fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
-    let rooms = Rooms { count: pairs, size: 2 };
+fn chat(
+    options: &Options,
+    (pairs, idle): (usize, usize),
+    per_second: f64,
+    measured: Duration,
+    teller: &mut Teller,
+) -> Result<Report> {
+    let rooms = Rooms { count: pairs + idle.div_ceil(2), size: 2, writing: pairs };
     let mut stand = Stand::set_up(options, rooms, false, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
-    teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s"));
+    teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s, and {idle} people idle"));
     let written = stand.write(per_second, measured, teller)?;
     report.add_written(&written, per_second, stand.is_server_known());
     drop(stand);
     teller.say("the same on the baseline");
+    // Who idles there costs it nothing that is compared.
+    let rooms = Rooms::all_writing(pairs, 2);
     let floor = written_by_baseline(options, rooms, per_second, measured, &mut teller.aside())?;
     report.baseline_cpu_us_per_message = Some(floor.stages.total);
     report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
@@ -84,11 +94,10 @@ fn chat(options: &Options, pairs: usize, per_second: f64, measured: Duration, te
 
 /// The bare server, with as many people on it.
 fn people_of(baseline: &Baseline, options: &Options, rooms: Rooms, teller: &mut Teller) -> Result<Workers> {
-    let setup = |first_number, room_count| Setup {
+    let setup = |first_number, rooms| Setup {
         subject: SubjectSetup::Baseline,
         servers: vec![baseline.address()],
-        room_count,
-        room_size: rooms.size,
+        rooms,
         first_number,
         heartbeat_ms: 0,
         orphans: vec![baseline.process_id()],
@@ -110,7 +119,7 @@ fn written_by_baseline(
     let baseline = Baseline::start(&options.binary)?;
     let mut workers = people_of(&baseline, options, rooms, teller)?;
     let border = || Border::of_processes(&[baseline.process_id()]);
-    write(&mut workers, per_second, measured, border, teller)
+    write(&mut workers, rooms, (per_second, measured), border, teller)
 }
 
 /// Kernel and user bytes of a connection that idles there; `None` for more than one process may have descriptors for.
@@ -129,7 +138,7 @@ fn held_by_baseline(options: &Options, rooms: Rooms, teller: &mut Teller) -> Res
 }
 
 fn storm(options: &Options, connections: usize, rounds: usize, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms { count: connections / 2, size: 2 }, true, teller)?;
+    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), true, teller)?;
     stand.arrive(options, false, teller)?;
     let mut all = Arrival { outcome: Outcome::default(), took: Duration::ZERO, cpu_us: 0.0 };
     for round in 1..=rounds {

@@ -73,8 +73,8 @@ impl Stand {
 
     /// Everybody who writes does, at a rate.
     pub(crate) fn write(&mut self, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Written> {
-        let Stand { product, workers, .. } = self;
-        write(workers, per_second, measured, || Border::of(product), teller)
+        let Stand { product, workers, rooms, .. } = self;
+        write(workers, *rooms, (per_second, measured), || Border::of(product), teller)
     }
 
     /// What is held, and what was lost since the last order.
@@ -167,16 +167,15 @@ fn product_setups(
 ) -> Result<Vec<Setup>> {
     let (gateway_dir, router_dir) = product.folders();
     let heartbeat_ms = u64::try_from(options.heartbeat.as_millis())?;
-    setups(rooms, |first, count| Setup {
+    setups(rooms, |first, rooms| Setup {
         subject: SubjectSetup::Product {
             gateway_dir: gateway_dir.to_owned(),
             router_dir: router_dir.to_owned(),
-            users: users.iter().skip(first).take(count * rooms.size).map(|user| user.0).collect(),
+            users: users.iter().skip(first).take(rooms.people()).map(|user| user.0).collect(),
             keeps_tickets,
         },
         servers: vec![product.address()],
-        room_count: count,
-        room_size: rooms.size,
+        rooms,
         first_number: first,
         heartbeat_ms,
         orphans: product.started_ids(),

@@ -11,13 +11,13 @@ use crate::worker::{self, Orders};
 
 /// Runs a worker of this setup.
 pub(crate) async fn run(setup: Setup, orders: Orders) -> Result<()> {
-    let (size, first_room) = (setup.room_size, setup.first_number / setup.room_size);
+    let (size, first_room) = (setup.rooms.size, setup.first_number / setup.rooms.size);
     match setup.subject.clone() {
         SubjectSetup::Baseline => {
             worker::run(setup, orders, |index| BaselinePeer::new(first_room + index / 2, index % 2)).await
         }
         SubjectSetup::Product { gateway_dir, router_dir, users, keeps_tickets } => {
-            ensure!(users.len() == setup.room_count * size, "everybody is a user");
+            ensure!(users.len() == setup.rooms.people(), "everybody is a user");
             let account = Rc::new(Account::read(&gateway_dir, &router_dir, keeps_tickets)?);
             let user = |index: usize| UserId(*users.get(index).expect("everybody is a user"));
             let room = |index: usize| match size {

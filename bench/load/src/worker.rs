@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bench_harness::{Crowd, Dial, Figures, Peer, Rooms, Schedule, now_ns};
+use bench_harness::{Crowd, Dial, Figures, Peer, Schedule, now_ns};
 use glommio::{Latency, LocalExecutorBuilder, Shares, executor, spawn_local_into};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{
@@ -112,8 +112,7 @@ pub(crate) async fn run<P: Peer + 'static>(
     mut orders: Orders,
     peer: impl FnMut(usize) -> P,
 ) -> Result<()> {
-    let rooms = Rooms { count: setup.room_count, size: setup.room_size };
-    let crowd = Crowd::new(rooms, peer)?;
+    let crowd = Crowd::new(setup.rooms, peer)?;
     let sockets = Readiness::new(crowd.descriptor().try_clone_to_owned()?);
     let dial = Dial::new(setup.servers.clone());
     let stage = Rc::new(Stage { crowd: RefCell::new(crowd), failure: RefCell::new(None), dial, setup });
@@ -205,8 +204,13 @@ impl<P: Peer> Stage<P> {
                 self.arrive(arriving_max, at_once).await?;
                 0
             }
-            Order::Write { per_second, warm_ms, measured_ms } => {
-                self.write(per_second, warm_ms * 1_000_000, measured_ms * 1_000_000).await?
+            Order::Write { per_second_each, warm_ms, measured_ms } => {
+                self.write(
+                    per_second_each * self.setup.rooms.writers() as f64,
+                    warm_ms * 1_000_000,
+                    measured_ms * 1_000_000,
+                )
+                .await?
             }
             Order::Leave => {
                 self.crowd.borrow_mut().leave();
@@ -279,9 +283,9 @@ impl<P: Peer> Stage<P> {
         Ok(lost)
     }
 
-    /// Sends what is due before this moment, each when it is.
+    /// Sends what is due before this moment, each when it is, and ends then.
     async fn pace(&self, schedule: &mut Schedule, until_ns: u64, telling: &mut Telling) -> Result<()> {
-        while schedule.next_due_ns() < until_ns {
+        while schedule.next_due_ns().min(now_ns()) < until_ns {
             self.check()?;
             {
                 let mut crowd = self.crowd.borrow_mut();
@@ -289,7 +293,7 @@ impl<P: Peer> Stage<P> {
                 crowd.flush_all()?;
             }
             telling.tell(|| self.progress())?;
-            match schedule.next_due_ns().saturating_sub(now_ns()) {
+            match schedule.next_due_ns().min(until_ns).saturating_sub(now_ns()) {
                 0 => executor().yield_task_queue_now().await,
                 wait_ns => glommio::timer::sleep(Duration::from_nanos(wait_ns)).await,
             }

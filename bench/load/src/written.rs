@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bench_harness::{Border, Stages, spent_between};
+use bench_harness::{Border, Rooms, Stages, spent_between};
 
 use crate::conductor::{Event, Workers};
 use crate::order::{Order, Outcome, Progress};
@@ -24,14 +24,14 @@ pub(crate) struct Written {
 /// Has everybody who writes do so, with the cost of the server between the borders.
 pub(crate) fn write(
     workers: &mut Workers,
-    per_second: f64,
-    measured: Duration,
+    rooms: Rooms,
+    (per_second, measured): (f64, Duration),
     mut border: impl FnMut() -> Result<Border>,
     teller: &mut Teller,
 ) -> Result<Written> {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let per_worker = per_second / workers.process_ids().len() as f64;
-    let order = Order::Write { per_second: per_worker, warm_ms: millis(WARM_TIME), measured_ms: millis(measured) };
+    let per_second_each = per_second / rooms.writers() as f64;
+    let order = Order::Write { per_second_each, warm_ms: millis(WARM_TIME), measured_ms: millis(measured) };
     let (mut before, mut after) = (None, None);
     let outcome = workers.follow(order, |event| {
         match event {

@@ -42,7 +42,7 @@ impl Phase {
 
 /// Connects all ends and waits until they are live.
 pub(crate) fn gather<P: Peer>(server: SocketAddr, pairs: usize, peer: impl FnMut(usize) -> P) -> Result<Crowd<P>> {
-    let mut crowd = Crowd::new(Rooms { count: pairs, size: 2 }, peer)?;
+    let mut crowd = Crowd::new(Rooms::all_writing(pairs, 2), peer)?;
     let dial = Dial::new(vec![server]);
     let deadline_ns = now_ns() + nanos(ARRIVAL_TIMEOUT);
     for index in 0..2 * pairs {

@@ -37,6 +37,9 @@ pub(crate) enum BenchScenario {
         /// Pairs of users.
         #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         pairs: u32,
+        /// People who are connected meanwhile and say nothing but that they are there.
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4_000_000))]
+        idle: u32,
         /// Messages a second in all, each sent when it is due, whatever has become of those before.
         #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = rate())]
         rate: u32,

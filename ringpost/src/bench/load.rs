@@ -27,9 +27,10 @@ pub(super) fn scenario(typed: &BenchScenario) -> Option<(Scenario, Duration, &Lo
             let default = if load.server.is_some() { HEARTBEAT } else { IDLE_HEARTBEAT };
             (Scenario::Hold { connections, idle, per_second }, heartbeat.map_or(default, Duration::from_secs), load)
         }
-        BenchScenario::Chat { pairs, rate, seconds, load } => {
-            let (pairs, measured) = (count(*pairs), Duration::from_secs(*seconds));
-            (Scenario::Chat { pairs, per_second: f64::from(*rate), measured }, HEARTBEAT, load)
+        BenchScenario::Chat { pairs, idle, rate, seconds, load } => {
+            let (pairs, idle, measured) = (count(*pairs), count(*idle), Duration::from_secs(*seconds));
+            let heartbeat = if idle > 0 { IDLE_HEARTBEAT } else { HEARTBEAT };
+            (Scenario::Chat { pairs, idle, per_second: f64::from(*rate), measured }, heartbeat, load)
         }
         BenchScenario::Storm { connections, rounds, load } => {
             let connections = count(connections.next_multiple_of(2));
