@@ -7,6 +7,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use gateway_core::{ConnectionId, Peer};
@@ -21,6 +22,10 @@ use crate::metrics::Metrics;
 use crate::renewal::RenewalSlot;
 use crate::shard_loop::{Attention, ReadTurn, ShardLoop, Side, WriteTurn};
 use crate::shard_port::ShardPort;
+
+/// Turns begin at least so far apart, so what comes meanwhile shares a system call, a batch for the router and a wake-up.
+/// Whoever comes after a pause waits for nothing.
+const TURN_INTERVAL_MIN: Duration = Duration::from_micros(250);
 
 /// What the thread listens to.
 pub(crate) struct UringThread {
@@ -69,6 +74,7 @@ struct Turns<S> {
     drain: Arc<AtomicBool>,
     renewals: Arc<RenewalSlot>,
     metrics: Arc<Metrics>,
+    turn_began: Instant,
     timeout_due: Instant,
     accept_again_at: Option<Instant>,
     /// Connections that are being looked at; empty between two looks.
@@ -84,9 +90,19 @@ impl UringThread {
         let bell = post.watch()?;
         let rings = KernelRings::new(RingsConfig::for_sockets(connections_max), listener, &bell)?;
         let (sockets, attended) = (Sockets::new(rings), Vec::new());
-        let (timeout_due, accept_again_at) = (Instant::default(), None);
-        let mut turns =
-            Turns { shard_loop, sockets, bell, drain, renewals, metrics, timeout_due, accept_again_at, attended };
+        let (turn_began, timeout_due, accept_again_at) = (Instant::default(), Instant::default(), None);
+        let mut turns = Turns {
+            shard_loop,
+            sockets,
+            bell,
+            drain,
+            renewals,
+            metrics,
+            turn_began,
+            timeout_due,
+            accept_again_at,
+            attended,
+        };
         turns.shard_loop.start();
         while !(turns.shard_loop.is_drained() && turns.sockets.count() == 0) {
             turns.turn();
@@ -97,9 +113,10 @@ impl UringThread {
 
 impl<S: ShardPort> Turns<S> {
     fn turn(&mut self) {
+        self.wait_for_company();
         let patience = self.patience();
         self.sockets.turn(patience);
-        let began = clock::now().monotonic;
+        self.turn_began = clock::now().monotonic;
         // Before the sockets: one that was accepted after a renewal meets the new certificate.
         if self.bell.heard() {
             self.rung();
@@ -111,7 +128,12 @@ impl<S: ShardPort> Turns<S> {
         self.attend();
         self.shard_loop.depart();
         self.attend();
-        self.shard_loop.turned(clock::now().monotonic.since(began));
+        self.shard_loop.turned(clock::now().monotonic.since(self.turn_began));
+    }
+
+    /// What has happened waits in the kernel, which tells of it when it is asked: so the thread may sleep.
+    fn wait_for_company(&self) {
+        thread::sleep((self.turn_began + TURN_INTERVAL_MIN).since(clock::now().monotonic));
     }
 
     fn patience(&mut self) -> Duration {
