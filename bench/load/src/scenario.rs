@@ -50,7 +50,8 @@ fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, 
     teller.say("each writes one message");
     let measured = Duration::from_secs_f64(stand.rooms.writers() as f64 / per_second);
     let written = stand.write(per_second, measured, teller)?;
-    thread::sleep(MEMORY_SETTLE);
+    teller.say(&format!("and idles for {} s again", idle.as_secs()));
+    thread::sleep(idle.max(MEMORY_SETTLE));
     let (held, look) = stand.look()?;
     report.add_written(&written, per_second, is_known);
     report.connections_held = held.live;
