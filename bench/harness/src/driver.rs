@@ -7,7 +7,7 @@ pub const DRIVER_VARIABLE: &str = "RINGPOST_GATEWAY_DRIVER";
 
 /// The driver that a setting stands for here; a text that is none stays what it is.
 pub fn mechanism(setting: &str) -> String {
-    let pick = setting.parse::<DriverChoice>().ok().and_then(|choice| choice.pick().ok());
+    let pick = setting.parse::<DriverChoice>().ok().and_then(|choice| choice.pick(false).ok());
     pick.map_or_else(|| setting.to_owned(), |pick| pick.driver.name().to_owned())
 }
 

@@ -12,8 +12,10 @@ pub struct ShardConfig {
     pub gateway_id: u64,
     /// New at every start of the process.
     pub gateway_incarnation: u64,
-    /// Which shard of the gateway this is.
+    /// Which shard of the gateway this is, and of how many: see [`crate::home_shard`].
     pub shard_index: u16,
+    /// Not 0.
+    pub shards_count: u16,
     /// Connections at a time, authenticated or not. Not 0.
     pub connections_max: u32,
     /// Connections that have not authenticated: at the bound the oldest goes. Not 0.
@@ -43,6 +45,7 @@ impl Default for ShardConfig {
             gateway_id: 0,
             gateway_incarnation: 0,
             shard_index: 0,
+            shards_count: 1,
             connections_max: 1 << 20,
             handshakes_max: 16_384,
             handshakes_per_address_max: 256,
@@ -64,6 +67,7 @@ impl ShardConfig {
             gateway_id: self.gateway_id,
             gateway_incarnation: self.gateway_incarnation,
             shard_index: self.shard_index,
+            shards_count: self.shards_count,
             handshake_timeout: self.handshake_timeout,
             heartbeat_interval: self.heartbeat_interval,
             ..other
@@ -72,6 +76,7 @@ impl ShardConfig {
 
     /// Whoever reads configuration from outside checks it before.
     pub(crate) fn assert_in_range(&self) {
+        assert!(self.shard_index < self.shards_count, "a shard that is none of its gateway");
         assert!(self.connections_max > 0, "a shard without connections");
         assert!(self.handshakes_max > 0 && self.handshakes_per_address_max > 0, "a shard that lets nobody in");
         assert!(self.heartbeat_interval >= Duration::from_secs(1), "the sweep is no finer than that");

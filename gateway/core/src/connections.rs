@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use protocol::codes::Code;
@@ -16,7 +17,7 @@ use protocol::encode::FrameBuilder;
 use protocol::ids::{ClientMsgId, DeviceId, UserId, UserSeq};
 use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
 use protocol::peek;
-use protocol::server::{Hello, Phase, Welcome};
+use protocol::server::{Hello, Phase, ServerSession, Welcome};
 use protocol::time::Now;
 use protocol::trace::{Stage, TraceNotes, TraceStep};
 
@@ -25,6 +26,7 @@ use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
 use crate::counters::ShardCounters;
 use crate::handshakes::Handshakes;
+use crate::moved::MovedConnection;
 use crate::output::{Action, FrameRef, Output};
 use crate::shard::{AuthRefusal, CloseCause, Identity, Peer, Refusal};
 use crate::slab::Slab;
@@ -122,25 +124,19 @@ impl Connections {
         self.output.push(Action::Authenticate { connection: id, access_token: String::from(access_token) });
     }
 
-    /// True when the router is to be asked next.
-    pub(crate) fn authenticated(&mut self, now: Now, id: ConnectionId, result: Result<Identity, AuthRefusal>) -> bool {
+    /// Who it is, where that is known now. Otherwise it is closed.
+    pub(crate) fn authenticated(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        result: Result<Identity, AuthRefusal>,
+    ) -> Option<Identity> {
         // It may have been closed, or be gone, since the token was handed out.
-        let Some(connection) = self.slab.get_mut(id).filter(|it| it.session.phase() == Phase::Authenticating) else {
-            return false;
-        };
+        let connection = self.slab.get_mut(id).filter(|it| it.session.phase() == Phase::Authenticating)?;
         let handshake = self.handshakes.get(connection.arrival).expect("it has no Welcome yet");
         let hello = handshake.hello.as_ref().expect("its Hello has come");
         let accepted = result.map_err(AuthRefusal::code).and_then(|identity| identity.check(hello, now.wall));
-        match accepted {
-            Err(code) => {
-                self.close(id, code);
-                false
-            }
-            Ok(identity) => {
-                self.accept(id, identity);
-                true
-            }
-        }
+        accepted.inspect_err(|code| self.close(id, *code)).ok()
     }
 
     /// It is who it says. The router is to be asked next.
@@ -151,6 +147,48 @@ impl Connections {
         connection.session.handle_authenticated();
         let arrival = connection.arrival;
         self.handshakes.is_no_stranger(arrival);
+    }
+
+    /// It is who it says, and at home in that shard.
+    pub(crate) fn send_home(&mut self, id: ConnectionId, identity: Identity, shard: u16) {
+        let connection = self.of_driver(id);
+        connection.user = identity.user;
+        connection.token_expires_at = identity.expires_at;
+        let arrival = connection.arrival;
+        self.handshakes.is_no_stranger(arrival);
+        self.output.push(Action::MoveTo { connection: id, shard });
+    }
+
+    /// It goes, and is no more than a slot until the driver has reported the end. `None`: it was closed meanwhile.
+    pub(crate) fn leave(&mut self, now: Now, id: ConnectionId) -> Option<MovedConnection> {
+        let connection = self.slab.get_mut(id).filter(|it| !it.is_closed())?;
+        let mut closed = ServerSession::new(now.monotonic);
+        closed.close();
+        let session = mem::replace(&mut connection.session, closed);
+        let (user, token_expires_at) = (connection.user, connection.token_expires_at);
+        let handshake = self.handshakes.remove(connection.arrival).expect("it has no Welcome yet");
+        let hello = handshake.hello.expect("its Hello has come");
+        Some(MovedConnection { session, hello, user, token_expires_at })
+    }
+
+    /// It comes from another shard. Where there is no room for it, it is closed with the code that says so.
+    pub(crate) fn arrive(&mut self, now: Now, moved: MovedConnection) -> ConnectionId {
+        let MovedConnection { mut session, hello, user, token_expires_at } = moved;
+        session.handle_authenticated();
+        let is_full = self.slab.count() >= self.config.connections_max;
+        let arrival = self.handshakes.next_arrival();
+        let is_held = true;
+        let newcomer = Connection::new(now.monotonic, arrival);
+        let id = self.slab.insert(Connection { session, user, token_expires_at, is_held, ..newcomer });
+        // The same time as everybody's here: those that came first are due first.
+        self.handshakes.admit_known(arrival, id, hello, now.monotonic + self.config.handshake_timeout);
+        self.counters.connections_moved_in += 1;
+        if self.is_draining {
+            self.close(id, Code::GoingAway);
+        } else if is_full {
+            self.close(id, Code::Overloaded);
+        }
+        id
     }
 
     /// The router serves a session: for the first time, or again after a link break.
@@ -359,12 +397,14 @@ impl Connections {
         }
         let connection = self.slab.remove(id).expect("it was there a line ago");
         self.send_queue_bytes -= u64::from(connection.send_queue_bytes);
-        self.counters.connections_ended += 1;
+        let counters = &mut self.counters;
+        counters.connections_ended += u64::from(cause != CloseCause::Moved);
         match cause {
             CloseCause::ByShard => {}
-            CloseCause::ByPeer => self.counters.ended_by_peer += 1,
-            CloseCause::Lost => self.counters.ended_lost += 1,
-            CloseCause::Transport => self.counters.ended_by_transport += 1,
+            CloseCause::ByPeer => counters.ended_by_peer += 1,
+            CloseCause::Lost => counters.ended_lost += 1,
+            CloseCause::Transport => counters.ended_by_transport += 1,
+            CloseCause::Moved => counters.connections_moved_out += 1,
         }
     }
 

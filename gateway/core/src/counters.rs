@@ -14,6 +14,10 @@ figures! {
             "Rises outside of a drain: the shard is at `connections_max`; add gateways.";
         counter connections_ended: u64, "Connections that the driver has reported as gone.",
             "Its rate beside that of those opened: above it, clients are leaving.";
+        counter connections_moved_in: u64, "Connections that came from another shard, to the home of their user.",
+            "With n shards all but one in n of those that authenticate; with one shard none.";
+        counter connections_moved_out: u64, "Connections that went to another shard.",
+            "Equal to those that came, but for what is on its way.";
         counter ended_by_peer: u64, "Of those ended: the peer said goodbye.", "The way a connection should end.";
         counter ended_lost: u64, "Of those ended: the peer was gone without a goodbye.",
             "Its share rises: a network between clients and gateway, or a proxy with an idle timeout.";

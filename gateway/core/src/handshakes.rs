@@ -82,6 +82,17 @@ impl Handshakes {
         evicted.map(|arrival| self.by_arrival.get(arrival).expect("every stranger has a handshake").connection)
     }
 
+    /// Lets in who has authenticated elsewhere.
+    pub(crate) fn admit_known(
+        &mut self,
+        arrival: Arrival,
+        connection: ConnectionId,
+        hello: Box<Hello>,
+        deadline: Instant,
+    ) {
+        self.by_arrival.insert(arrival, Handshake { connection, deadline, hello: Some(hello) });
+    }
+
     pub(crate) fn get(&self, arrival: Arrival) -> Option<&Handshake> {
         self.by_arrival.get(&arrival)
     }

@@ -46,6 +46,14 @@ pub enum Action {
         /// Which.
         connection: ConnectionId,
     },
+    /// The user is at home in another shard: take the connection there. Ask `Shard::handle_leaving` what to tell that one,
+    /// once nothing is in the way, or say with `Shard::handle_violation` that there is.
+    MoveTo {
+        /// Which.
+        connection: ConnectionId,
+        /// Where to.
+        shard: u16,
+    },
     /// Send what was given before this, then close, and report to `Shard::handle_closed`. What is received meanwhile is
     /// thrown away. The last action for a connection.
     Close {
@@ -63,6 +71,7 @@ impl Action {
             Action::Authenticate { connection, .. }
             | Action::Send { connection, .. }
             | Action::Release { connection }
+            | Action::MoveTo { connection, .. }
             | Action::Close { connection, .. } => connection,
         }
     }

@@ -5,9 +5,9 @@
 //! to [`Shard::poll_timeout`].
 //!
 //! Not here: the handshake of TLS and the cutting of frames (the driver does both and reports broken rules with
-//! [`Shard::handle_violation`]), access tokens (the shell checks them; resume tickets are checked here), and moving a
-//! connection to the home shard of its user: as long as there is one shard thread, every shard is home. A driver stops
-//! reading because of a [`Flow`], never because of an action.
+//! [`Shard::handle_violation`]), access tokens (the shell checks them; resume tickets are checked here), and how a
+//! connection gets to the home shard of its user: this one says when it has to go, between its Hello and its Welcome, and
+//! that one goes on with it. A driver stops reading because of a [`Flow`], never because of an action.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -24,7 +24,9 @@ use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId};
 use crate::connections::Connections;
 use crate::counters::{ShardCounters, ShardGauges};
+use crate::moved::MovedConnection;
 use crate::output::{Action, FrameRef};
+use crate::placement::home_shard;
 use crate::router_link::RouterLink;
 use crate::sweep::Sweep;
 use crate::ticket::TicketKeys;
@@ -113,6 +115,8 @@ pub enum CloseCause {
     Lost,
     /// The transport (TLS, WebSocket) could not go on.
     Transport,
+    /// It went to another shard: after [`Shard::handle_leaving`], and only then.
+    Moved,
 }
 
 /// What became of the link to the router.
@@ -187,8 +191,7 @@ impl Shard {
                 match identity {
                     Some(identity) => {
                         self.connections.counters.tickets_accepted += 1;
-                        self.connections.accept(connection, identity);
-                        self.link.open(connection);
+                        self.serve(connection, identity);
                     }
                     None => self.connections.authenticate(connection, access_token),
                 }
@@ -229,10 +232,36 @@ impl Shard {
 
     /// The verdict on the token of an [`Action::Authenticate`]. It may come too late for its connection.
     pub fn handle_authenticated(&mut self, now: Now, connection: ConnectionId, result: Result<Identity, AuthRefusal>) {
-        if self.connections.authenticated(now, connection, result) {
+        if let Some(identity) = self.connections.authenticated(now, connection, result) {
             self.connections.counters.tokens_accepted += 1;
-            self.link.open(connection);
+            self.serve(connection, identity);
         }
+    }
+
+    /// Here, or where its user is at home.
+    fn serve(&mut self, connection: ConnectionId, identity: Identity) {
+        let ShardConfig { shard_index, shards_count, .. } = self.connections.config;
+        let home = home_shard(identity.user, shards_count);
+        if home == shard_index {
+            self.connections.accept(connection, identity);
+            self.link.open(connection);
+        } else {
+            self.connections.send_home(connection, identity, home);
+        }
+    }
+
+    /// It leaves for the shard of its [`Action::MoveTo`]: what that one is to be told. Nothing is wanted for it here any more,
+    /// but its end is reported. `None`: it was closed meanwhile.
+    pub fn handle_leaving(&mut self, now: Now, connection: ConnectionId) -> Option<MovedConnection> {
+        self.connections.leave(now, connection)
+    }
+
+    /// A connection has come from another shard; it is held as it was there. From now on it is one of this shard, beyond
+    /// [`ShardConfig::connections_max`] too: who cannot be served is closed with a code that says to come again.
+    pub fn handle_moved_in(&mut self, now: Now, moved: MovedConnection) -> ConnectionId {
+        let connection = self.connections.arrive(now, moved);
+        self.link.open(connection);
+        connection
     }
 
     /// Frames of which [`FrameRef::queue_bytes`] is this in sum are in the socket's buffer.

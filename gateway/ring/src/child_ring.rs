@@ -6,10 +6,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 use rustix::io::Errno;
 
 use crate::buffer_ring::{BUFFER_SIZE, BufferRing, GROUP};
@@ -47,12 +47,22 @@ struct Lent {
     /// By slot: a socket sends once at a time.
     sends: HashMap<u16, Sending>,
     addresses: InFlight<Box<Address>>,
+    arrivals: InFlight<Arrival>,
 }
 
 /// What the kernel reads of a send, from `from` on.
 struct Sending {
     bytes: Vec<u8>,
     from: usize,
+}
+
+/// A socket on its way into the table.
+struct Arrival {
+    number: u64,
+    /// The descriptor, and once it is in the table its slot there.
+    place: Box<RawFd>,
+    /// Kept open until then.
+    _descriptor: OwnedFd,
 }
 
 /// Where the kernel writes who has come.
@@ -101,6 +111,17 @@ impl ChildRing {
         self.push(entry, Token::of_ring(Kind::StopAccepting, 0), out);
     }
 
+    pub(crate) fn attach(&mut self, number: u64, descriptor: OwnedFd, out: &mut VecDeque<Completion>) {
+        /// Any free slot of the table.
+        const ANY_SLOT: i32 = -1;
+        self.taken += 1;
+        let place = Box::new(descriptor.as_raw_fd());
+        let lent = self.lent.arrivals.lend(Arrival { number, place, _descriptor: descriptor });
+        let place: *mut RawFd = &raw mut *self.lent.arrivals.get_mut(lent).place;
+        let entry = opcode::FilesUpdate::new(place, 1).offset(ANY_SLOT).build();
+        self.push(entry, Token::of_ring(Kind::Attach, lent), out);
+    }
+
     /// An operation on a socket of this ring.
     pub(crate) fn submit(&mut self, operation: Operation, out: &mut VecDeque<Completion>) {
         let (entry, token) = match operation {
@@ -131,7 +152,12 @@ impl ChildRing {
             Operation::Close(socket) => {
                 (opcode::Close::new(fixed(socket)).build(), Token::of_socket(Kind::Close, socket, 0))
             }
-            Operation::Accept | Operation::StopAccepting => unreachable!("they are no operations on a socket"),
+            Operation::Detach(socket) => {
+                (opcode::FixedFdInstall::new(fixed(socket), 0).build(), Token::of_socket(Kind::Detach, socket, 0))
+            }
+            Operation::Accept | Operation::StopAccepting | Operation::Attach { .. } => {
+                unreachable!("they are no operations on a socket of a ring")
+            }
         };
         self.push(entry, token, out);
     }
@@ -176,14 +202,14 @@ impl ChildRing {
             let token = Token::unpack(entry.user_data());
             let socket = token.socket(*number);
             let result = u32::try_from(entry.result()).map_err(|_| Errno::from_raw_os_error(-entry.result()));
+            let name_of = |slot: u16| {
+                let generation = generations.get(usize::from(slot)).copied().expect("a slot of the table");
+                SocketId { ring: *number, slot, generation }
+            };
             out.push_back(match token.kind {
                 Kind::Accept => {
                     let address = lent.addresses.take_back(token.lent);
-                    let accepted = result.map(|slot| {
-                        let slot = slot as u16;
-                        let generation = generations.get(usize::from(slot)).copied().expect("a slot of the table");
-                        (SocketId { ring: *number, slot, generation }, address.socket_address())
-                    });
+                    let accepted = result.map(|slot| (name_of(slot as u16), address.socket_address()));
                     *taken -= u32::from(accepted.is_err());
                     Completion::Accepted(accepted)
                 }
@@ -198,6 +224,17 @@ impl ChildRing {
                 }
                 Kind::ShutDown => Completion::ShutDown(socket),
                 Kind::Cancel => Completion::Cancelled(socket),
+                Kind::Detach => {
+                    // SAFETY: the kernel has made this descriptor for whoever sees this completion.
+                    let own = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor as RawFd) };
+                    Completion::Detached { socket, result: result.map(own) }
+                }
+                Kind::Attach => {
+                    let Arrival { number, place, .. } = lent.arrivals.take_back(token.lent);
+                    let attached = result.map(|_| name_of(*place as u16));
+                    *taken -= u32::from(attached.is_err());
+                    Completion::Attached { number, result: attached }
+                }
                 Kind::Close => {
                     if let Some(generation) = generations.get_mut(usize::from(token.slot)) {
                         *generation = (*generation + 1) % GENERATIONS;
@@ -207,6 +244,13 @@ impl ChildRing {
                 }
             });
         }
+    }
+
+    /// Whether this kernel lets a socket out of its table again.
+    pub(crate) fn can_detach(&self) -> io::Result<bool> {
+        let mut probe = Probe::new();
+        self.ring.submitter().register_probe(&mut probe)?;
+        Ok(probe.is_supported(opcode::FixedFdInstall::CODE))
     }
 
     pub(crate) fn buffers(&mut self) -> &mut BufferRing {
@@ -228,7 +272,8 @@ impl Drop for ChildRing {
             }
             std::thread::yield_now();
         }
-        if !(self.lent.sends.is_empty() && self.lent.addresses.is_empty()) {
+        let Lent { sends, addresses, arrivals, .. } = &self.lent;
+        if !(sends.is_empty() && addresses.is_empty() && arrivals.is_empty()) {
             std::mem::forget(std::mem::take(&mut self.lent));
         }
     }

@@ -82,16 +82,24 @@ impl KernelRings {
         Ok(())
     }
 
-    /// Into the first ring with room; the last to be made is the last to fill.
-    fn accept(&mut self) {
+    /// The first ring with room; the last to be made is the last to fill.
+    fn has_room(&mut self) -> Option<usize> {
         let place = self.rings.iter().position(ChildRing::has_room);
-        let ring = match place {
-            Some(place) => self.rings.get_mut(place),
-            None if self.rings.len() < usize::from(self.config.rings_max) && self.add_ring().is_ok() => {
-                self.rings.last_mut()
-            }
-            None => None,
-        };
+        let can_grow = place.is_none() && self.rings.len() < usize::from(self.config.rings_max);
+        place.or_else(|| (can_grow && self.add_ring().is_ok()).then(|| self.rings.len() - 1))
+    }
+
+    fn attach(&mut self, number: u64, descriptor: OwnedFd) {
+        let place = self.has_room();
+        match place.and_then(|place| self.rings.get_mut(place)) {
+            Some(ring) => ring.attach(number, descriptor, &mut self.completions),
+            None => self.completions.push_back(Completion::Attached { number, result: Err(Errno::MFILE) }),
+        }
+    }
+
+    fn accept(&mut self) {
+        let place = self.has_room();
+        let ring = place.and_then(|place| self.rings.get_mut(place));
         match (ring, &self.listener) {
             (Some(ring), Some(listener)) => ring.accept(listener.as_fd(), &mut self.completions),
             (None, Some(_)) => self.completions.push_back(Completion::Accepted(Err(Errno::MFILE))),
@@ -128,21 +136,25 @@ impl KernelRings {
 }
 
 impl Ring for KernelRings {
+    type Descriptor = OwnedFd;
+
     fn buffers_count(&self) -> u32 {
         u32::from(BUFFERS_COUNT)
     }
 
     fn submit(&mut self, operation: Operation) {
-        let socket = match &operation {
+        let socket = match operation {
             Operation::Accept => return self.accept(),
             Operation::StopAccepting => return self.stop_accepting(),
-            Operation::Send { socket, .. } => *socket,
-            Operation::Watch(socket)
+            Operation::Attach { number, descriptor } => return self.attach(number, descriptor),
+            Operation::Send { socket, .. }
+            | Operation::Watch(socket)
             | Operation::Receive(socket)
             | Operation::ShutDown(socket)
             | Operation::CancelWatch(socket)
             | Operation::CancelSend(socket)
-            | Operation::Close(socket) => *socket,
+            | Operation::Detach(socket)
+            | Operation::Close(socket) => socket,
         };
         let SocketId { ring, .. } = socket;
         let ring = self.rings.get_mut(usize::from(ring)).expect("rings stay as long as this");
@@ -171,12 +183,16 @@ impl Ring for KernelRings {
     }
 }
 
-/// Whether rings can be made here as they are used; if not, what refuses. On a thread of its own: the end of a ring
-/// interrupts a later system call of the thread that made it.
-pub fn probe() -> io::Result<()> {
-    let try_one = || {
+/// Whether rings can be made here as they are used, with sockets that leave them again or without; if not, what refuses.
+/// On a thread of its own: the end of a ring interrupts a later system call of the thread that made it.
+pub fn probe(has_departures: bool) -> io::Result<()> {
+    let try_one = move || {
         let signal = eventfd(0, EventfdFlags::CLOEXEC)?;
-        ChildRing::new(0, 1, signal.as_raw_fd()).map(drop)
+        let ring = ChildRing::new(0, 1, signal.as_raw_fd())?;
+        if has_departures && !ring.can_detach()? {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "no socket can leave its ring"));
+        }
+        Ok(())
     };
     std::thread::spawn(try_one).join().expect("the probe has nothing to panic about")
 }

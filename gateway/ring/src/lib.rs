@@ -9,6 +9,7 @@
 mod ring;
 mod socket_id;
 mod sockets;
+mod take_over;
 
 #[cfg(target_os = "linux")]
 mod buffer_ring;
@@ -27,6 +28,7 @@ pub use ring::{Buffer, Completion, Operation, Received, Ring};
 pub use rustix::io::Errno;
 pub use socket_id::SocketId;
 pub use sockets::{Event, Sockets};
+pub use take_over::take_over;
 
 #[cfg(target_os = "linux")]
 pub use kernel_rings::{KernelRings, RingsConfig, probe};

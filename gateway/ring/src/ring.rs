@@ -1,6 +1,7 @@
 //! What a ring can do: operations go in, completions come out, in any order and as late as it likes.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -10,18 +11,21 @@ use crate::socket_id::SocketId;
 /// One thread's way to its sockets. Operations are begun with the next [`Ring::turn`], and each completes: all once, but
 /// [`Operation::Watch`], which completes as often as there is something to read.
 pub trait Ring {
+    /// A socket outside of all rings.
+    type Descriptor;
+
     /// Receives of one ring at a time that find a buffer.
     fn buffers_count(&self) -> u32;
 
     /// Takes an operation. Those on one socket may end in any order.
-    fn submit(&mut self, operation: Operation);
+    fn submit(&mut self, operation: Operation<Self::Descriptor>);
 
     /// Begins what was submitted and collects what has ended. Waits for that, or for a ring of the bell, at most so long;
     /// not at all where something was submitted and has ended at once.
     fn turn(&mut self, patience: Duration);
 
     /// What has ended, oldest first.
-    fn next_completion(&mut self) -> Option<Completion>;
+    fn next_completion(&mut self) -> Option<Completion<Self::Descriptor>>;
 
     /// What was received.
     fn bytes(&mut self, buffer: &Buffer) -> &mut [u8];
@@ -32,7 +36,7 @@ pub trait Ring {
 
 /// What a ring is asked to do.
 #[derive(Debug)]
-pub enum Operation {
+pub enum Operation<D = OwnedFd> {
     /// Accept one connection.
     Accept,
     /// Cancel every accept that waits. Completes as their failure.
@@ -56,13 +60,22 @@ pub enum Operation {
     CancelWatch(SocketId),
     /// End the send on this socket.
     CancelSend(SocketId),
+    /// Give it a descriptor outside of the ring, beside its place in here.
+    Detach(SocketId),
+    /// Take a socket in from outside. Its descriptor there is closed.
+    Attach {
+        /// Comes back with the completion.
+        number: u64,
+        /// The socket.
+        descriptor: D,
+    },
     /// Close. Only when nothing is on its way: a close under an armed watch would keep the connection alive.
     Close(SocketId),
 }
 
 /// What has ended.
 #[derive(Debug)]
-pub enum Completion {
+pub enum Completion<D = OwnedFd> {
     /// A connection and where it comes from, or why there is none.
     Accepted(Result<(SocketId, SocketAddr), Errno>),
     /// Something can be read; or, not armed any more, maybe not. A watch that is not armed has ended.
@@ -94,6 +107,20 @@ pub enum Completion {
     ShutDown(SocketId),
     /// A cancellation of either kind. What it cancels ends before or after it.
     Cancelled(SocketId),
+    /// It has a descriptor outside, or none is to be had.
+    Detached {
+        /// Which.
+        socket: SocketId,
+        /// The same connection.
+        result: Result<D, Errno>,
+    },
+    /// It has its place in a ring, or it is closed.
+    Attached {
+        /// As it was given.
+        number: u64,
+        /// Its name from now on.
+        result: Result<SocketId, Errno>,
+    },
     /// A close. The name is worth nothing from now on.
     Closed(SocketId),
 }

@@ -20,7 +20,7 @@ const ACCEPTS_WAITING: u32 = 64;
 
 /// What has happened to a socket.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<D> {
     /// Somebody has connected. Owned by nobody until [`Sockets::own`]; who does not want it says [`Sockets::abort`].
     Opened {
         /// The new one.
@@ -58,6 +58,20 @@ pub enum Event {
         /// What was not sent, or not all of it.
         bytes: Vec<u8>,
     },
+    /// It has left the ring, and its name is gone. The last that is heard of it.
+    Detached {
+        /// The name that its owner gave it.
+        name: u64,
+        /// The socket, or why it is closed instead.
+        result: Result<D, Errno>,
+    },
+    /// It has come into the ring. Owned by nobody until [`Sockets::own`].
+    Attached {
+        /// As it was given to [`Sockets::attach`].
+        number: u64,
+        /// The new one, or why it is closed instead.
+        result: Result<SocketId, Errno>,
+    },
     /// It is gone, and so is its name.
     Closed {
         /// The name that its owner gave it.
@@ -66,7 +80,7 @@ pub enum Event {
 }
 
 /// See the file's head.
-pub struct Sockets<R> {
+pub struct Sockets<R: Ring> {
     ring: R,
     /// By ring, then by slot.
     slots: Vec<Vec<Slot>>,
@@ -76,7 +90,7 @@ pub struct Sockets<R> {
     hungry: VecDeque<SocketId>,
     accepts_waiting: u32,
     is_accepting: bool,
-    events: VecDeque<Event>,
+    events: VecDeque<Event<R::Descriptor>>,
     count: u32,
 }
 
@@ -108,6 +122,10 @@ enum Life {
     #[default]
     Vacant,
     Open,
+    /// It leaves the ring when what is under way has ended.
+    Leaving,
+    /// It is given its descriptor outside.
+    Detaching,
     /// What is under way is ending; nothing begins any more.
     Ending,
     /// Nothing is under way but the close.
@@ -121,6 +139,13 @@ enum Side {
     /// Of the writing side: the shutdown is under way.
     Ending,
     Ended,
+}
+
+impl Life {
+    /// Whether its owner is told what happens.
+    fn is_served(self) -> bool {
+        matches!(self, Life::Open | Life::Leaving)
+    }
 }
 
 impl Slot {
@@ -157,7 +182,7 @@ impl<R: Ring> Sockets<R> {
     }
 
     /// What has happened, oldest first.
-    pub fn next_event(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<Event<R::Descriptor>> {
         self.events.pop_front()
     }
 
@@ -219,11 +244,11 @@ impl<R: Ring> Sockets<R> {
 
     /// Closes, whatever is under way.
     pub fn abort(&mut self, socket: SocketId) {
-        let Some(slot) = self.open_slot(socket) else { return };
+        let Some(slot) = self.slot_mut(socket).filter(|slot| slot.life.is_served()) else { return };
+        // A receive and a shutdown never wait, so they end by themselves, and the watch of one that leaves is ending.
+        let (is_watched, is_sending) = (slot.is_watched && slot.life == Life::Open, slot.is_sending);
         slot.life = Life::Ending;
-        // A receive and a shutdown never wait, so they end by themselves.
-        let (is_watched, is_sending) = (slot.is_watched, slot.is_sending);
-        slot.cancels = u8::from(is_watched) + u8::from(is_sending);
+        slot.cancels += u8::from(is_watched) + u8::from(is_sending);
         if is_watched {
             self.ring.submit(Operation::CancelWatch(socket));
         }
@@ -231,6 +256,22 @@ impl<R: Ring> Sockets<R> {
             self.ring.submit(Operation::CancelSend(socket));
         }
         self.go_on(socket);
+    }
+
+    /// Takes it out of the ring when what is being sent is sent: [`Event::Detached`]. What it has to read stays in it.
+    pub fn detach(&mut self, socket: SocketId) {
+        let Some(slot) = self.open_slot(socket) else { return };
+        slot.life = Life::Leaving;
+        if slot.is_watched {
+            slot.cancels += 1;
+            self.ring.submit(Operation::CancelWatch(socket));
+        }
+        self.go_on(socket);
+    }
+
+    /// Takes a socket in from outside: [`Event::Attached`].
+    pub fn attach(&mut self, number: u64, descriptor: R::Descriptor) {
+        self.ring.submit(Operation::Attach { number, descriptor });
     }
 
     /// After [`Event::AcceptFailed`].
@@ -248,7 +289,7 @@ impl<R: Ring> Sockets<R> {
         }
     }
 
-    fn completed(&mut self, completion: Completion) {
+    fn completed(&mut self, completion: Completion<R::Descriptor>) {
         match completion {
             Completion::Accepted(result) => self.accepted(result),
             Completion::Watched { socket, is_armed } => {
@@ -266,6 +307,17 @@ impl<R: Ring> Sockets<R> {
                 self.slot_of_operation(socket).cancels -= 1;
                 self.go_on(socket);
             }
+            Completion::Detached { socket, result } => {
+                let slot = self.slot_of_operation(socket);
+                (slot.life, slot.is_owned) = (Life::Closing, false);
+                let name = slot.name;
+                self.events.push_back(Event::Detached { name, result });
+                self.ring.submit(Operation::Close(socket));
+            }
+            Completion::Attached { number, result } => {
+                result.iter().for_each(|socket| self.opened(*socket));
+                self.events.push_back(Event::Attached { number, result });
+            }
             Completion::Closed(socket) => {
                 let Slot { name, is_owned, .. } = std::mem::take(self.slot_of_operation(socket));
                 self.count -= 1;
@@ -280,10 +332,7 @@ impl<R: Ring> Sockets<R> {
         self.accepts_waiting -= 1;
         match result {
             Ok((socket, peer)) => {
-                self.count += 1;
-                let slot = self.slot_of_newcomer(socket);
-                assert!(slot.life == Life::Vacant, "a slot is given away once");
-                *slot = Slot { generation: socket.generation, life: Life::Open, ..Slot::default() };
+                self.opened(socket);
                 self.events.push_back(Event::Opened { socket, peer });
                 self.accept_again();
             }
@@ -292,13 +341,20 @@ impl<R: Ring> Sockets<R> {
         }
     }
 
+    fn opened(&mut self, socket: SocketId) {
+        self.count += 1;
+        let slot = self.slot_of_newcomer(socket);
+        assert!(slot.life == Life::Vacant, "a slot is given away once");
+        *slot = Slot { generation: socket.generation, life: Life::Open, ..Slot::default() };
+    }
+
     fn received(&mut self, socket: SocketId, result: Result<Received, Errno>) {
         let slot = self.slot_of_operation(socket);
-        let (name, is_open) = (slot.name, slot.life == Life::Open);
+        let (name, is_served) = (slot.name, slot.life.is_served());
         if let Ok(Received::Bytes { buffer, has_more }) = result {
             // What comes from now on meets the watch.
             slot.is_readable = has_more;
-            if is_open {
+            if is_served {
                 return self.events.push_back(Event::Received { socket, name, buffer });
             }
             return self.give_back(socket, buffer);
@@ -308,7 +364,7 @@ impl<R: Ring> Sockets<R> {
             Err(Errno::NOBUFS | Errno::INTR) => slot.is_readable = true,
             _ => {
                 slot.reading = Side::Ended;
-                if is_open {
+                if is_served {
                     self.events.push_back(Event::ReadEnded { name });
                 }
             }
@@ -324,17 +380,17 @@ impl<R: Ring> Sockets<R> {
 
     fn sent(&mut self, socket: SocketId, bytes: Vec<u8>, from: usize, result: Result<usize, Errno>) {
         let slot = self.slot_of_operation(socket);
-        let (name, is_open) = (slot.name, slot.life == Life::Open);
+        let (name, is_served) = (slot.name, slot.life.is_served());
         match result {
             // The socket had no room for all of it.
-            Ok(size) if is_open && from + size < bytes.len() => {
+            Ok(size) if is_served && from + size < bytes.len() => {
                 return self.ring.submit(Operation::Send { socket, bytes, from: from + size });
             }
-            Err(Errno::AGAIN | Errno::INTR) if is_open => {
+            Err(Errno::AGAIN | Errno::INTR) if is_served => {
                 return self.ring.submit(Operation::Send { socket, bytes, from });
             }
-            Ok(_) if is_open => self.events.push_back(Event::Sent { name, bytes }),
-            Err(_) if is_open => {
+            Ok(_) if is_served => self.events.push_back(Event::Sent { name, bytes }),
+            Err(_) if is_served => {
                 slot.writing = Side::Ended;
                 self.events.push_back(Event::WriteFailed { name, bytes });
             }
@@ -350,11 +406,15 @@ impl<R: Ring> Sockets<R> {
         match slot.life {
             Life::Open if slot.reading == Side::Ended && slot.writing == Side::Ended => self.abort(socket),
             Life::Open => self.read(socket),
+            Life::Leaving if slot.is_idle() => {
+                self.slot_of_operation(socket).life = Life::Detaching;
+                self.ring.submit(Operation::Detach(socket));
+            }
             Life::Ending if slot.is_idle() => {
                 self.slot_of_operation(socket).life = Life::Closing;
                 self.ring.submit(Operation::Close(socket));
             }
-            Life::Ending | Life::Closing | Life::Vacant => {}
+            Life::Leaving | Life::Detaching | Life::Ending | Life::Closing | Life::Vacant => {}
         }
     }
 

@@ -17,9 +17,11 @@ pub(crate) enum Kind {
     ShutDown,
     Cancel,
     Close,
+    Detach,
+    Attach,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Accept,
     Kind::StopAccepting,
     Kind::Watch,
@@ -28,6 +30,8 @@ const KINDS: [Kind; 8] = [
     Kind::ShutDown,
     Kind::Cancel,
     Kind::Close,
+    Kind::Detach,
+    Kind::Attach,
 ];
 
 /// The kind in 4 bits, the generation in 28, the slot and what was lent to the kernel in 16 each. The ring is known from
@@ -37,7 +41,7 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) generation: u32,
     pub(crate) slot: u16,
-    /// Where the address is that the kernel writes; 0 where there is none.
+    /// Where that is which the kernel writes to; 0 where it does not.
     pub(crate) lent: u16,
 }
 

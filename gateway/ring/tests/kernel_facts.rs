@@ -223,6 +223,53 @@ fn a_send_waits_for_room_and_may_end_in_part() {
     client.write_all(b"still there").expect("connected");
 }
 
+/// So a connection goes to the home of its user on another thread: nothing of it may be lost on the way, and its place here
+/// must be free again. It is the reason for a kernel that can give a socket of a ring a descriptor.
+#[test]
+fn a_socket_that_leaves_its_ring_is_the_same_connection_outside_and_in_another_ring() {
+    let (mut here, mut there) = (Bench::new(), Bench::new());
+    let (mut client, socket) = here.connect();
+    client.write_all(b"before").expect("connected");
+    here.rings.submit(Operation::Detach(socket));
+    let descriptor = match here.next() {
+        Completion::Detached { result, .. } => result.expect("a descriptor is to be had"),
+        other => panic!("no descriptor but {other:?}"),
+    };
+    here.rings.submit(Operation::Close(socket));
+    assert!(matches!(here.next(), Completion::Closed(closed) if closed == socket));
+    let mut outside = TcpStream::from(descriptor);
+    outside.write_all(b"from outside").expect("it is open though its place in the ring is not");
+    there.rings.submit(Operation::Attach { number: 7, descriptor: outside.into() });
+    let socket = match there.next() {
+        Completion::Attached { number: 7, result } => result.expect("there is room"),
+        other => panic!("no place but {other:?}"),
+    };
+    there.rings.submit(Operation::Watch(socket));
+    assert!(there.await_watch(), "it is told of what came before");
+    let (buffer, _) = there.receive_bytes(socket);
+    assert_eq!(there.rings.bytes(&buffer), b"before");
+    there.rings.give_back(buffer);
+    let mut read = [0; 12];
+    client.read_exact(&mut read).expect("it came from outside");
+    assert_eq!(&read, b"from outside");
+    drop(here);
+    client.write_all(b"after").expect("connected");
+    assert!(there.await_watch());
+}
+
+/// Else what has no place would stay open with nobody to close it.
+#[test]
+fn a_socket_that_no_ring_has_room_for_is_closed() {
+    let mut bench = Bench::new();
+    let _guests: Vec<_> = (0..32).map(|_| bench.connect()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    let (stream, _) = listener.accept().expect("a client comes");
+    bench.rings.submit(Operation::Attach { number: 7, descriptor: stream.into() });
+    assert!(matches!(bench.next(), Completion::Attached { number: 7, result: Err(Errno::MFILE) }));
+    assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+}
+
 /// Names that are out of date must find nothing.
 #[test]
 fn a_slot_that_was_closed_comes_back_with_another_generation() {

@@ -72,7 +72,7 @@ mod server {
                     }
                     Event::Sent { .. } => echoed += 1,
                     Event::ReadEnded { name } => sockets.abort(gateway_ring::SocketId::from_bits(name)),
-                    Event::Closed { .. } => {}
+                    Event::Closed { .. } | Event::Detached { .. } | Event::Attached { .. } => {}
                     Event::AcceptFailed(error) => panic!("nobody can be accepted: {error}"),
                     Event::WriteFailed { .. } => panic!("a client has gone"),
                 }

@@ -74,9 +74,9 @@ impl DriverChoice {
         }
     }
 
-    /// Tries io_uring, with rings that are closed again.
-    pub fn pick(self) -> Result<DriverPick, DriverUnavailable> {
-        self.pick_given(&probe)
+    /// Tries io_uring, with rings that are closed again. Where connections move between shards a driver has to know how.
+    pub fn pick(self, has_moves: bool) -> Result<DriverPick, DriverUnavailable> {
+        self.pick_given(&|driver| probe(driver, has_moves))
     }
 
     /// `probe` says why a driver cannot be used here.
@@ -107,22 +107,22 @@ impl DriverChoice {
     }
 }
 
-fn probe(driver: Driver) -> Result<(), String> {
+fn probe(driver: Driver, has_moves: bool) -> Result<(), String> {
     match driver {
-        Driver::Uring => probe_rings(),
+        Driver::Uring => probe_rings(has_moves),
         Driver::MonoioUring => probe_io_uring(),
         Driver::MonoioReadiness => Ok(()),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn probe_rings() -> Result<(), String> {
-    gateway_ring::probe().map_err(|error| refusal(&error))
+fn probe_rings(has_moves: bool) -> Result<(), String> {
+    gateway_ring::probe(has_moves).map_err(|error| refusal(&error))
 }
 
 /// See above.
 #[cfg(not(target_os = "linux"))]
-fn probe_rings() -> Result<(), String> {
+fn probe_rings(_has_moves: bool) -> Result<(), String> {
     Err("io_uring exists on Linux only".to_owned())
 }
 
@@ -242,6 +242,6 @@ mod tests {
 
     #[test]
     fn the_probes_answer() {
-        assert!(DriverChoice::Auto.pick().is_ok());
+        assert!(DriverChoice::Auto.pick(true).is_ok());
     }
 }

@@ -117,7 +117,8 @@ impl Gateway {
         tickets: TicketKeys,
         links: Vec<LinkSource>,
     ) -> Result<Gateway, StartError> {
-        let shard_config = config.shard.clone();
+        let shards_count = u16::try_from(links.len()).expect("as many as the configuration lets there be");
+        let shard_config = ShardConfig { shards_count, ..config.shard.clone() };
         Gateway::start_with(config, tls, verifier, links, move |shard_index| {
             let mut shard = Shard::new(ShardConfig { shard_index, ..shard_config.clone() });
             shard.handle_ticket_keys(tickets.clone());
@@ -134,7 +135,7 @@ impl Gateway {
         make_shard: impl Fn(u16) -> S + Clone + Send + 'static,
     ) -> Result<Gateway, StartError> {
         config.check().map_err(StartError::Config)?;
-        let driver = config.driver.pick().map_err(StartError::Driver)?;
+        let driver = config.driver.pick(links.len() > 1).map_err(StartError::Driver)?;
         let listen_failed = |error| StartError::Listen(config.listen, error);
         let listener = listener::listen(config.listen).map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;

@@ -9,6 +9,7 @@ mod authenticator;
 mod config;
 mod connection;
 mod cores;
+mod crossing;
 mod doorbell;
 mod driver;
 mod gateway;

@@ -33,6 +33,8 @@ figures! {
             "Rises after a change of certificates: clients do not trust the new one.";
         counter closed_torn_memory: Counter, "Connections closed because the memory for torn frames was used up.",
             "Above 0: `torn_bytes_max` is too small for the load, or somebody sends frames without their ends.";
+        counter moves_refused: Counter, "Connections told to come again, since too many were on their way to the shard of their user.",
+            "Rises in a storm: that shard is late, see the turns of the threads.";
         counter closed_aborted: Counter, "Connections cut because they could not be flushed in time.",
             "Rises: peers vanish without closing; their networks break.";
         counter truncated: Counter, "Connections that the peer ended without a TLS close_notify.",

@@ -1,4 +1,4 @@
-//! The portable driver: one shard thread on the monoio runtime, which is io_uring or readiness (epoll, kqueue).
+//! The portable driver: a shard thread on the monoio runtime, which is io_uring or readiness (epoll, kqueue).
 //!
 //! A connection is two tasks, one that reads and one that writes; both only carry bytes between the socket and the
 //! [`ShardLoop`], which is borrowed between two awaits and never across one. An operation that is in flight is dropped
@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::TcpStream as Socket;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use gateway_core::{ConnectionId, Peer};
+use gateway_ring::take_over;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
 use monoio::{LegacyDriver, RuntimeBuilder};
 use protocol_shell::clock;
 
 use crate::acceptor::AcceptedSocket;
+use crate::crossing::Migrant;
 use crate::doorbell::{DoorbellListener, DoorbellPost};
 use crate::driver::Driver;
 use crate::renewal::RenewalSlot;
@@ -100,6 +103,9 @@ async fn answer_bell<S: ShardPort + 'static>(
             }
         }
         shared.borrow_mut().rung();
+        while let Some(migrant) = next_arrival(shared) {
+            take_in(shared, migrant, is_nonblocking);
+        }
         if drain.load(Ordering::Acquire) {
             shared.borrow_mut().drain();
         }
@@ -147,17 +153,44 @@ fn ready_if(is_ready: bool) -> Poll<()> {
 }
 
 fn open<S: ShardPort + 'static>(shared: &Shared<S>, socket: AcceptedSocket, is_nonblocking: bool) -> io::Result<()> {
-    // io_uring waits by itself on a blocking socket and fails at once on another.
-    socket.stream.set_nonblocking(is_nonblocking)?;
     socket.stream.set_nodelay(true)?;
-    let stream = TcpStream::from_std(socket.stream)?;
+    let stream = stream_of(socket.stream, is_nonblocking)?;
     let opened = shared.borrow_mut().opened(Peer { address: socket.peer.ip() }, 0);
     if let Ok(key) = opened {
-        let (read_half, write_half) = stream.into_split();
-        monoio::spawn(read_all(shared.clone(), key, read_half));
-        monoio::spawn(write_all(shared.clone(), key, write_half));
+        serve(shared, key, stream);
     }
     Ok(())
+}
+
+/// From another shard.
+fn take_in<S: ShardPort + 'static>(shared: &Shared<S>, migrant: Migrant, is_nonblocking: bool) {
+    let Migrant { stream, luggage } = migrant;
+    match stream_of(stream, is_nonblocking) {
+        Ok(stream) => {
+            let key = shared.borrow_mut().moved_in(luggage, 0);
+            serve(shared, key, stream);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection is lost on its way between two shards; see `ulimit -n`");
+            shared.borrow_mut().not_moved_in(luggage);
+        }
+    }
+}
+
+fn next_arrival<S: ShardPort>(shared: &Shared<S>) -> Option<Migrant> {
+    shared.borrow_mut().next_arrival()
+}
+
+/// io_uring waits by itself on a blocking socket and fails at once on another.
+fn stream_of(socket: Socket, is_nonblocking: bool) -> io::Result<TcpStream> {
+    socket.set_nonblocking(is_nonblocking)?;
+    TcpStream::from_std(socket)
+}
+
+fn serve<S: ShardPort + 'static>(shared: &Shared<S>, key: ConnectionId, stream: TcpStream) {
+    let (read_half, write_half) = stream.into_split();
+    monoio::spawn(read_all(shared.clone(), key, read_half));
+    monoio::spawn(write_all(shared.clone(), key, write_half));
 }
 
 async fn read_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream: OwnedReadHalf<TcpStream>) {
@@ -179,7 +212,7 @@ async fn may_read<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> bool {
         let mut shared = shared.borrow_mut();
         match shared.read_turn(key) {
             ReadTurn::Read => Poll::Ready(true),
-            ReadTurn::Stop => Poll::Ready(false),
+            ReadTurn::Stop | ReadTurn::Leave => Poll::Ready(false),
             ReadTurn::Wait => {
                 shared.attention().wait(key, Side::Reading, context);
                 Poll::Pending
@@ -196,7 +229,12 @@ fn next_buffer(used: Vec<u8>, size: usize) -> Vec<u8> {
 }
 
 async fn write_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream: OwnedWriteHalf<TcpStream>) {
-    while let Some(outgoing) = next_outgoing(&shared, key).await {
+    loop {
+        let outgoing = match next_write_turn(&shared, key).await {
+            WriteTurn::Write(outgoing) => outgoing,
+            WriteTurn::Leave => return leave(&shared, key, stream),
+            WriteTurn::Wait | WriteTurn::Stop => break,
+        };
         match unless_aborted(&shared, key, Side::Writing, stream.write_all(outgoing)).await {
             Some((Ok(_), bytes)) => shared.borrow_mut().sent(key, bytes),
             Some((Err(_), _)) => shared.borrow_mut().write_failed(key),
@@ -208,20 +246,28 @@ async fn write_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut strea
     ended(&shared, key, Side::Writing);
 }
 
-/// Waits until there is something to write. `None` when nothing follows.
-async fn next_outgoing<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> Option<Vec<u8>> {
+/// Waits until there is something to do.
+async fn next_write_turn<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> WriteTurn {
     poll_fn(|context| {
         let mut shared = shared.borrow_mut();
         match shared.write_turn(key) {
-            WriteTurn::Write(outgoing) => Poll::Ready(Some(outgoing)),
-            WriteTurn::Stop => Poll::Ready(None),
             WriteTurn::Wait => {
                 shared.attention().wait(key, Side::Writing, context);
                 Poll::Pending
             }
+            turn => Poll::Ready(turn),
         }
     })
     .await
+}
+
+/// To another shard. The task that reads has ended, so this half is all of the socket, and nothing is under way on it.
+fn leave<S: ShardPort>(shared: &Shared<S>, key: ConnectionId, stream: OwnedWriteHalf<TcpStream>) {
+    // A half that is dropped shuts its side down, so it is made whole again.
+    let stream = OwnedReadHalf(stream.0.clone()).reunite(stream).expect("both are of one socket");
+    let mut shared = shared.borrow_mut();
+    shared.detached(key, Ok(take_over(stream).into()));
+    shared.attention().forget(key);
 }
 
 fn ended<S: ShardPort>(shared: &Shared<S>, key: ConnectionId, side: Side) {

@@ -15,6 +15,7 @@ use crate::acceptor::{AcceptedSocket, Acceptor, Outlet, SOCKETS_QUEUED_MAX};
 use crate::authenticator::Authentication;
 use crate::config::GatewayConfig;
 use crate::cores;
+use crate::crossing::Crossings;
 use crate::doorbell::{Doorbell, DoorbellPost};
 use crate::driver::Driver;
 use crate::link_port::LinkPort;
@@ -45,6 +46,16 @@ pub(crate) struct Seat {
     pub(crate) published: Arc<Published>,
 }
 
+/// What a shard thread has of its own before it starts.
+struct Place {
+    number: u16,
+    core: Option<usize>,
+    bell: Arc<Doorbell>,
+    post: DoorbellPost,
+    links: LinkSource,
+    crossings: Crossings,
+}
+
 /// Where a shard thread gets its sockets.
 enum Entrance {
     /// It accepts for itself, beside all others with the same listener: the kernel wakes one of them for each socket, in
@@ -64,11 +75,14 @@ impl Hall {
         make_shard: impl Fn(u16) -> S + Clone + Send + 'static,
     ) -> io::Result<(Vec<Seat>, Option<Acceptor>)> {
         let cores = cores::for_threads(self.config.pin_shards, links.len());
+        let doorbells = links.iter().map(|_| Doorbell::pair()).collect::<io::Result<Vec<_>>>()?;
+        let crossings = Crossings::between(doorbells.iter().map(|(bell, _)| bell.clone()));
         let (mut seats, mut outlets) = (Vec::new(), Vec::new());
-        for ((number, links), core) in (0..).zip(links).zip(cores) {
+        let places = doorbells.into_iter().zip(crossings).zip(links).zip(cores);
+        for (number, ((((bell, post), crossings), links), core)) in (0..).zip(places) {
+            let place = Place { number, core, bell, post, links, crossings };
             let make_shard = make_shard.clone();
-            let taken = self.seat((number, core), links, &mut outlets, move || make_shard(number));
-            match taken {
+            match self.seat(place, &mut outlets, move || make_shard(number)) {
                 Ok(seat) => seats.push(seat),
                 Err(error) => return self.close(seats, error),
             }
@@ -92,12 +106,11 @@ impl Hall {
 
     fn seat<S: ShardPort + 'static>(
         &self,
-        (number, core): (u16, Option<usize>),
-        links: LinkSource,
+        place: Place,
         outlets: &mut Vec<Outlet>,
         make_shard: impl FnOnce() -> S + Send + 'static,
     ) -> io::Result<Seat> {
-        let (bell, post) = Doorbell::pair()?;
+        let Place { number, core, bell, post, links, crossings } = place;
         let entrance = match self.driver {
             Driver::Uring => Entrance::Listener(self.listener.try_clone()?),
             Driver::MonoioUring | Driver::MonoioReadiness => {
@@ -115,6 +128,7 @@ impl Hall {
             tls: self.tls.clone(),
             authenticator: self.authentication.end(bell.clone()),
             link: LinkPort::new(links, Waker::from(bell.clone())),
+            crossings,
         };
         let (driver, drain, thread_renewals) = (self.driver, self.drain.clone(), renewals.clone());
         let thread = thread::Builder::new().name(format!("shard {number}")).spawn(move || {

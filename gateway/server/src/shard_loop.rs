@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use gateway_core::{CloseCause, ConnectionId, Peer, Refusal};
 use gateway_transport::TlsServer;
-use protocol::time::Instant;
+use protocol::time::{Instant, Now};
 
 use crate::authenticator::Authenticator;
 use crate::config::GatewayConfig;
 use crate::connection::{Connection, Outgoing, ReceiveError};
+use crate::crossing::Crossings;
 use crate::link_port::LinkPort;
 use crate::metrics::{LoopFigures, Metrics};
 use crate::published::Published;
@@ -30,10 +31,12 @@ use protocol_shell::clock;
 
 mod attention;
 mod entries;
+mod moving;
 mod turn;
 
 pub(crate) use attention::Attention;
 use entries::Entries;
+use moving::Leaving;
 use turn::code_of;
 
 /// The deadlines of frames, closes and drains are looked at this often, so they may be this late. It also bounds how
@@ -62,6 +65,9 @@ pub(crate) struct ShardLoop<S, A> {
     torn_bytes: usize,
     /// Those that are flushed and closed, and until when.
     closing: HashMap<ConnectionId, Instant>,
+    /// Those that go to another shard.
+    leaving: HashMap<ConnectionId, Leaving>,
+    crossings: Crossings,
     /// Buffers of sends that are done, for the next ones.
     spare_buffers: SpareBuffers,
     drain_deadline: Option<Instant>,
@@ -76,6 +82,7 @@ pub(crate) struct LoopParts {
     pub(crate) tls: TlsServer,
     pub(crate) authenticator: Authenticator,
     pub(crate) link: LinkPort,
+    pub(crate) crossings: Crossings,
 }
 
 /// Of a connection. With what the shard and the rings keep it is what an idle one costs.
@@ -102,6 +109,9 @@ pub(crate) enum ReadTurn {
     Read,
     /// Leave what comes where it is.
     Wait,
+    /// It goes to another shard: take the socket out, once what is being sent is sent, and report
+    /// [`ShardLoop::detached`].
+    Leave,
     /// The connection is over.
     Stop,
 }
@@ -113,6 +123,8 @@ pub(crate) enum WriteTurn {
     Write(Vec<u8>),
     /// Nothing is there to send.
     Wait,
+    /// Likewise: the reading side has ended, and nothing is under way.
+    Leave,
     /// Nothing follows.
     Stop,
 }
@@ -129,6 +141,8 @@ pub(crate) enum Side {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
+    /// The socket is being taken out, to go to another shard; what was queued goes along.
+    Leaving,
     /// What was queued is being flushed; what arrives is thrown away.
     Closing {
         cause: CloseCause,
@@ -139,7 +153,30 @@ enum Phase {
     },
 }
 
+impl Phase {
+    /// Why a connection of this phase is over.
+    fn cause(self) -> CloseCause {
+        match self {
+            Phase::Open | Phase::Leaving => CloseCause::Lost,
+            Phase::Closing { cause } | Phase::Aborted { cause } => cause,
+        }
+    }
+}
+
 impl Entry {
+    fn new(now: Now, connection: Connection, place: u64) -> Entry {
+        Entry {
+            connection,
+            phase: Phase::Open,
+            read_since: now.monotonic,
+            bytes_held: 0,
+            place,
+            is_reading: true,
+            is_writing: true,
+            frame_bytes_leaving: 0,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -147,7 +184,7 @@ impl Entry {
 
 impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(crate) fn new(shard: S, attention: A, parts: LoopParts) -> ShardLoop<S, A> {
-        let LoopParts { config, metrics, published, tls, authenticator, link } = parts;
+        let LoopParts { config, metrics, published, tls, authenticator, link, crossings } = parts;
         ShardLoop {
             shard,
             attention,
@@ -162,6 +199,8 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             torn: HashSet::new(),
             torn_bytes: 0,
             closing: HashMap::new(),
+            leaving: HashMap::new(),
+            crossings,
             spare_buffers: SpareBuffers::default(),
             drain_deadline: None,
             stall_told_at: Instant::default(),
@@ -180,20 +219,23 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(crate) fn opened(&mut self, peer: Peer, place: u64) -> Result<ConnectionId, Refusal> {
         let now = clock::now();
         let key = self.shard.handle_open(now, peer).inspect_err(|_| self.metrics.sockets_refused.increment())?;
-        let entry = Entry {
-            connection: Connection::new(self.tls.accept()),
-            phase: Phase::Open,
-            read_since: now.monotonic,
-            bytes_held: 0,
-            place,
-            is_reading: true,
-            is_writing: true,
-            frame_bytes_leaving: 0,
-        };
-        let previous = self.entries.insert(key, entry);
-        assert!(previous.is_none(), "the shard gave a key that is in use");
+        self.insert_entry(key, Entry::new(now, Connection::new(self.tls.accept()), place));
         self.end_turn(now);
         Ok(key)
+    }
+
+    fn insert_entry(&mut self, key: ConnectionId, entry: Entry) {
+        let previous = self.entries.insert(key, entry);
+        assert!(previous.is_none(), "the shard gave a key that is in use");
+    }
+
+    /// With what it left with, where it was leaving.
+    fn remove_entry(&mut self, key: ConnectionId) -> (Entry, Option<Leaving>) {
+        let entry = self.entries.remove(&key).expect("an entry lives as long as its sides");
+        self.torn_bytes -= entry.bytes_held as usize;
+        self.torn.remove(&key);
+        self.closing.remove(&key);
+        (entry, self.leaving.remove(&key))
     }
 
     /// A socket was accepted and is of no use.
@@ -205,7 +247,9 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(crate) fn received(&mut self, key: ConnectionId, incoming: &mut [u8]) {
         let now = clock::now();
         self.metrics.received_bytes.add(incoming.len() as u64);
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
+        // Of one that leaves it is kept: it is held.
+        let is_heard = |entry: &&mut Entry| matches!(entry.phase, Phase::Open | Phase::Leaving);
+        let Some(entry) = self.entries.get_mut(&key).filter(is_heard) else { return };
         let was_established = entry.connection.is_established();
         let shard = &mut self.shard;
         let result = entry.connection.receive(now.monotonic, incoming, |frame| {
@@ -224,7 +268,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         match result {
             Err(ReceiveError::Tls(error)) => self.tls_failed(now, key, error),
             Err(ReceiveError::Frame(error)) => self.shard.handle_violation(now, key, code_of(error)),
-            Ok(()) if peer_has_closed => self.close(now, key, CloseCause::ByPeer),
+            Ok(()) if peer_has_closed => {
+                // What it said before its goodbye is answered.
+                self.act_all(now);
+                self.close(now, key, CloseCause::ByPeer);
+            }
             Ok(()) => {}
         }
         self.end_turn(now);
@@ -271,16 +319,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             Side::Writing => entry.is_writing = false,
         }
         if !entry.is_reading && !entry.is_writing {
-            let entry = self.entries.remove(&key).expect("it was there a line ago");
-            self.torn_bytes -= entry.bytes_held as usize;
-            self.torn.remove(&key);
-            self.closing.remove(&key);
+            let (entry, _) = self.remove_entry(key);
             self.metrics.sockets_closed.increment();
-            let cause = match entry.phase {
-                Phase::Open => CloseCause::Lost,
-                Phase::Closing { cause } | Phase::Aborted { cause } => cause,
-            };
-            self.shard.handle_closed(now, key, cause);
+            self.shard.handle_closed(now, key, entry.phase.cause());
+        } else if entry.phase == Phase::Leaving {
+            self.attention.to_write(key);
         }
         self.end_turn(now);
     }
@@ -326,6 +369,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         self.link.connect(now, &mut self.shard);
         self.sweep_torn(now);
         self.sweep_closing(now);
+        self.sweep_leaving(now);
         self.publish();
         if self.drain_deadline.is_some_and(|deadline| deadline <= now.monotonic) {
             let left: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
@@ -358,6 +402,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         let entry = self.entry_of_driver(key);
         match entry.phase {
             Phase::Aborted { .. } => ReadTurn::Stop,
+            Phase::Leaving => ReadTurn::Leave,
             Phase::Open if entry.connection.is_held() => ReadTurn::Wait,
             Phase::Open | Phase::Closing { .. } => ReadTurn::Read,
         }
@@ -366,8 +411,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Whether and how the driver goes on with the writing side, when it has nothing under way.
     pub(crate) fn write_turn(&mut self, key: ConnectionId) -> WriteTurn {
         let entry = self.entry_of_driver(key);
-        if matches!(entry.phase, Phase::Aborted { .. }) {
-            return WriteTurn::Stop;
+        match entry.phase {
+            Phase::Aborted { .. } => return WriteTurn::Stop,
+            Phase::Leaving if entry.is_reading => return WriteTurn::Wait,
+            Phase::Leaving => return WriteTurn::Leave,
+            Phase::Open | Phase::Closing { .. } => {}
         }
         match entry.connection.take_outgoing() {
             Some(Outgoing { bytes, frame_bytes }) => {

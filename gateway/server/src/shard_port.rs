@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use gateway_core::{
-    Action, AuthRefusal, CloseCause, ConnectionId, Flow, FrameRef, Identity, LinkEvent, Peer, Refusal, Shard,
-    ShardConfig, ShardCounters, ShardGauges, TicketKeys,
+    Action, AuthRefusal, CloseCause, ConnectionId, Flow, FrameRef, Identity, LinkEvent, MovedConnection, Peer, Refusal,
+    Shard, ShardConfig, ShardCounters, ShardGauges, TicketKeys,
 };
 use protocol::codes::Code;
 use protocol::link::{Batch, LinkError};
@@ -36,6 +36,13 @@ pub enum ShardAction<F> {
         /// Which.
         connection: ConnectionId,
     },
+    /// Take it to another shard.
+    MoveTo {
+        /// Which.
+        connection: ConnectionId,
+        /// Where to.
+        shard: u16,
+    },
     /// Send what was queued before this, then close.
     Close {
         /// Which.
@@ -58,6 +65,8 @@ pub trait ShardPort {
     fn handle_frame(&mut self, now: Now, connection: ConnectionId, frame: &[u8]) -> Flow;
     fn handle_violation(&mut self, now: Now, connection: ConnectionId, code: Code);
     fn handle_authenticated(&mut self, now: Now, connection: ConnectionId, result: Result<Identity, AuthRefusal>);
+    fn handle_leaving(&mut self, now: Now, connection: ConnectionId) -> Option<MovedConnection>;
+    fn handle_moved_in(&mut self, now: Now, moved: MovedConnection) -> ConnectionId;
     fn handle_sent(&mut self, now: Now, connection: ConnectionId, bytes_sent: u32);
     fn handle_closed(&mut self, now: Now, connection: ConnectionId, cause: CloseCause);
     fn handle_link(&mut self, now: Now, event: LinkEvent);
@@ -104,6 +113,14 @@ impl ShardPort for Shard {
         self.handle_authenticated(now, connection, result);
     }
 
+    fn handle_leaving(&mut self, now: Now, connection: ConnectionId) -> Option<MovedConnection> {
+        self.handle_leaving(now, connection)
+    }
+
+    fn handle_moved_in(&mut self, now: Now, moved: MovedConnection) -> ConnectionId {
+        self.handle_moved_in(now, moved)
+    }
+
     fn handle_sent(&mut self, now: Now, connection: ConnectionId, bytes_sent: u32) {
         self.handle_sent(now, connection, bytes_sent);
     }
@@ -133,6 +150,7 @@ impl ShardPort for Shard {
             Action::Authenticate { connection, access_token } => ShardAction::Authenticate { connection, access_token },
             Action::Send { connection, frame } => ShardAction::Send { connection, frame },
             Action::Release { connection } => ShardAction::Release { connection },
+            Action::MoveTo { connection, shard } => ShardAction::MoveTo { connection, shard },
             Action::Close { connection, code } => ShardAction::Close { connection, code },
         })
     }

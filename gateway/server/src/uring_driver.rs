@@ -1,10 +1,12 @@
-//! The driver for many sockets: one shard thread on rings of its own. Linux.
+//! The driver for many sockets: a shard thread on rings of its own. Linux.
 //!
 //! A turn takes in what the kernel has ended, tells the shard loop, lets what the loop wants begin, and sends the router
 //! what came of it. So what came together leaves together: one send a connection, one batch a turn.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,6 +19,7 @@ use protocol::time::Instant;
 use protocol_shell::clock;
 
 use crate::acceptor::{PAUSE_WITHOUT_DESCRIPTORS, is_want_of_resources};
+use crate::crossing::{Luggage, Migrant};
 use crate::doorbell::{DoorbellPost, DoorbellWatch};
 use crate::metrics::Metrics;
 use crate::renewal::RenewalSlot;
@@ -77,6 +80,9 @@ struct Turns<S> {
     turn_began: Instant,
     timeout_due: Instant,
     accept_again_at: Option<Instant>,
+    /// What belongs to sockets that came from other shards and are on their way into a ring, by number.
+    arriving: HashMap<u64, Luggage>,
+    arrivals_count: u64,
     /// Connections that are being looked at; empty between two looks.
     attended: Vec<ConnectionId>,
 }
@@ -91,6 +97,7 @@ impl UringThread {
         let rings = KernelRings::new(RingsConfig::for_sockets(connections_max), listener, &bell)?;
         let (sockets, attended) = (Sockets::new(rings), Vec::new());
         let (turn_began, timeout_due, accept_again_at) = (Instant::default(), Instant::default(), None);
+        let (arriving, arrivals_count) = (HashMap::new(), 0);
         let mut turns = Turns {
             shard_loop,
             sockets,
@@ -101,6 +108,8 @@ impl UringThread {
             turn_began,
             timeout_due,
             accept_again_at,
+            arriving,
+            arrivals_count,
             attended,
         };
         turns.shard_loop.start();
@@ -143,7 +152,7 @@ impl<S: ShardPort> Turns<S> {
         due.since(clock::now().monotonic)
     }
 
-    fn happened(&mut self, event: Event) {
+    fn happened(&mut self, event: Event<OwnedFd>) {
         match event {
             Event::Opened { socket, peer } => {
                 self.metrics.sockets_accepted.increment();
@@ -158,7 +167,7 @@ impl<S: ShardPort> Turns<S> {
                 let key = key_of(name);
                 self.shard_loop.received(key, self.sockets.bytes(&buffer));
                 // Before the buffer goes back, since then the next one may be read.
-                if self.shard_loop.read_turn(key) == ReadTurn::Wait {
+                if self.shard_loop.read_turn(key) != ReadTurn::Read {
                     self.sockets.hold(socket, true);
                 }
                 self.sockets.give_back(socket, buffer);
@@ -171,10 +180,28 @@ impl<S: ShardPort> Turns<S> {
                 self.shard_loop.attention().to_write(key);
             }
             Event::WriteFailed { name, .. } => self.shard_loop.write_failed(key_of(name)),
+            Event::Detached { name, result } => {
+                self.shard_loop.detached(key_of(name), result.map(TcpStream::from).map_err(io::Error::from));
+            }
+            Event::Attached { number, result } => self.attached(number, result),
             Event::Closed { name } => {
                 let key = key_of(name);
                 self.shard_loop.side_ended(key, Side::Reading);
                 self.shard_loop.side_ended(key, Side::Writing);
+            }
+        }
+    }
+
+    fn attached(&mut self, number: u64, result: Result<SocketId, Errno>) {
+        let luggage = self.arriving.remove(&number).expect("a socket arrives once");
+        match result {
+            Ok(socket) => {
+                let key = self.shard_loop.moved_in(luggage, socket.to_bits());
+                self.sockets.own(socket, ConnectionKey::from(key).0);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection is lost on its way between two shards; see `ulimit -n`");
+                self.shard_loop.not_moved_in(luggage);
             }
         }
     }
@@ -194,6 +221,11 @@ impl<S: ShardPort> Turns<S> {
             self.shard_loop.renew(renewal);
         }
         self.shard_loop.rung();
+        while let Some(Migrant { stream, luggage }) = self.shard_loop.next_arrival() {
+            self.arrivals_count += 1;
+            self.arriving.insert(self.arrivals_count, luggage);
+            self.sockets.attach(self.arrivals_count, stream.into());
+        }
         if self.drain.load(Ordering::Acquire) {
             self.sockets.stop_accepting();
             self.shard_loop.drain();
@@ -226,12 +258,13 @@ impl<S: ShardPort> Turns<S> {
         let Some(socket) = self.shard_loop.place(key).map(SocketId::from_bits) else { return };
         match self.shard_loop.read_turn(key) {
             ReadTurn::Stop => return self.sockets.abort(socket),
+            ReadTurn::Leave => return self.sockets.detach(socket),
             turn => self.sockets.hold(socket, turn == ReadTurn::Wait),
         }
         if self.sockets.can_send(socket) {
             match self.shard_loop.write_turn(key) {
                 WriteTurn::Write(bytes) => self.sockets.send(socket, bytes),
-                WriteTurn::Wait => {}
+                WriteTurn::Wait | WriteTurn::Leave => {}
                 WriteTurn::Stop => self.sockets.finish(socket),
             }
         }

@@ -175,7 +175,15 @@ mod tests {
         let (before, after) = (told(&before), told(&after));
         let same = fields(&before).zip(fields(&after)).filter(|(before, after)| before == after);
         let same: Vec<&str> = same.filter_map(|(field, _)| field.split(':').next()).collect();
-        let of_nobody = ["gateway_id", "gateway_incarnation", "shard_index", "router_incarnation", "epoch", "folder"];
+        let of_nobody = [
+            "gateway_id",
+            "gateway_incarnation",
+            "shard_index",
+            "shards_count",
+            "router_incarnation",
+            "epoch",
+            "folder",
+        ];
         assert_eq!(same, of_nobody);
     }
 

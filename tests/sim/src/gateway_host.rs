@@ -226,6 +226,7 @@ impl GatewayHost {
                     around.network.send(around.at, wire, End::Listener, bytes);
                 }
                 Action::Release { .. } => released.push(wire),
+                Action::MoveTo { .. } => unreachable!("with one shard everybody is at home"),
                 Action::Close { .. } => closed.push(wire),
             }
         }

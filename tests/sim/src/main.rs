@@ -84,13 +84,16 @@ fn named<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T, String> {
 }
 
 /// What a run of this many seeds has shown, or it proves nothing.
-const RING_FACTS: [&str; 8] = [
+const RING_FACTS: [&str; 11] = [
     "accepts without a descriptor",
     "connections reset",
     "receives without a buffer",
     "sends cancelled",
     "short receives",
     "short sends",
+    "sockets that could not come in",
+    "sockets that could not leave",
+    "sockets that left",
     "turns that did not take everything",
     "watches that ended",
 ];

@@ -15,7 +15,8 @@ use crate::support::{ALICE, BOB, LAPTOP, PHONE, World};
 
 #[test]
 fn a_link_begins_with_a_hello_that_says_who_comes() {
-    let config = ShardConfig { gateway_id: 4, gateway_incarnation: 5, shard_index: 6, ..ShardConfig::default() };
+    let (gateway_id, gateway_incarnation, shard_index, shards_count) = (4, 5, 6, 7);
+    let config = ShardConfig { gateway_id, gateway_incarnation, shard_index, shards_count, ..ShardConfig::default() };
     let mut world = World::without_router(config);
     assert!(!world.shard.is_ready());
     world.link_up();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod deadlines;
 mod link;
+mod moves;
 mod random;
 mod sessions;
 mod support;

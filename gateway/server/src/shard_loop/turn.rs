@@ -20,11 +20,15 @@ const STRANGER_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Polls the shard until it wants nothing more, and wakes who waits for something of that.
     pub(super) fn end_turn(&mut self, now: Now) {
+        self.act_all(now);
+        self.attention.to_depart();
+        self.settle(now);
+    }
+
+    pub(super) fn act_all(&mut self, now: Now) {
         while let Some(action) = self.shard.poll_action() {
             self.act(now, action);
         }
-        self.attention.to_depart();
-        self.settle(now);
     }
 
     /// Sends the router what the turns since the last departure have gathered.
@@ -64,9 +68,9 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         self.published.set_figures(self.shard.counters(), self.shard.gauges(), &self.figures);
     }
 
-    /// Whether the shard has been drained and everybody is gone.
+    /// Whether the shard has been drained, everybody is gone, and nobody is on the way here.
     pub(crate) fn is_drained(&self) -> bool {
-        self.drain_deadline.is_some() && self.entries.is_empty()
+        self.drain_deadline.is_some() && self.entries.is_empty() && !self.crossings.is_expecting()
     }
 
     fn act(&mut self, now: Now, action: ShardAction<S::Frame>) {
@@ -86,6 +90,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
                 }
             }
             ShardAction::Release { connection } => self.release(now, connection),
+            ShardAction::MoveTo { connection, shard } => self.begin_move(now, connection, shard),
             ShardAction::Close { connection, code } => {
                 tracing::debug!(?connection, code = code.name(), "closing");
                 self.close(now, connection, CloseCause::ByShard);
@@ -93,7 +98,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         }
     }
 
-    fn open_entry(&mut self, key: ConnectionId) -> Option<&mut Entry> {
+    pub(super) fn open_entry(&mut self, key: ConnectionId) -> Option<&mut Entry> {
         self.entries.get_mut(&key).filter(|entry| entry.is_open())
     }
 
@@ -195,7 +200,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(super) fn abort(&mut self, key: ConnectionId, cause: CloseCause) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let cause = match entry.phase {
-            Phase::Open => cause,
+            Phase::Open | Phase::Leaving => cause,
             Phase::Closing { cause } | Phase::Aborted { cause } => cause,
         };
         entry.phase = Phase::Aborted { cause };

@@ -3,5 +3,6 @@
 
 mod bad_peers;
 mod contract;
+mod moves;
 mod product;
 mod support;

@@ -10,7 +10,7 @@ use gateway_server::{GatewayConfig, ShardConfig};
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::frame;
-use protocol::ids::{SessionId, StoreIncarnation, UserEpoch, UserSeq};
+use protocol::ids::{SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 use protocol::link::{GatewayMessage, LINK_VERSION, LinkEnd, RouterHello, RouterMessage, SessionOpened};
 use protocol::wire::{Capability, ClientBody, Durability, Hello, HelloArgs, Ping, PingArgs, ServerBody};
 use protocol::wire::{UserLookup, UserLookupArgs, UserPage, UserPageArgs};
@@ -18,17 +18,28 @@ use protocol_shell::LinkTransport;
 
 use crate::support::{Bench, Client, config, each_driver};
 
-/// Welcomes everybody as alice, and answers every request with an empty UserPage. Ends with the gateway.
+/// A router for the only shard.
 fn start_router(bench: &mut Bench) -> JoinHandle<()> {
     let link = bench.links.pop().expect("not taken yet");
+    start_router_for(link, |_| {})
+}
+
+/// Welcomes everybody as alice, says whom, and answers every request with an empty UserPage. Ends with the gateway.
+pub(crate) fn start_router_for(link: LinkTransport, welcomes: impl FnMut(UserId) + Send + 'static) -> JoinHandle<()> {
     thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(route(link));
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(route(link, welcomes));
     })
 }
 
-async fn route(mut link: LinkTransport) {
+async fn route(mut link: LinkTransport, mut welcomes: impl FnMut(UserId)) {
     let mut end = LinkEnd::default();
     while let Ok(batch) = poll_fn(|context| link.receiver.poll_receive(context)).await {
+        let answer = |end: &mut LinkEnd, message: GatewayMessage<'_>| {
+            if let GatewayMessage::SessionOpen(open) = &message {
+                welcomes(open.user);
+            }
+            answer(end, message);
+        };
         end.handle_batch_of_gateway(&batch, answer).expect("a valid batch");
         end.beat();
         while let Some(batch) = end.poll_batch() {
@@ -73,7 +84,7 @@ fn answer(end: &mut LinkEnd, message: GatewayMessage<'_>) {
     end.send_to_gateway(&answer).expect("the window is open");
 }
 
-fn hello(token: &[u8]) -> Vec<u8> {
+pub(crate) fn hello(token: &[u8]) -> Vec<u8> {
     let token = std::str::from_utf8(token).expect("tokens are text");
     let mut frames = FrameBuilder::default();
     let frame = frames.client(None, |fbb| {
@@ -85,7 +96,7 @@ fn hello(token: &[u8]) -> Vec<u8> {
     frame.to_vec()
 }
 
-fn lookup() -> Vec<u8> {
+pub(crate) fn lookup() -> Vec<u8> {
     let mut frames = FrameBuilder::default();
     let frame = frames.client(None, |fbb| {
         let ids = Some(fbb.create_vector(&[1u64]));
@@ -95,13 +106,13 @@ fn lookup() -> Vec<u8> {
     frame.to_vec()
 }
 
-fn ping() -> Vec<u8> {
+pub(crate) fn ping() -> Vec<u8> {
     let mut frames = FrameBuilder::default();
     let frame = frames.client(None, |fbb| (ClientBody::Ping, Ping::create(fbb, &PingArgs {}).as_union_value()));
     frame.to_vec()
 }
 
-fn receive_type(client: &mut Client) -> ServerBody {
+pub(crate) fn receive_type(client: &mut Client) -> ServerBody {
     let frame = client.receive().expect("a frame");
     frame::server_frame(&frame).expect("verifies").body_type()
 }

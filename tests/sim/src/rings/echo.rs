@@ -1,4 +1,5 @@
-//! The owner of the sockets: sends back what it receives, holds some for a while, cuts some.
+//! The owner of the sockets: sends back what it receives, holds some for a while, cuts some, and has some leave the ring
+//! and come in again, as they do that move from one to another.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use gateway_ring::{Event, SocketId, Sockets};
 
-use super::kernel::SimulatedRing;
+use super::kernel::{Link, SimulatedRing};
 use super::sabotaged::SabotagedRing;
 use crate::prng::Prng;
 
@@ -17,6 +18,9 @@ pub(super) struct Echo {
     named: u64,
     /// Few: a cut also ends what waits for ever.
     cuts_left: u64,
+    leaves_left: u64,
+    /// Outside of the ring, by name.
+    outside: Vec<(u64, Link)>,
     has_failed_to_accept: bool,
     is_stopping: bool,
 }
@@ -30,8 +34,18 @@ struct Guest {
 
 impl Echo {
     pub(super) fn new(sockets: Sockets<SabotagedRing<SimulatedRing>>, mut prng: Prng) -> Echo {
-        let (guests, cuts_left) = (BTreeMap::new(), prng.below(5));
-        Echo { sockets, prng, guests, named: 0, cuts_left, has_failed_to_accept: false, is_stopping: false }
+        let (cuts_left, leaves_left) = (prng.below(5), prng.below(8));
+        Echo {
+            sockets,
+            prng,
+            guests: BTreeMap::new(),
+            named: 0,
+            cuts_left,
+            leaves_left,
+            outside: Vec::new(),
+            has_failed_to_accept: false,
+            is_stopping: false,
+        }
     }
 
     pub(super) fn open_count(&self) -> u32 {
@@ -44,7 +58,7 @@ impl Echo {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.is_stopping && self.sockets.count() == 0
+        self.is_stopping && self.sockets.count() == 0 && self.guests.is_empty()
     }
 
     pub(super) fn turn(&mut self, patience: Duration) {
@@ -70,6 +84,16 @@ impl Echo {
             self.cuts_left -= 1;
             self.sockets.abort(guest.socket);
         }
+        if self.leaves_left > 0 && !self.guests.is_empty() && self.prng.chance(10) {
+            self.leaves_left -= 1;
+            let place = self.prng.index(self.guests.len());
+            let guest = self.guests.values().nth(place).expect("there are more");
+            self.sockets.detach(guest.socket);
+        }
+        if !self.outside.is_empty() && self.prng.chance(100) {
+            let (name, link) = self.outside.remove(0);
+            self.sockets.attach(name, link);
+        }
         for guest in self.guests.values_mut() {
             if !self.sockets.can_send(guest.socket) {
                 continue;
@@ -81,7 +105,7 @@ impl Echo {
         }
     }
 
-    fn happened(&mut self, event: Event) {
+    fn happened(&mut self, event: Event<Link>) {
         match event {
             Event::Opened { socket, .. } if self.prng.chance(50) => self.sockets.abort(socket),
             Event::Opened { socket, .. } => {
@@ -102,7 +126,15 @@ impl Echo {
                 let guest = self.guests.get(&name).expect("it is not closed");
                 self.sockets.abort(guest.socket);
             }
-            Event::Closed { name } => {
+            Event::Detached { name, result: Ok(link) } => self.outside.push((name, link)),
+            Event::Attached { number: name, result: Ok(socket) } => {
+                let guest = self.guests.get_mut(&name).expect("it is closed by its owner only");
+                (guest.socket, guest.is_held) = (socket, false);
+                self.sockets.own(socket, name);
+            }
+            Event::Detached { name, result: Err(_) }
+            | Event::Attached { number: name, result: Err(_) }
+            | Event::Closed { name } => {
                 self.guests.remove(&name).expect("it is closed once");
             }
         }

@@ -4,12 +4,12 @@
 //! An operation does its work at the moment it ends, as the real one does, so what its completion says is true then.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gateway_ring::{Buffer, Completion, Errno, Operation, Received, Ring, SocketId};
+use gateway_ring::{Buffer, Completion as CompletionOf, Errno, Operation as OperationOf, Received, Ring, SocketId};
 
 use super::{Rule, RuleBroken, Tally};
 use crate::prng::Prng;
@@ -23,6 +23,10 @@ const SLOTS_COUNT: u16 = 8;
 /// A peer's name for its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Link(pub(super) u64);
+
+/// Outside of the ring a connection is named as its peer names it.
+type Operation = OperationOf<Link>;
+type Completion = CompletionOf<Link>;
 
 /// Both directions of a connection.
 #[derive(Default)]
@@ -43,6 +47,8 @@ pub(super) struct Kernel {
     /// Connected, not accepted.
     backlog: VecDeque<Link>,
     slots: Vec<Slot>,
+    /// Those with a descriptor outside of the ring.
+    outside: BTreeSet<Link>,
     submitted: VecDeque<Operation>,
     under_way: Vec<Operation>,
     completions: VecDeque<Completion>,
@@ -74,6 +80,7 @@ impl Kernel {
             next_link: 0,
             backlog: VecDeque::new(),
             slots: (0..SLOTS_COUNT).map(|_| Slot::default()).collect(),
+            outside: BTreeSet::new(),
             submitted: VecDeque::new(),
             under_way: Vec::new(),
             completions: VecDeque::new(),
@@ -146,9 +153,8 @@ impl Kernel {
     }
 
     fn news_for(&mut self, link: Link) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.link == Some(link)) {
-            slot.is_news = true;
-        }
+        // One that is leaving may have its next slot already.
+        self.slots.iter_mut().filter(|slot| slot.link == Some(link)).for_each(|slot| slot.is_news = true);
     }
 
     // What the ring does.
@@ -206,10 +212,10 @@ impl Kernel {
                 }
                 Operation::CancelWatch(_) => slot.is_watch_cancelled = true,
                 Operation::CancelSend(_) => slot.is_send_cancelled = true,
-                Operation::Close(_) => {
+                Operation::Close(_) | Operation::Detach(_) => {
                     let is_busy = self.under_way.iter().any(|other| socket_of(other) == Some(socket));
                     if is_busy || self.slots[usize::from(socket.slot)].is_watched {
-                        return self.break_rule(format!("{socket:?} is closed under what is under way on it"));
+                        return self.break_rule(format!("{operation:?} under what is under way there"));
                     }
                 }
                 _ => {}
@@ -242,19 +248,52 @@ impl Kernel {
                 Completion::ShutDown(socket)
             }
             Operation::CancelWatch(socket) | Operation::CancelSend(socket) => Completion::Cancelled(socket),
+            Operation::Detach(socket) => Completion::Detached { socket, result: self.detach(socket) },
+            Operation::Attach { number, descriptor } => {
+                Completion::Attached { number, result: self.attach(descriptor) }
+            }
             Operation::Close(socket) => {
                 let slot = &mut self.slots[usize::from(socket.slot)];
                 let link = slot.link.take();
                 *slot = Slot { generation: slot.generation + 1, ..Slot::default() };
-                // A peer that has not read to the end loses the rest, as with a real one.
-                let pipe = link.and_then(|link| self.pipes.get_mut(&link));
-                pipe.into_iter().for_each(|pipe| pipe.is_reset |= !pipe.server_has_ended);
+                link.into_iter().for_each(|link| self.let_go(link));
                 self.count("sockets closed");
                 Completion::Closed(socket)
             }
         };
         self.completions.push_back(completion);
         None
+    }
+
+    fn detach(&mut self, socket: SocketId) -> Result<Link, Errno> {
+        if self.prng.chance(50) {
+            self.count("sockets that could not leave");
+            return Err(Errno::MFILE);
+        }
+        let link = self.slots[usize::from(socket.slot)].link.ok_or(Errno::BADF)?;
+        self.outside.insert(link);
+        self.count("sockets that left");
+        Ok(link)
+    }
+
+    fn attach(&mut self, link: Link) -> Result<SocketId, Errno> {
+        self.outside.remove(&link);
+        let vacant = self.slots.iter().position(|slot| slot.link.is_none());
+        let Some(place) = vacant.filter(|_| !self.prng.chance(50)) else {
+            self.let_go(link);
+            self.count("sockets that could not come in");
+            return Err(Errno::MFILE);
+        };
+        let slot = &mut self.slots[place];
+        slot.link = Some(link);
+        Ok(SocketId { ring: 0, slot: place as u16, generation: slot.generation })
+    }
+
+    /// A connection ends with the last that has it. A peer that has not read to the end loses the rest, as with a real one.
+    fn let_go(&mut self, link: Link) {
+        let is_had = self.outside.contains(&link) || self.slots.iter().any(|slot| slot.link == Some(link));
+        let pipe = self.pipes.get_mut(&link).filter(|_| !is_had);
+        pipe.into_iter().for_each(|pipe| pipe.is_reset |= !pipe.server_has_ended);
     }
 
     fn end_accept(&mut self) -> Option<Operation> {
@@ -352,13 +391,14 @@ impl Kernel {
 
 fn socket_of(operation: &Operation) -> Option<SocketId> {
     match operation {
-        Operation::Accept | Operation::StopAccepting => None,
+        Operation::Accept | Operation::StopAccepting | Operation::Attach { .. } => None,
         Operation::Watch(socket)
         | Operation::Receive(socket)
         | Operation::Send { socket, .. }
         | Operation::ShutDown(socket)
         | Operation::CancelWatch(socket)
         | Operation::CancelSend(socket)
+        | Operation::Detach(socket)
         | Operation::Close(socket) => Some(*socket),
     }
 }
@@ -377,6 +417,8 @@ impl SimulatedRing {
 }
 
 impl Ring for SimulatedRing {
+    type Descriptor = Link;
+
     fn buffers_count(&self) -> u32 {
         u32::from(BUFFERS_COUNT)
     }

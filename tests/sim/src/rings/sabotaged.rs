@@ -25,12 +25,12 @@ impl RingSabotage {
     ];
 }
 
-pub(super) struct SabotagedRing<R> {
+pub(super) struct SabotagedRing<R: Ring> {
     ring: R,
     sabotage: Option<RingSabotage>,
     /// Of early frees: what is under way, as the machine counts it.
     watched: Vec<SocketId>,
-    invented: VecDeque<Completion>,
+    invented: VecDeque<Completion<R::Descriptor>>,
     /// Sockets whose late completions the machine does not want any more.
     forgotten: Vec<SocketId>,
 }
@@ -41,7 +41,7 @@ impl<R: Ring> SabotagedRing<R> {
         SabotagedRing { ring, sabotage, watched, invented, forgotten }
     }
 
-    fn watch(&mut self, operation: &Operation) {
+    fn watch(&mut self, operation: &Operation<R::Descriptor>) {
         match operation {
             Operation::Watch(socket) => self.watched.push(*socket),
             // It is said to have ended at once.
@@ -57,7 +57,7 @@ impl<R: Ring> SabotagedRing<R> {
     }
 
     /// `None`: not to be told.
-    fn lie(&mut self, completion: Completion) -> Option<Completion> {
+    fn lie(&mut self, completion: Completion<R::Descriptor>) -> Option<Completion<R::Descriptor>> {
         Some(match (self.sabotage, completion) {
             (Some(RingSabotage::Rearm), Completion::Received { socket, result: Err(Errno::NOBUFS) }) => {
                 Completion::Received { socket, result: Err(Errno::AGAIN) }
@@ -81,11 +81,13 @@ impl<R: Ring> SabotagedRing<R> {
 }
 
 impl<R: Ring> Ring for SabotagedRing<R> {
+    type Descriptor = R::Descriptor;
+
     fn buffers_count(&self) -> u32 {
         self.ring.buffers_count()
     }
 
-    fn submit(&mut self, operation: Operation) {
+    fn submit(&mut self, operation: Operation<R::Descriptor>) {
         if self.sabotage == Some(RingSabotage::EarlyFree) {
             self.watch(&operation);
         }
@@ -96,7 +98,7 @@ impl<R: Ring> Ring for SabotagedRing<R> {
         self.ring.turn(patience);
     }
 
-    fn next_completion(&mut self) -> Option<Completion> {
+    fn next_completion(&mut self) -> Option<Completion<R::Descriptor>> {
         if let Some(invented) = self.invented.pop_front() {
             return Some(invented);
         }

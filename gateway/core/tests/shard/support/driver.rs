@@ -29,6 +29,8 @@ pub(crate) struct Driver {
     pub(crate) sends: u64,
     pub(crate) send_bytes: u64,
     pub(crate) closes: u64,
+    /// Who has to go to which shard.
+    pub(crate) moves: Vec<(ConnectionId, u16)>,
     /// In what order everything was wanted, for the comparison of two runs.
     pub(crate) trace: u64,
 }
@@ -103,6 +105,7 @@ impl Driver {
                 guest.flow = Flow::Continue;
                 self.bring(now, shard, connection);
             }
+            Action::MoveTo { shard, .. } => self.moves.push((connection, shard)),
             Action::Close { code, .. } => {
                 self.closes += 1;
                 self.trace = note(self.trace, u64::from(code.number()));

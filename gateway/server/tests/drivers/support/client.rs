@@ -1,6 +1,6 @@
 //! A client of blocking std sockets around the client's TLS stage.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -22,17 +22,25 @@ pub(crate) struct Client {
 impl Client {
     /// Does the handshake.
     pub(crate) fn connect(address: SocketAddr, tls: &TlsClient) -> Client {
-        let stream = TcpStream::connect(address).expect("the gateway listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        Client::try_connect(address, tls).expect("the gateway listens, and does not go away in the handshake")
+    }
+
+    /// Likewise, where it may not be wanted.
+    pub(crate) fn try_connect(address: SocketAddr, tls: &TlsClient) -> io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         let stage = tls.connect("localhost").expect("a DNS name");
         let mut client = Client { stream, stage, framer: Framer::default(), plaintext: Vec::new() };
-        client.flush();
+        client.flush()?;
         while !client.stage.is_established() {
-            assert!(client.read_some(), "the gateway went away in the handshake");
-            client.flush();
+            if !client.read_some()? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            client.flush()?;
         }
-        client
+        Ok(client)
     }
 
     /// Sends a frame with its prefix.
@@ -40,10 +48,19 @@ impl Client {
         self.send_bytes(&[&frame::prefix(frame.len())[..], frame].concat());
     }
 
+    /// Likewise, where nobody may be there.
+    pub(crate) fn try_send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.try_send_bytes(&[&frame::prefix(frame.len())[..], frame].concat())
+    }
+
     /// Sends any plaintext.
     pub(crate) fn send_bytes(&mut self, plaintext: &[u8]) {
+        self.try_send_bytes(plaintext).expect("the gateway is there");
+    }
+
+    fn try_send_bytes(&mut self, plaintext: &[u8]) -> io::Result<()> {
         let sealed = self.seal(plaintext);
-        self.stream.write_all(&sealed).expect("the gateway is there");
+        self.stream.write_all(&sealed)
     }
 
     /// What would be sent.
@@ -55,14 +72,19 @@ impl Client {
 
     /// The next frame; `None` when the gateway has closed, in order.
     pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
+        self.try_receive().expect("bytes or the end, not a reset")
+    }
+
+    /// Likewise, where it may be cut.
+    pub(crate) fn try_receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let mut input = &self.plaintext[..];
             let frame = self.framer.next_frame(Instant(0), &mut input, FRAME_SIZE_MAX).expect("valid frames");
             let frame = frame.map(<[u8]>::to_vec);
             let cut = self.plaintext.len() - input.len();
             self.plaintext.drain(..cut);
-            if frame.is_some() || !self.read_some() {
-                return frame;
+            if frame.is_some() || !self.read_some()? {
+                return Ok(frame);
             }
         }
     }
@@ -81,17 +103,17 @@ impl Client {
         assert_eq!(self.receive().as_deref(), Some(frame));
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> io::Result<()> {
         let mut outgoing = Vec::new();
         self.stage.take_outgoing(&mut outgoing);
-        self.stream.write_all(&outgoing).expect("the gateway is there");
+        self.stream.write_all(&outgoing)
     }
 
     /// False at the end of the stream.
-    fn read_some(&mut self) -> bool {
+    fn read_some(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16_384];
-        let size = self.stream.read(&mut buffer).expect("bytes or the end, not a reset");
+        let size = self.stream.read(&mut buffer)?;
         self.stage.receive(&buffer[..size], &mut self.plaintext).expect("valid TLS");
-        size > 0
+        Ok(size > 0)
     }
 }

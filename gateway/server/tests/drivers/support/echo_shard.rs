@@ -5,8 +5,8 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use gateway_core::{
-    AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, Peer, Refusal, ShardConfig, ShardCounters,
-    ShardGauges, TicketKeys,
+    AuthRefusal, CloseCause, ConnectionId, Flow, Identity, LinkEvent, MovedConnection, Peer, Refusal, ShardConfig,
+    ShardCounters, ShardGauges, TicketKeys,
 };
 use gateway_server::{ShardAction, ShardPort};
 use protocol::codes::Code;
@@ -117,6 +117,14 @@ impl ShardPort for EchoShard {
             Err(AuthRefusal::Expired) => self.go_away(connection, Code::TokenExpired),
             Err(_) => self.go_away(connection, Code::TokenInvalid),
         }
+    }
+
+    fn handle_leaving(&mut self, _now: Now, _connection: ConnectionId) -> Option<MovedConnection> {
+        unreachable!("it sends nobody away")
+    }
+
+    fn handle_moved_in(&mut self, _now: Now, _moved: MovedConnection) -> ConnectionId {
+        unreachable!("nobody is sent here")
     }
 
     fn handle_sent(&mut self, _now: Now, _connection: ConnectionId, _bytes_sent: u32) {}

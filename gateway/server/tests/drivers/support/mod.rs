@@ -52,7 +52,10 @@ pub(crate) fn with_each_driver_of_one_shard(config: &GatewayConfig) -> impl Iter
 /// The configuration for each driver that works here.
 pub(crate) fn each_driver(config: &GatewayConfig) -> impl Iterator<Item = GatewayConfig> {
     let choices = [Driver::MonoioReadiness, Driver::MonoioUring, Driver::Uring].map(DriverChoice::Only);
-    choices.into_iter().filter(|choice| choice.pick().is_ok()).map(|driver| GatewayConfig { driver, ..config.clone() })
+    choices
+        .into_iter()
+        .filter(|choice| choice.pick(true).is_ok())
+        .map(|driver| GatewayConfig { driver, ..config.clone() })
 }
 
 /// Both sides of TLS with a certificate for `localhost`, and what makes tokens with what checks them.
@@ -122,7 +125,10 @@ impl Bench {
 
     /// A token that expires so far from now.
     pub(crate) fn token(&self, lifetime: Duration) -> Vec<u8> {
-        let user = UserId::new(Realm(1), 1);
+        self.token_of(UserId::new(Realm(1), 1), lifetime)
+    }
+
+    pub(crate) fn token_of(&self, user: UserId, lifetime: Duration) -> Vec<u8> {
         let identity = Identity { user, device: None, expires_at: clock::now().wall.plus(lifetime) };
         self.signer.sign(&identity).into_bytes()
     }
