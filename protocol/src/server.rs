@@ -72,10 +72,11 @@ pub enum Step<'a> {
     Close(Code),
 }
 
-/// One session of one connection. 32 bytes, no heap.
+/// One session of one connection. 24 bytes, no heap.
 #[derive(Debug)]
 pub struct ServerSession {
-    heard_at: Instant,
+    /// In seconds of the monotonic clock, the one that had begun when something came.
+    heard_at_s: u32,
     typing: RateLimit,
     lookups: RateLimit,
     version: u16,
@@ -83,13 +84,13 @@ pub struct ServerSession {
     is_transient: bool,
 }
 
-const _: () = assert!(size_of::<ServerSession>() <= 32);
+const _: () = assert!(size_of::<ServerSession>() <= 24);
 
 impl ServerSession {
     /// Of a connection that has just been accepted.
     pub fn new(now: Instant) -> ServerSession {
         ServerSession {
-            heard_at: now,
+            heard_at_s: second_of(now),
             typing: RateLimit::default(),
             lookups: RateLimit::default(),
             version: 0,
@@ -113,15 +114,16 @@ impl ServerSession {
         self.is_transient
     }
 
-    /// Whether nothing has come for this long.
+    /// Whether nothing has come for this long, or up to a second longer.
     pub fn is_silent(&self, now: Instant, timeout: Duration) -> bool {
-        now.since(self.heard_at) >= timeout
+        // Of the second in which something came, its end counts.
+        now.since(Instant(0)) >= Duration::from_secs(u64::from(self.heard_at_s) + 1) + timeout
     }
 
     /// A whole frame without its length prefix, not verified yet. `router_can_take` says whether a frame of this size
     /// could be forwarded now. Only before the Hello and while live.
     pub fn handle_frame<'a>(&mut self, now: Now, bytes: &'a [u8], router_can_take: bool) -> Step<'a> {
-        self.heard_at = now.monotonic;
+        self.heard_at_s = second_of(now.monotonic);
         match self.phase {
             Phase::AwaitHello => self.handle_first(bytes),
             Phase::Live => match frame::client_frame(bytes) {
@@ -171,6 +173,10 @@ impl ServerSession {
         self.phase = Phase::Authenticating;
         Ok(Step::Authenticate { access_token, resume_ticket, hello })
     }
+}
+
+fn second_of(now: Instant) -> u32 {
+    u32::try_from(now.since(Instant(0)).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Whoever sends a frame that cannot be read is closed: there is no telling where the next one begins.

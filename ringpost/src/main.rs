@@ -43,6 +43,7 @@ use command_line::{CommandLine, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    protocol_shell::use_small_pages();
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(error) => return command_line::explain(&error),

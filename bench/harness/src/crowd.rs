@@ -409,8 +409,8 @@ mod tests {
     use crate::product_peer::ProductPeer;
 
     #[test]
-    fn a_million_who_idle_fit_in_600_megabytes() {
+    fn a_million_who_idle_fit_in_400_megabytes() {
         let size = size_of::<End<ProductPeer>>();
-        assert!(size <= 576, "{size} bytes");
+        assert!(size <= 400, "{size} bytes");
     }
 }

@@ -21,6 +21,8 @@ use crate::order::{Order, Outcome, Progress, Setup, Word};
 use crate::readiness::Readiness;
 use crate::subject;
 
+/// What glommio keeps for reads of its own, pinned, and 10 MiB unless it is told: nothing is read through it here.
+const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// What comes in this time gets no older by waiting for it.
 const PACE_LATENCY: Duration = Duration::from_micros(500);
 /// Between two looks at who is on the way.
@@ -46,7 +48,11 @@ const PULSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 pub fn work() -> Result<()> {
     let mut orders = Orders::default();
     let setup: Setup = orders.next_now()?.context("the conductor has gone")?;
-    let executor = LocalExecutorBuilder::default().name("load").make().map_err(|error| anyhow!("{error}"))?;
+    let executor = LocalExecutorBuilder::default()
+        .name("load")
+        .io_memory(IO_MEMORY_BYTES)
+        .make()
+        .map_err(|error| anyhow!("{error}"))?;
     let orphans = setup.orphans.clone();
     let result = executor.run(subject::run(setup, orders));
     if let Err(error) = &result {

@@ -7,7 +7,6 @@ use protocol::link::ConnectionKey;
 use protocol::server::{Phase, ServerSession};
 use protocol::time::{Instant, WallTime};
 
-use crate::handshakes::Arrival;
 use crate::slab::Slot;
 
 /// Names a connection of one shard, from `Shard::handle_open` to `Shard::handle_closed`. The generation tells apart who
@@ -43,11 +42,9 @@ pub(crate) enum Registration {
     Opened,
 }
 
-/// Before the Hello only the first four fields mean something.
+/// Before the Hello only the first five fields mean something.
 pub(crate) struct Connection {
     pub(crate) session: ServerSession,
-    /// Its place among the handshakes, until the Welcome.
-    pub(crate) arrival: Arrival,
     /// Given to the driver and not reported as sent.
     pub(crate) send_queue_bytes: u32,
     /// When the sweep first saw that something waits to be sent, unless something was sent since: seconds of the monotonic
@@ -70,14 +67,13 @@ pub(crate) struct Connection {
 }
 
 // At a million connections a byte here is a megabyte, and this is the whole of an idle one: it owns no heap, no timer
-// and no buffer. Its share of the map of sessions, some 40 bytes, comes on top.
-const _: () = assert!(size_of::<Slot<Connection>>() <= 120);
+// and no buffer. Its place in the index of sessions, 5 to 10 bytes, comes on top.
+const _: () = assert!(size_of::<Slot<Connection>>() <= 104);
 
 impl Connection {
-    pub(crate) fn new(now: Instant, arrival: Arrival) -> Connection {
+    pub(crate) fn new(now: Instant) -> Connection {
         Connection {
             session: ServerSession::new(now),
-            arrival,
             send_queue_bytes: 0,
             stalled_since_s: 0,
             is_held: false,

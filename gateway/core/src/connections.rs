@@ -6,7 +6,6 @@
 //! session that the router knows gets a farewell when it goes.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
@@ -14,7 +13,7 @@ use core::time::Duration;
 
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
-use protocol::ids::{ClientMsgId, DeviceId, UserId, UserSeq};
+use protocol::ids::{ClientMsgId, DeviceId, UserSeq};
 use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
 use protocol::peek;
 use protocol::server::{Hello, Phase, ServerSession, Welcome};
@@ -28,6 +27,7 @@ use crate::counters::ShardCounters;
 use crate::handshakes::Handshakes;
 use crate::moved::MovedConnection;
 use crate::output::{Action, FrameRef, Output};
+use crate::session_index::SessionIndex;
 use crate::shard::{AuthRefusal, CloseCause, Identity, Peer, Refusal};
 use crate::slab::Slab;
 use crate::ticket::{self, TicketKeys};
@@ -36,7 +36,7 @@ pub(crate) struct Connections {
     pub(crate) config: ShardConfig,
     pub(crate) slab: Slab<Connection>,
     pub(crate) handshakes: Handshakes,
-    sessions: BTreeMap<(UserId, DeviceId), ConnectionId>,
+    sessions: SessionIndex,
     /// Sessions that the router is to forget.
     pub(crate) farewells: Vec<ConnectionKey>,
     /// Sessions that the router has been asked to open and has not answered.
@@ -60,7 +60,7 @@ impl Connections {
             config,
             slab: Slab::default(),
             handshakes,
-            sessions: BTreeMap::new(),
+            sessions: SessionIndex::default(),
             farewells: Vec::new(),
             opens_in_flight: 0,
             output: Output::default(),
@@ -91,10 +91,9 @@ impl Connections {
             self.counters.connections_refused += 1;
             return Err(refusal);
         }
-        let arrival = self.handshakes.next_arrival();
-        let id = self.slab.insert(Connection::new(now.monotonic, arrival));
+        let id = self.slab.insert(Connection::new(now.monotonic));
         let deadline = now.monotonic + self.config.handshake_timeout;
-        if let Some(evicted) = self.handshakes.admit(arrival, id, peer.address, deadline) {
+        if let Some(evicted) = self.handshakes.admit(id, peer.address, deadline) {
             self.close(evicted, Code::Overloaded);
         }
         self.counters.connections_opened += 1;
@@ -113,10 +112,8 @@ impl Connections {
 
     /// Its Hello has come; nothing more is read before the Welcome.
     pub(crate) fn keep_hello(&mut self, id: ConnectionId, hello: Hello) {
-        let connection = self.of_driver(id);
-        connection.is_held = true;
-        let arrival = connection.arrival;
-        let handshake = self.handshakes.get_mut(arrival).expect("its Hello has just come");
+        self.of_driver(id).is_held = true;
+        let handshake = self.handshakes.get_mut(id).expect("its Hello has just come");
         handshake.hello = Some(Box::new(hello));
     }
 
@@ -132,8 +129,8 @@ impl Connections {
         result: Result<Identity, AuthRefusal>,
     ) -> Option<Identity> {
         // It may have been closed, or be gone, since the token was handed out.
-        let connection = self.slab.get_mut(id).filter(|it| it.session.phase() == Phase::Authenticating)?;
-        let handshake = self.handshakes.get(connection.arrival).expect("it has no Welcome yet");
+        self.slab.get(id).filter(|it| it.session.phase() == Phase::Authenticating)?;
+        let handshake = self.handshakes.get(id).expect("it has no Welcome yet");
         let hello = handshake.hello.as_ref().expect("its Hello has come");
         let accepted = result.map_err(AuthRefusal::code).and_then(|identity| identity.check(hello, now.wall));
         accepted.inspect_err(|code| self.close(id, *code)).ok()
@@ -145,8 +142,7 @@ impl Connections {
         connection.user = identity.user;
         connection.token_expires_at = identity.expires_at;
         connection.session.handle_authenticated();
-        let arrival = connection.arrival;
-        self.handshakes.is_no_stranger(arrival);
+        self.handshakes.is_no_stranger(id);
     }
 
     /// It is who it says, and at home in that shard.
@@ -154,8 +150,7 @@ impl Connections {
         let connection = self.of_driver(id);
         connection.user = identity.user;
         connection.token_expires_at = identity.expires_at;
-        let arrival = connection.arrival;
-        self.handshakes.is_no_stranger(arrival);
+        self.handshakes.is_no_stranger(id);
         self.output.push(Action::MoveTo { connection: id, shard });
     }
 
@@ -166,7 +161,7 @@ impl Connections {
         closed.close();
         let session = mem::replace(&mut connection.session, closed);
         let (user, token_expires_at) = (connection.user, connection.token_expires_at);
-        let handshake = self.handshakes.remove(connection.arrival).expect("it has no Welcome yet");
+        let handshake = self.handshakes.remove(id).expect("it has no Welcome yet");
         let hello = handshake.hello.expect("its Hello has come");
         Some(MovedConnection { session, hello, user, token_expires_at })
     }
@@ -176,12 +171,11 @@ impl Connections {
         let MovedConnection { mut session, hello, user, token_expires_at } = moved;
         session.handle_authenticated();
         let is_full = self.slab.count() >= self.config.connections_max;
-        let arrival = self.handshakes.next_arrival();
         let is_held = true;
-        let newcomer = Connection::new(now.monotonic, arrival);
+        let newcomer = Connection::new(now.monotonic);
         let id = self.slab.insert(Connection { session, user, token_expires_at, is_held, ..newcomer });
         // The same time as everybody's here: those that came first are due first.
-        self.handshakes.admit_known(arrival, id, hello, now.monotonic + self.config.handshake_timeout);
+        self.handshakes.admit_known(id, hello, now.monotonic + self.config.handshake_timeout);
         self.counters.connections_moved_in += 1;
         if self.is_draining {
             self.close(id, Code::GoingAway);
@@ -217,7 +211,7 @@ impl Connections {
 
     fn welcome(&mut self, now: Now, id: ConnectionId, router: &RouterHello, opened: &SessionOpened<'_>) {
         let connection = self.slab.get_mut(id).expect("it has just been opened");
-        let handshake = self.handshakes.remove(connection.arrival).expect("it has no Welcome yet");
+        let handshake = self.handshakes.remove(id).expect("it has no Welcome yet");
         let hello = handshake.hello.expect("its Hello has come");
         connection.device = opened.device;
         connection.session_id = opened.session;
@@ -245,7 +239,7 @@ impl Connections {
             server_time: now.wall,
             durability: router.durability,
         };
-        let replaced = is_device.then(|| self.sessions.insert((connection.user, opened.device), id)).flatten();
+        let replaced = is_device.then(|| self.sessions.insert(id, &self.slab)).flatten();
         self.counters.sessions_opened += 1;
         self.send(id, |builder| builder.welcome(&welcome));
         if let Some(replaced) = replaced {
@@ -423,9 +417,9 @@ impl Connections {
         }
         connection.registration = Registration::None;
         if !is_live {
-            self.handshakes.remove(connection.arrival);
-        } else if self.sessions.get(&(connection.user, connection.device)) == Some(&id) {
-            self.sessions.remove(&(connection.user, connection.device));
+            self.handshakes.remove(id);
+        } else {
+            self.sessions.remove(id, &self.slab);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::connection::ConnectionId;
 
 /// Order of arrival; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Arrival(u64);
+struct Arrival(u64);
 
 pub(crate) struct Handshake {
     pub(crate) connection: ConnectionId,
@@ -28,6 +28,7 @@ pub(crate) struct Handshakes {
     strangers_max: usize,
     strangers_per_network_max: usize,
     arrivals_count: u64,
+    arrivals: BTreeMap<ConnectionId, Arrival>,
     by_arrival: BTreeMap<Arrival, Handshake>,
     /// With their network.
     strangers: BTreeMap<Arrival, IpAddr>,
@@ -40,6 +41,7 @@ impl Handshakes {
             strangers_max,
             strangers_per_network_max,
             arrivals_count: 0,
+            arrivals: BTreeMap::new(),
             by_arrival: BTreeMap::new(),
             strangers: BTreeMap::new(),
             strangers_by_network: BTreeMap::new(),
@@ -52,26 +54,19 @@ impl Handshakes {
         self.strangers_per_network_max = strangers_per_network_max;
     }
 
-    /// The place of the next newcomer.
-    pub(crate) fn next_arrival(&mut self) -> Arrival {
-        self.arrivals_count += 1;
-        Arrival(self.arrivals_count)
-    }
-
     /// Lets a stranger in, and names the one that has to go for it.
     pub(crate) fn admit(
         &mut self,
-        arrival: Arrival,
         connection: ConnectionId,
         address: IpAddr,
         deadline: Instant,
     ) -> Option<ConnectionId> {
         let network = network_of(address);
+        let arrival = self.next_arrival(connection);
         self.by_arrival.insert(arrival, Handshake { connection, deadline, hello: None });
         self.strangers.insert(arrival, network);
         let of_network = self.strangers_by_network.entry(network).or_default();
-        let is_new = of_network.insert(arrival);
-        assert!(is_new, "a connection arrives once");
+        of_network.insert(arrival);
         let evicted = if of_network.len() > self.strangers_per_network_max {
             of_network.first()
         } else if self.strangers.len() > self.strangers_max {
@@ -83,26 +78,31 @@ impl Handshakes {
     }
 
     /// Lets in who has authenticated elsewhere.
-    pub(crate) fn admit_known(
-        &mut self,
-        arrival: Arrival,
-        connection: ConnectionId,
-        hello: Box<Hello>,
-        deadline: Instant,
-    ) {
+    pub(crate) fn admit_known(&mut self, connection: ConnectionId, hello: Box<Hello>, deadline: Instant) {
+        let arrival = self.next_arrival(connection);
         self.by_arrival.insert(arrival, Handshake { connection, deadline, hello: Some(hello) });
     }
 
-    pub(crate) fn get(&self, arrival: Arrival) -> Option<&Handshake> {
-        self.by_arrival.get(&arrival)
+    /// Later than all others.
+    fn next_arrival(&mut self, connection: ConnectionId) -> Arrival {
+        self.arrivals_count += 1;
+        let arrival = Arrival(self.arrivals_count);
+        let previous = self.arrivals.insert(connection, arrival);
+        assert!(previous.is_none(), "a connection arrives once");
+        arrival
     }
 
-    pub(crate) fn get_mut(&mut self, arrival: Arrival) -> Option<&mut Handshake> {
-        self.by_arrival.get_mut(&arrival)
+    pub(crate) fn get(&self, connection: ConnectionId) -> Option<&Handshake> {
+        self.by_arrival.get(self.arrivals.get(&connection)?)
+    }
+
+    pub(crate) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut Handshake> {
+        self.by_arrival.get_mut(self.arrivals.get(&connection)?)
     }
 
     /// It has authenticated. Its handshake goes on.
-    pub(crate) fn is_no_stranger(&mut self, arrival: Arrival) {
+    pub(crate) fn is_no_stranger(&mut self, connection: ConnectionId) {
+        let Some(arrival) = self.arrivals.get(&connection).copied() else { return };
         let Some(network) = self.strangers.remove(&arrival) else { return };
         let of_network = self.strangers_by_network.get_mut(&network).expect("every stranger is in its network");
         of_network.remove(&arrival);
@@ -112,9 +112,9 @@ impl Handshakes {
     }
 
     /// Its handshake is over, well or not. `None` when it was over already.
-    pub(crate) fn remove(&mut self, arrival: Arrival) -> Option<Handshake> {
-        self.is_no_stranger(arrival);
-        self.by_arrival.remove(&arrival)
+    pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<Handshake> {
+        self.is_no_stranger(connection);
+        self.by_arrival.remove(&self.arrivals.remove(&connection)?)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -146,62 +146,51 @@ fn network_of(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     fn id(index: u32) -> ConnectionId {
         ConnectionId { index, generation: 1 }
     }
 
-    fn admit(handshakes: &mut Handshakes, index: u32, address: &str) -> (Arrival, Option<u32>) {
-        let arrival = handshakes.next_arrival();
+    fn admit(handshakes: &mut Handshakes, index: u32, address: &str) -> Option<u32> {
         let address = address.parse().expect("an address");
-        let evicted = handshakes.admit(arrival, id(index), address, Instant(u64::from(index)));
-        if let Some(evicted) = evicted {
-            let handshakes_of_evicted = handshakes.by_arrival.iter().find(|(_, other)| other.connection == evicted);
-            let arrival = *handshakes_of_evicted.expect("it was admitted").0;
-            handshakes.remove(arrival);
-        }
-        (arrival, evicted.map(|evicted| evicted.index))
+        let evicted = handshakes.admit(id(index), address, Instant(u64::from(index)))?;
+        handshakes.remove(evicted).expect("it was admitted");
+        Some(evicted.index)
     }
 
     #[test]
     fn the_oldest_of_a_network_goes_and_others_stay() {
         let mut handshakes = Handshakes::new(100, 2);
-        assert_eq!(admit(&mut handshakes, 1, "192.0.2.9").1, None);
-        assert_eq!(admit(&mut handshakes, 2, "192.0.2.1").1, None);
-        assert_eq!(admit(&mut handshakes, 3, "192.0.2.1").1, None);
-        assert_eq!(admit(&mut handshakes, 4, "::ffff:192.0.2.1").1, Some(2));
-        assert_eq!(admit(&mut handshakes, 5, "2001:db8:0:1::1").1, None);
-        assert_eq!(admit(&mut handshakes, 6, "2001:db8:0:1::2").1, None);
-        assert_eq!(admit(&mut handshakes, 7, "2001:db8:0:2::3").1, None);
-        assert_eq!(admit(&mut handshakes, 8, "2001:db8:0:1::3").1, Some(5));
+        assert_eq!(admit(&mut handshakes, 1, "192.0.2.9"), None);
+        assert_eq!(admit(&mut handshakes, 2, "192.0.2.1"), None);
+        assert_eq!(admit(&mut handshakes, 3, "192.0.2.1"), None);
+        assert_eq!(admit(&mut handshakes, 4, "::ffff:192.0.2.1"), Some(2));
+        assert_eq!(admit(&mut handshakes, 5, "2001:db8:0:1::1"), None);
+        assert_eq!(admit(&mut handshakes, 6, "2001:db8:0:1::2"), None);
+        assert_eq!(admit(&mut handshakes, 7, "2001:db8:0:2::3"), None);
+        assert_eq!(admit(&mut handshakes, 8, "2001:db8:0:1::3"), Some(5));
     }
 
     #[test]
     fn the_oldest_of_all_goes_when_the_total_is_reached() {
         let mut handshakes = Handshakes::new(2, 2);
-        assert_eq!(admit(&mut handshakes, 1, "192.0.2.1").1, None);
-        assert_eq!(admit(&mut handshakes, 2, "192.0.2.2").1, None);
-        assert_eq!(admit(&mut handshakes, 3, "192.0.2.3").1, Some(1));
+        assert_eq!(admit(&mut handshakes, 1, "192.0.2.1"), None);
+        assert_eq!(admit(&mut handshakes, 2, "192.0.2.2"), None);
+        assert_eq!(admit(&mut handshakes, 3, "192.0.2.3"), Some(1));
     }
 
     #[test]
     fn who_has_authenticated_makes_room_and_keeps_its_deadline() {
         let mut handshakes = Handshakes::new(1, 1);
-        let arrivals: Vec<_> = (1..50)
-            .map(|index| {
-                let (arrival, evicted) = admit(&mut handshakes, index, "192.0.2.1");
-                assert_eq!(evicted, None);
-                handshakes.is_no_stranger(arrival);
-                arrival
-            })
-            .collect();
+        for index in 1..50 {
+            assert_eq!(admit(&mut handshakes, index, "192.0.2.1"), None);
+            handshakes.is_no_stranger(id(index));
+        }
         assert_eq!(handshakes.first().map(|first| first.deadline), Some(Instant(1)));
         assert_eq!(handshakes.known().count(), 49);
-        arrivals.iter().for_each(|arrival| assert!(handshakes.remove(*arrival).is_some()));
-        assert!(handshakes.remove(*arrivals.first().expect("49 of them")).is_none());
+        (1..50).for_each(|index| assert!(handshakes.remove(id(index)).is_some()));
+        assert!(handshakes.remove(id(1)).is_none() && handshakes.arrivals.is_empty());
         assert!(handshakes.strangers_by_network.is_empty() && handshakes.strangers.is_empty());
     }
 }

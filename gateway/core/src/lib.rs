@@ -15,6 +15,7 @@ mod moved;
 mod output;
 mod placement;
 mod router_link;
+mod session_index;
 mod shard;
 mod slab;
 mod sweep;

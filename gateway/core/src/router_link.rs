@@ -242,7 +242,7 @@ impl RouterLink {
         let open = if connection.is_live() {
             open_again(id.into(), connection, self.store_incarnation.unwrap_or_default())
         } else {
-            let handshake = connections.handshakes.get(connection.arrival).expect("it has no Welcome yet");
+            let handshake = connections.handshakes.get(id).expect("it has no Welcome yet");
             let hello = handshake.hello.as_ref().expect("its Hello has come");
             SessionOpen {
                 connection: id.into(),

@@ -18,7 +18,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_TURNS: u32 = 4;
 /// A turn looks at this many at least: small shards are done in one.
 const SWEEP_SLOTS_MIN: u32 = 1024;
-/// How late a silent session is closed at most.
+/// How late a session is closed at most, once it is due: a silent one is a second after its time, since seconds of silence
+/// are counted whole.
 pub const SWEEP_ROUND: Duration = SWEEP_INTERVAL.saturating_mul(SWEEP_TURNS);
 /// A turn that comes this late finds that it was this process that slept.
 const SWEEP_LATE: Duration = Duration::from_secs(3);

@@ -114,7 +114,7 @@ struct Slot {
 }
 
 /// At a million sockets a byte here is a megabyte.
-const _: () = assert!(size_of::<Slot>() <= 32);
+const _: () = assert!(size_of::<Slot>() <= 24);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Life {

@@ -10,12 +10,12 @@ use protocol::frame::{self, FrameError};
 use protocol::limits::{FRAME_SIZE_MAX, FRAME_SIZE_UNAUTHENTICATED_MAX};
 use protocol::time::Instant;
 
-/// Bytes for the socket.
-#[derive(Debug)]
+/// Bytes for the socket. Used again by whoever sends next.
+#[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
     /// What the frames in it had before they were sealed, prefixes included.
-    pub(crate) frame_bytes: u32,
+    frame_bytes: u32,
 }
 
 /// Why nothing more can be received.
@@ -28,31 +28,34 @@ pub(crate) enum ReceiveError {
 /// See the file's head. At a million connections a byte here is a megabyte, so what only some of them have is apart.
 pub(crate) struct Connection {
     stage: TlsStage,
-    outgoing: Vec<u8>,
-    outgoing_frame_bytes: u32,
+    outgoing: Option<Box<Outgoing>>,
+    kept: Option<Box<Kept>>,
+    /// Of the frames in what [`Self::take_outgoing`] gave and [`Self::sent`] has not heard of.
+    frame_bytes_leaving: u32,
     is_held: bool,
     is_authenticated: bool,
-    kept: Option<Box<Kept>>,
 }
 
-/// What has come and cannot be told to the shard yet.
+/// What has come and cannot be told to the shard yet. It is there during the whole handshake.
 #[derive(Default)]
 struct Kept {
     framer: Framer,
     /// What came behind the frame after which the connection was held.
     held: Vec<u8>,
     record_since: Option<Instant>,
+    /// Since when more of it could come.
+    read_since: Instant,
 }
 
 impl Connection {
-    pub(crate) fn new(stage: TlsStage) -> Connection {
+    pub(crate) fn new(stage: TlsStage, now: Instant) -> Connection {
         Connection {
             stage,
-            outgoing: Vec::new(),
-            outgoing_frame_bytes: 0,
+            outgoing: None,
+            kept: Some(Box::new(Kept { read_since: now, ..Kept::default() })),
+            frame_bytes_leaving: 0,
             is_held: false,
             is_authenticated: false,
-            kept: None,
         }
     }
 
@@ -88,10 +91,11 @@ impl Connection {
         result
     }
 
-    /// Goes on with what was held.
+    /// Goes on with what was held; while it was, nothing else could come.
     pub(crate) fn release(&mut self, now: Instant, take: impl FnMut(&[u8]) -> Flow) -> Result<(), FrameError> {
         self.is_held = false;
         let mut cutter = self.begin_cutting(now);
+        cutter.kept.read_since = now;
         let held = std::mem::take(&mut cutter.kept.held);
         let result = cutter.cut(&held, take);
         self.end_cutting(cutter);
@@ -106,7 +110,8 @@ impl Connection {
     fn end_cutting(&mut self, cutter: FrameCutter) {
         let FrameCutter { kept, is_held, .. } = cutter;
         self.is_held = is_held;
-        self.kept = (kept.bytes_held() > 0 || kept.record_since.is_some()).then(|| Box::new(kept));
+        let is_needed = kept.bytes_held() > 0 || kept.record_since.is_some() || !self.stage.is_established();
+        self.kept = is_needed.then(|| Box::new(kept));
     }
 
     /// No frame is given out before [`Self::release`].
@@ -128,6 +133,11 @@ impl Connection {
         self.stage.is_established()
     }
 
+    /// When its handshake began, if that goes on.
+    pub(crate) fn handshake_since(&self) -> Option<Instant> {
+        self.kept.as_ref().filter(|_| !self.stage.is_established()).map(|kept| kept.read_since)
+    }
+
     /// Whether the peer has ended its side in order.
     pub(crate) fn peer_has_closed(&self) -> bool {
         self.stage.peer_has_closed()
@@ -135,41 +145,45 @@ impl Connection {
 
     /// Queues a frame, given in parts. Before the handshake is done nobody could read it, so it is dropped. `spare` gives a
     /// buffer to a connection that has nothing else to send.
-    pub(crate) fn queue(&mut self, [front, middle, back]: [&[u8]; 3], spare: impl FnOnce() -> Vec<u8>) {
+    pub(crate) fn queue(&mut self, [front, middle, back]: [&[u8]; 3], spare: impl FnOnce() -> Box<Outgoing>) {
         if !self.stage.is_established() {
             return;
         }
-        if self.outgoing.capacity() == 0 {
-            self.outgoing = spare();
-        }
+        let outgoing = self.outgoing.get_or_insert_with(spare);
         let size = front.len() + middle.len() + back.len();
         let prefix = frame::prefix(size);
         // After a failure there is nobody to read it; the driver has seen the failure when it received.
-        if self.stage.write(&[&prefix, front, middle, back], &mut self.outgoing).is_ok() {
+        if self.stage.write(&[&prefix, front, middle, back], &mut outgoing.bytes).is_ok() {
             let size = u32::try_from(prefix.len() + size).expect("a frame is far below 4 GiB");
-            self.outgoing_frame_bytes = self.outgoing_frame_bytes.saturating_add(size);
+            outgoing.frame_bytes = outgoing.frame_bytes.saturating_add(size);
         }
     }
 
-    /// Everything for the socket; `None` when there is nothing.
-    pub(crate) fn take_outgoing(&mut self) -> Option<Outgoing> {
-        self.stage.take_outgoing(&mut self.outgoing);
-        if self.outgoing.is_empty() {
+    /// Everything for the socket; `None` when there is nothing. Not again before [`Self::sent`].
+    pub(crate) fn take_outgoing(&mut self) -> Option<Box<Outgoing>> {
+        if !self.has_outgoing() {
             return None;
         }
-        let frame_bytes = std::mem::take(&mut self.outgoing_frame_bytes);
-        Some(Outgoing { bytes: std::mem::take(&mut self.outgoing), frame_bytes })
+        let mut outgoing = self.outgoing.take().unwrap_or_default();
+        self.stage.take_outgoing(&mut outgoing.bytes);
+        self.frame_bytes_leaving = std::mem::take(&mut outgoing.frame_bytes);
+        Some(outgoing)
+    }
+
+    /// What was taken has left: the bytes of its frames, before they were sealed.
+    pub(crate) fn sent(&mut self) -> u32 {
+        std::mem::take(&mut self.frame_bytes_leaving)
     }
 
     /// Whether [`Self::take_outgoing`] has something.
     pub(crate) fn has_outgoing(&self) -> bool {
-        !self.outgoing.is_empty() || self.stage.wants_to_send()
+        self.outgoing.as_ref().is_some_and(|outgoing| !outgoing.bytes.is_empty()) || self.stage.wants_to_send()
     }
 
     /// Nothing follows what was queued but a close_notify; nothing more is received.
     pub(crate) fn finish(&mut self) {
         self.stage.close();
-        self.stage.take_outgoing(&mut self.outgoing);
+        self.stage.take_outgoing(&mut self.outgoing.get_or_insert_default().bytes);
         self.stage.discard_received();
         (self.kept, self.is_held) = (None, false);
     }
@@ -179,13 +193,14 @@ impl Connection {
         self.stage.bytes_held() + self.kept.as_ref().map_or(0, |kept| kept.bytes_held())
     }
 
-    /// When the frame, or the TLS record, began that has not arrived whole.
+    /// Since when a frame, or a TLS record, could have arrived whole and has not.
     pub(crate) fn torn_since(&self) -> Option<Instant> {
         let kept = self.kept.as_ref()?;
-        match (kept.framer.torn_since(), kept.record_since) {
+        let since = match (kept.framer.torn_since(), kept.record_since) {
             (Some(frame), Some(record)) => Some(frame.min(record)),
             (frame, record) => frame.or(record),
-        }
+        };
+        since.map(|since| since.max(kept.read_since))
     }
 }
 
@@ -246,7 +261,7 @@ mod tests {
         let server = TlsServer::new(identity).expect("they belong together");
         let client = TlsClient::from_pem(certificate.as_bytes()).expect("PEM");
         let mut client = client.connect("localhost").expect("a DNS name");
-        let mut connection = Connection::new(server.accept());
+        let mut connection = Connection::new(server.accept(), NOW);
         while !client.is_established() || !connection.is_established() {
             let mut hello = Vec::new();
             client.take_outgoing(&mut hello);

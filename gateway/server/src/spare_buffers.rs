@@ -1,4 +1,8 @@
 //! Buffers of sends that are done, kept for the next ones: an idle connection owns none, and a busy shard allocates none.
+//!
+//! What is sent travels without its box, which waits here for it.
+
+use crate::connection::Outgoing;
 
 /// Sends under way at a time whose buffers are kept. More of them in a burst are allocated and freed.
 const BUFFERS_MAX: usize = 256;
@@ -9,18 +13,33 @@ const BUFFER_SIZE: usize = 1024;
 
 /// See the file's head.
 #[derive(Default)]
-pub(crate) struct SpareBuffers(Vec<Vec<u8>>);
+pub(crate) struct SpareBuffers {
+    buffers: Vec<Vec<u8>>,
+    #[allow(clippy::vec_box, reason = "it is the boxes that are used again")]
+    boxes: Vec<Box<Outgoing>>,
+}
 
 impl SpareBuffers {
     /// Empty, with room.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE))
+    pub(crate) fn take(&mut self) -> Box<Outgoing> {
+        let mut outgoing = self.boxes.pop().unwrap_or_default();
+        outgoing.bytes = self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE));
+        outgoing
+    }
+
+    /// The bytes leave.
+    pub(crate) fn unpack(&mut self, mut outgoing: Box<Outgoing>) -> Vec<u8> {
+        let bytes = std::mem::take(&mut outgoing.bytes);
+        if self.boxes.len() < BUFFERS_MAX {
+            self.boxes.push(outgoing);
+        }
+        bytes
     }
 
     pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_SIZE_MAX {
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_SIZE_MAX {
             buffer.clear();
-            self.0.push(buffer);
+            self.buffers.push(buffer);
         }
     }
 }

@@ -60,6 +60,13 @@ impl Handshake {
         Ok(if state?.peer_has_closed() { Opened::Close } else { Opened::Nothing })
     }
 
+    pub(crate) fn side(&self) -> Side {
+        match self.connection {
+            Connection::Client(_) => Side::Client,
+            Connection::Server(_) => Side::Server,
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         !self.connection.is_handshaking()
     }

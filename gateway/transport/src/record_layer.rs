@@ -1,9 +1,9 @@
 //! TLS 1.3 records after the handshake (RFC 8446, sections 4.6, 5 and 6): opened and sealed in place, in the buffers of
 //! the caller.
 //!
-//! It keeps the keys, at most one torn handshake message, and nothing else: 192 bytes for a connection that idles. What
-//! a peer must not send ends it with the alert that says so; post-handshake messages are key updates, and tickets, which
-//! a client throws away.
+//! It keeps the keys and nothing else, 140 bytes; of a torn handshake message the caller keeps the beginning. What a peer
+//! must not send ends it with the alert that says so; post-handshake messages are key updates, and tickets, which a client
+//! throws away.
 //!
 //! Invariant: no key seals more data records than [`RECORDS_PER_KEY_MAX`].
 
@@ -26,7 +26,7 @@ const MESSAGE_HEADER_SIZE: usize = 4;
 /// A ticket is the largest message that may come.
 const MESSAGE_SIZE_MAX: usize = 0xffff;
 
-const _: () = assert!(size_of::<RecordLayer>() <= 192, "the TLS state of an idle connection");
+const _: () = assert!(size_of::<RecordLayer>() <= 140, "the keys of both directions, and four bytes");
 
 /// Content types of records.
 mod content {
@@ -61,8 +61,6 @@ mod alert {
 pub(crate) struct RecordLayer {
     receiving: TrafficKeys,
     sending: TrafficKeys,
-    /// The beginning of a handshake message whose end has not come.
-    fragment: Option<Box<Fragment>>,
     cipher: Cipher,
     side: Side,
     /// The peer has asked for new keys of ours and has not got them.
@@ -76,8 +74,6 @@ pub(crate) enum Side {
     Client,
     Server,
 }
-
-struct Fragment(Vec<u8>);
 
 /// What a record held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +105,12 @@ pub(crate) const OVERSIZED: Fault = fault(TlsError::Oversized, alert::RECORD_OVE
 
 impl RecordLayer {
     pub(crate) fn new(side: Side, cipher: Cipher, receiving: TrafficKeys, sending: TrafficKeys) -> RecordLayer {
-        RecordLayer { receiving, sending, fragment: None, cipher, side, owes_key_update: false, idle_key_updates: 0 }
+        RecordLayer { receiving, sending, cipher, side, owes_key_update: false, idle_key_updates: 0 }
     }
 
-    /// Decrypts a whole record, header included, in its own bytes. After a fault nothing more can be opened.
-    pub(crate) fn open(&mut self, record: &mut [u8]) -> Result<Opened, Fault> {
+    /// Decrypts a whole record, header included, in its own bytes. `fragment`, empty at first, is the beginning of a
+    /// handshake message whose end has not come. After a fault nothing more can be opened.
+    pub(crate) fn open(&mut self, record: &mut [u8], fragment: &mut Vec<u8>) -> Result<Opened, Fault> {
         let (header, body) = record.split_first_chunk_mut::<HEADER_SIZE>().ok_or(MALFORMED)?;
         if header[1] != 3 {
             return Err(MALFORMED);
@@ -130,7 +127,7 @@ impl RecordLayer {
         let type_at = inner.iter().rposition(|byte| *byte != 0).ok_or(UNEXPECTED)?;
         let (content, rest) = inner.split_at(type_at);
         let content_type = rest.first().copied().unwrap_or_default();
-        if self.fragment.is_some() && content_type != content::HANDSHAKE {
+        if !fragment.is_empty() && content_type != content::HANDSHAKE {
             return Err(UNEXPECTED);
         }
         match content_type {
@@ -141,7 +138,9 @@ impl RecordLayer {
                 Ok(Opened::Plaintext(content.len()))
             }
             content::ALERT if !content.is_empty() => read_alert(content),
-            content::HANDSHAKE if !content.is_empty() => self.read_messages(content).map(|()| Opened::Nothing),
+            content::HANDSHAKE if !content.is_empty() => {
+                self.read_messages(content, fragment).map(|()| Opened::Nothing)
+            }
             _ => Err(UNEXPECTED),
         }
     }
@@ -196,13 +195,20 @@ impl RecordLayer {
     }
 
     /// Handshake messages may be torn over records and may share one.
-    fn read_messages(&mut self, content: &[u8]) -> Result<(), Fault> {
-        let Some(mut fragment) = self.fragment.take() else { return self.read_from(content) };
-        fragment.0.extend_from_slice(content);
-        self.read_from(&fragment.0)
+    fn read_messages(&mut self, content: &[u8], fragment: &mut Vec<u8>) -> Result<(), Fault> {
+        if fragment.is_empty() {
+            let rest = self.read_from(content)?;
+            fragment.extend_from_slice(rest);
+        } else {
+            fragment.extend_from_slice(content);
+            let rest_size = self.read_from(fragment)?.len();
+            fragment.drain(..fragment.len() - rest_size);
+        }
+        Ok(())
     }
 
-    fn read_from(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
+    /// Gives the beginning of the message whose end has not come.
+    fn read_from<'bytes>(&mut self, mut bytes: &'bytes [u8]) -> Result<&'bytes [u8], Fault> {
         while let Some([kind, size @ ..]) = bytes.first_chunk::<MESSAGE_HEADER_SIZE>() {
             let size = u32::from_be_bytes([0, size[0], size[1], size[2]]) as usize;
             if size > MESSAGE_SIZE_MAX {
@@ -213,10 +219,7 @@ impl RecordLayer {
             self.read_message(*kind, body, rest.is_empty())?;
             bytes = rest;
         }
-        if !bytes.is_empty() {
-            self.fragment = Some(Box::new(Fragment(bytes.to_vec())));
-        }
-        Ok(())
+        Ok(bytes)
     }
 
     fn read_message(&mut self, kind: u8, body: &[u8], is_last: bool) -> Result<(), Fault> {
@@ -240,6 +243,10 @@ impl RecordLayer {
     /// Whether [`Self::renew`] has an answer to give.
     pub(crate) fn owes_key_update(&self) -> bool {
         self.owes_key_update
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        self.side
     }
 }
 
@@ -286,10 +293,15 @@ mod tests {
         while let Some([_, _, _, high, low]) = bytes.first_chunk() {
             let size = HEADER_SIZE + usize::from(u16::from_be_bytes([*high, *low]));
             let (record, rest) = bytes.split_at_mut(size);
-            opened.push(layer.open(record).expect("the keys fit"));
+            opened.push(open(layer, record).expect("the keys fit"));
             bytes = rest;
         }
         opened
+    }
+
+    /// Of a record that tears no message.
+    fn open(layer: &mut RecordLayer, record: &mut [u8]) -> Result<Opened, Fault> {
+        layer.open(record, &mut Vec::new())
     }
 
     fn ask_for_keys(layer: &mut RecordLayer) -> Vec<u8> {
@@ -326,7 +338,7 @@ mod tests {
     fn key_updates_go_on_for_ever_among_data_and_end_without() {
         for (data, goes_on) in [(&b"x"[..], true), (b"", false)] {
             let (mut client, mut server) = pair(Cipher::Aes128Gcm, 0);
-            let mut is_taken = |record: Vec<u8>| server.open(&mut record.clone()) != Err(UNEXPECTED);
+            let mut is_taken = |record: Vec<u8>| open(&mut server, &mut record.clone()) != Err(UNEXPECTED);
             let all = (0..u8::MAX).all(|_| is_taken(ask_for_keys(&mut client)) && is_taken(seal(&mut client, data)));
             assert_eq!(all, goes_on);
         }

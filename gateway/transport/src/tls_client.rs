@@ -18,7 +18,7 @@ use crate::secret_tap::SecretTap;
 use crate::tls_stage::TlsStage;
 
 /// What a server may send before its handshake is done. A certificate chain is the largest part.
-const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 /// Session tickets that are kept; each serves for one connection.
 const SESSIONS_MAX: usize = 8;
 
@@ -79,7 +79,7 @@ impl TlsClient {
             ClientConnection::new(self.config.clone(), server_name).expect("the config asks for nothing unusual");
         let mut handshake = Handshake::new(Connection::Client(connection));
         handshake.keeps_tickets = self.keeps_sessions;
-        Ok(TlsStage::new(handshake, HANDSHAKE_BYTES_MAX))
+        Ok(TlsStage::new(handshake))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::tls_stage::TlsStage;
 
 /// What a client may send before its handshake is done. A ClientHello is below 2 KiB, with a post-quantum key share
 /// below 4 KiB; strangers share the shard's memory, so there is not much more.
-const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 
 /// A certificate chain, the server's own first, and its private key.
 pub struct ServerIdentity {
@@ -111,7 +111,7 @@ impl TlsServer {
     /// The stage of a connection that a client has opened.
     pub fn accept(&self) -> TlsStage {
         let connection = ServerConnection::new(self.config.clone()).expect("the config asks for nothing unusual");
-        TlsStage::new(Handshake::new(Connection::Server(connection)), HANDSHAKE_BYTES_MAX)
+        TlsStage::new(Handshake::new(Connection::Server(connection)))
     }
 }
 

@@ -3,41 +3,72 @@
 //! Client and server have the same stage. The library does the handshake; then its connection is dropped, and our own
 //! record layer goes on from the traffic secrets. Records are opened where they lie and sealed where they will leave from.
 //! What a peer can make it hold is one torn record and a bounded run of records that bring no plaintext:
-//! [`TlsStage::bytes_held`] counts both.
+//! [`TlsStage::bytes_held`] counts both. Who idles holds neither, and owns no heap.
 //!
 //! Invariants: after an error it gives that error for ever; plaintext appears only after ALPN has chosen `ringpost/1`.
 
 use std::mem;
+use std::num::NonZeroU32;
 
 use crate::handshake::{Finished, Handshake};
 use crate::record_cutter::{Cut, HEADER_SIZE, RecordCutter};
-use crate::record_layer::{self, CONTENT_SIZE_MAX, Fault, Opened, RecordLayer};
+use crate::record_layer::{self, CONTENT_SIZE_MAX, Fault, Opened, RecordLayer, Side};
 use crate::ticket_reader::TicketReader;
 use crate::tls_error::TlsError;
+use crate::{tls_client, tls_server};
 
 /// See the file's head. Made by [`crate::TlsServer::accept`] and [`crate::TlsClient::connect`].
 pub struct TlsStage {
-    state: State,
-    cutter: RecordCutter,
-    /// The end of our side of the handshake, until it is taken.
-    farewell: Vec<u8>,
-    /// Where the record begins, in the caller's buffer, that is open for plaintext.
-    open_record: Option<usize>,
+    /// From the end of the handshake on.
+    records: Option<RecordLayer>,
+    /// `None`: it idles.
+    aside: Option<Box<Aside>>,
+    open_record: Option<OpenRecord>,
     last_word: LastWord,
-    silent_bytes: usize,
-    silent_bytes_max: usize,
     peer_has_closed: bool,
     is_resumed: bool,
-    /// Of a client that keeps sessions, until the server's first data.
-    ticket_reader: Option<Box<TicketReader>>,
     failure: Option<TlsError>,
 }
 
-enum State {
-    Handshake(Box<Handshake>),
-    Established(RecordLayer),
-    /// The handshake has failed at its very end.
-    Failed,
+const _: () = assert!(size_of::<TlsStage>() <= 160, "all that TLS takes of an idle connection: 140 are its keys");
+
+/// What only some connections have.
+#[derive(Default)]
+struct Aside {
+    /// Until it has ended, well or not.
+    handshake: Option<Box<Handshake>>,
+    /// The end of our side of the handshake, until it is taken.
+    farewell: Vec<u8>,
+    cutter: RecordCutter,
+    /// The beginning of a handshake message whose end has not come.
+    fragment: Vec<u8>,
+    /// Of records since the last one that brought plaintext.
+    silent_bytes: usize,
+    /// Of a client that keeps sessions, until the server's first data.
+    ticket_reader: Option<Box<TicketReader>>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        let holds_bytes = self.cutter.bytes_held() + self.fragment.len() + self.farewell.len() + self.silent_bytes > 0;
+        !holds_bytes && self.handshake.is_none() && self.ticket_reader.is_none()
+    }
+}
+
+/// Where a record begins, in the caller's buffer, that is open for plaintext. Kept as where its content does, which is never
+/// at 0.
+#[derive(Clone, Copy)]
+struct OpenRecord(NonZeroU32);
+
+impl OpenRecord {
+    fn at(start: usize) -> OpenRecord {
+        let content = u32::try_from(start + HEADER_SIZE).ok().and_then(NonZeroU32::new);
+        OpenRecord(content.expect("what waits to be sent is far below 4 GiB"))
+    }
+
+    fn start(self) -> usize {
+        self.0.get() as usize - HEADER_SIZE
+    }
 }
 
 /// The alert behind which nothing of ours follows.
@@ -49,20 +80,14 @@ enum LastWord {
 }
 
 impl TlsStage {
-    /// `silent_bytes_max` bounds what the peer may send without any plaintext: its whole handshake, or a handshake
-    /// message afterwards.
-    pub(crate) fn new(handshake: Handshake, silent_bytes_max: usize) -> TlsStage {
+    pub(crate) fn new(handshake: Handshake) -> TlsStage {
         TlsStage {
-            state: State::Handshake(Box::new(handshake)),
-            cutter: RecordCutter::default(),
-            farewell: Vec::new(),
+            records: None,
+            aside: Some(Box::new(Aside { handshake: Some(Box::new(handshake)), ..Aside::default() })),
             open_record: None,
             last_word: LastWord::None,
-            silent_bytes: 0,
-            silent_bytes_max,
             peer_has_closed: false,
             is_resumed: false,
-            ticket_reader: None,
             failure: None,
         }
     }
@@ -84,13 +109,16 @@ impl TlsStage {
                 *incoming = &mut [];
                 return Ok(None);
             }
-            if let State::Handshake(handshake) = &mut self.state
+            if let Some(handshake) = self.handshake()
                 && let Err(error) = handshake.meet(incoming.first().copied())
             {
                 break Err(Fault { error, alert: None });
             }
-            match self.cutter.next_record(incoming) {
-                None => return Ok(None),
+            match self.next_record(incoming) {
+                None => {
+                    self.tidy();
+                    return Ok(None);
+                }
                 Some(Cut::Oversized) => break Err(record_layer::OVERSIZED),
                 Some(Cut::Whole(record)) => match self.open(record) {
                     Ok(0) => {}
@@ -98,9 +126,9 @@ impl TlsStage {
                     Err(fault) => break Err(fault),
                 },
                 Some(Cut::Mended) => {
-                    let mut record = self.cutter.take_mended();
+                    let mut record = self.aside().cutter.take_mended();
                     let opened = self.open(&mut record);
-                    self.cutter.keep_mended(record);
+                    self.aside().cutter.keep_mended(record);
                     match opened {
                         Ok(0) => {}
                         opened => break opened,
@@ -109,7 +137,7 @@ impl TlsStage {
             }
         };
         match opened {
-            Ok(size) => Ok(self.cutter.mended().get(HEADER_SIZE..HEADER_SIZE + size)),
+            Ok(size) => Ok(self.aside().cutter.mended().get(HEADER_SIZE..HEADER_SIZE + size)),
             Err(fault) => Err(self.fail(fault)),
         }
     }
@@ -134,15 +162,15 @@ impl TlsStage {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        outgoing.append(&mut self.farewell);
-        let State::Established(records) = &mut self.state else { return Ok(()) };
+        self.say_farewell(outgoing);
+        let Some(records) = &mut self.records else { return Ok(()) };
         // At once, or a buffer that grows in between would copy what was just written.
         let size: usize = plaintext.iter().map(|part| part.len()).sum();
         outgoing.reserve(size + (size / CONTENT_SIZE_MAX + 2) * record_layer::OVERHEAD);
         for part in plaintext {
             let mut rest = *part;
             while !rest.is_empty() {
-                let start = *self.open_record.get_or_insert_with(|| records.begin(outgoing));
+                let start = self.open_record.get_or_insert_with(|| OpenRecord::at(records.begin(outgoing))).start();
                 let room = HEADER_SIZE + CONTENT_SIZE_MAX - (outgoing.len() - start);
                 let (now, later) = rest.split_at(room.min(rest.len()));
                 outgoing.extend_from_slice(now);
@@ -167,23 +195,21 @@ impl TlsStage {
     /// Seals the record that is open in `outgoing`, and appends what the stage itself wants to say: handshake messages,
     /// key updates, alerts.
     pub fn take_outgoing(&mut self, outgoing: &mut Vec<u8>) {
-        outgoing.append(&mut self.farewell);
-        match &mut self.state {
-            State::Handshake(handshake) => handshake.take_outgoing(outgoing),
-            State::Established(records) => {
-                if let Some(start) = self.open_record.take() {
-                    records.seal(start, outgoing);
-                }
-                match self.last_word {
-                    LastWord::None => records.renew(outgoing),
-                    LastWord::Due(alert) => {
-                        records.seal_alert(alert, outgoing);
-                        self.last_word = LastWord::Said;
-                    }
-                    LastWord::Said => {}
-                }
+        self.say_farewell(outgoing);
+        if let Some(handshake) = self.handshake() {
+            handshake.take_outgoing(outgoing);
+        }
+        let Some(records) = &mut self.records else { return };
+        if let Some(record) = self.open_record.take() {
+            records.seal(record.start(), outgoing);
+        }
+        match self.last_word {
+            LastWord::None => records.renew(outgoing),
+            LastWord::Due(alert) => {
+                records.seal_alert(alert, outgoing);
+                self.last_word = LastWord::Said;
             }
-            State::Failed => {}
+            LastWord::Said => {}
         }
     }
 
@@ -192,24 +218,24 @@ impl TlsStage {
         if self.failure.is_some() {
             return;
         }
-        match &mut self.state {
-            State::Handshake(handshake) => handshake.close(),
-            State::Established(_) if self.last_word == LastWord::None => {
-                self.last_word = LastWord::Due(record_layer::CLOSE_NOTIFY);
-            }
-            State::Established(_) | State::Failed => {}
+        if let Some(handshake) = self.handshake() {
+            handshake.close();
+        } else if self.is_established() && self.last_word == LastWord::None {
+            self.last_word = LastWord::Due(record_layer::CLOSE_NOTIFY);
         }
     }
 
     /// Frees what has arrived of a record. Only when nothing is received any more.
     pub fn discard_received(&mut self) {
-        self.cutter = RecordCutter::default();
-        self.silent_bytes = 0;
+        if let Some(aside) = &mut self.aside {
+            (aside.cutter, aside.fragment, aside.silent_bytes) = (RecordCutter::default(), Vec::new(), 0);
+        }
+        self.tidy();
     }
 
     /// Whether the handshake is done and `ringpost/1` agreed on: [`Self::write`] may be used.
     pub fn is_established(&self) -> bool {
-        matches!(self.state, State::Established(_))
+        self.records.is_some()
     }
 
     /// Whether a session ticket has spared the handshake its certificate. Only after [`Self::is_established`].
@@ -219,16 +245,13 @@ impl TlsStage {
 
     /// Whether [`Self::take_outgoing`] has something that was not written by the caller.
     pub fn wants_to_send(&self) -> bool {
-        let has_words = match &self.state {
-            State::Handshake(handshake) => handshake.wants_to_send(),
-            State::Established(records) => match self.last_word {
-                LastWord::None => records.owes_key_update(),
-                LastWord::Due(_) => true,
-                LastWord::Said => false,
-            },
-            State::Failed => false,
-        };
-        has_words || !self.farewell.is_empty()
+        let has_words = self.records.as_ref().is_some_and(|records| match self.last_word {
+            LastWord::None => records.owes_key_update(),
+            LastWord::Due(_) => true,
+            LastWord::Said => false,
+        });
+        let shakes_hands = |aside: &Aside| aside.handshake.as_ref().is_some_and(|handshake| handshake.wants_to_send());
+        has_words || self.aside.as_ref().is_some_and(|aside| !aside.farewell.is_empty() || shakes_hands(aside))
     }
 
     /// Whether the peer has sent its close_notify: it sends nothing more, and nothing was cut off.
@@ -238,64 +261,111 @@ impl TlsStage {
 
     /// Whether a record has begun and its rest has not come.
     pub fn is_inside_record(&self) -> bool {
-        self.cutter.is_inside_record()
+        self.aside.as_ref().is_some_and(|aside| aside.cutter.is_inside_record())
     }
 
     /// Bytes held for a torn record and, at most, for handshake messages of which the end has not come.
     pub fn bytes_held(&self) -> usize {
-        self.cutter.bytes_held() + self.silent_bytes
+        self.aside.as_ref().map_or(0, |aside| aside.cutter.bytes_held() + aside.silent_bytes)
+    }
+
+    fn handshake(&mut self) -> Option<&mut Handshake> {
+        self.aside.as_mut()?.handshake.as_deref_mut()
+    }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// Gives up what is empty.
+    fn tidy(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| aside.is_empty()) {
+            self.aside = None;
+        }
+    }
+
+    fn say_farewell(&mut self, outgoing: &mut Vec<u8>) {
+        if let Some(aside) = &mut self.aside {
+            outgoing.append(&mut aside.farewell);
+            self.tidy();
+        }
+    }
+
+    fn next_record<'incoming>(&mut self, incoming: &mut &'incoming mut [u8]) -> Option<Cut<'incoming>> {
+        if let Some(aside) = &mut self.aside {
+            return aside.cutter.next_record(incoming);
+        }
+        let mut cutter = RecordCutter::default();
+        let cut = cutter.next_record(incoming);
+        if cutter.is_inside_record() {
+            self.aside().cutter = cutter;
+        }
+        cut
     }
 
     /// The size of the plaintext that a record brings, which lies behind its header; 0 where it brings none.
     fn open(&mut self, record: &mut [u8]) -> Result<usize, Fault> {
-        let record_size = record.len();
-        if let Some(reader) = &mut self.ticket_reader {
-            reader.read(record);
-        }
-        let opened = match &mut self.state {
-            State::Handshake(handshake) => handshake.open(record)?,
-            State::Established(records) => records.open(record)?,
-            State::Failed => return Err(Fault { error: TlsError::Internal, alert: None }),
-        };
+        let opened = self.open_any(record)?;
         self.peer_has_closed = opened == Opened::Close;
         if let Opened::Plaintext(size) = opened {
             // A record of padding alone hides how much is said. Nothing is kept of it.
-            if size > 0 {
-                self.silent_bytes = 0;
-                self.ticket_reader = None;
+            if size > 0
+                && let Some(aside) = &mut self.aside
+            {
+                (aside.silent_bytes, aside.ticket_reader) = (0, None);
             }
             return Ok(size);
         }
-        self.silent_bytes += record_size;
-        if self.silent_bytes > self.silent_bytes_max {
+        let silent_bytes_max = self.silent_bytes_max();
+        let aside = self.aside();
+        aside.silent_bytes += record.len();
+        if aside.silent_bytes > silent_bytes_max {
             return Err(record_layer::OVERSIZED);
         }
         self.finish_handshake()?;
         Ok(0)
     }
 
+    fn open_any(&mut self, record: &mut [u8]) -> Result<Opened, Fault> {
+        if let Some(reader) = self.aside.as_mut().and_then(|aside| aside.ticket_reader.as_mut()) {
+            reader.read(record);
+        }
+        if let Some(handshake) = self.handshake() {
+            return handshake.open(record);
+        }
+        let records = self.records.as_mut().ok_or(Fault { error: TlsError::Internal, alert: None })?;
+        let mut fragment = self.aside.as_mut().map(|aside| mem::take(&mut aside.fragment)).unwrap_or_default();
+        let opened = records.open(record, &mut fragment);
+        if !fragment.is_empty() {
+            self.aside().fragment = fragment;
+        }
+        opened
+    }
+
+    /// What the peer may send without any plaintext: its whole handshake, or a handshake message afterwards.
+    fn silent_bytes_max(&mut self) -> usize {
+        let side = self.handshake().map(|handshake| handshake.side());
+        match side.or(self.records.as_ref().map(RecordLayer::side)) {
+            Some(Side::Client) => tls_client::HANDSHAKE_BYTES_MAX,
+            Some(Side::Server) | None => tls_server::HANDSHAKE_BYTES_MAX,
+        }
+    }
+
     fn finish_handshake(&mut self) -> Result<(), Fault> {
-        if !matches!(&self.state, State::Handshake(handshake) if handshake.is_done()) {
-            return Ok(());
-        }
-        if let State::Handshake(handshake) = mem::replace(&mut self.state, State::Failed) {
-            let Finished { records, is_resumed, ticket_reader } = handshake.finish(&mut self.farewell)?;
-            self.state = State::Established(records);
-            self.is_resumed = is_resumed;
-            self.ticket_reader = ticket_reader;
-            self.silent_bytes = 0;
-        }
+        let Some(aside) = &mut self.aside else { return Ok(()) };
+        let Some(handshake) = aside.handshake.take_if(|handshake| handshake.is_done()) else { return Ok(()) };
+        let Finished { records, is_resumed, ticket_reader } = handshake.finish(&mut aside.farewell)?;
+        (aside.ticket_reader, aside.silent_bytes) = (ticket_reader, 0);
+        (self.records, self.is_resumed) = (Some(records), is_resumed);
         Ok(())
     }
 
     fn fail(&mut self, fault: Fault) -> TlsError {
         self.failure = Some(fault.error);
-        match (&mut self.state, fault.alert) {
-            (State::Handshake(handshake), _) => handshake.fail(fault.error, &mut self.farewell),
-            (State::Established(_), Some(alert)) if self.last_word == LastWord::None => {
-                self.last_word = LastWord::Due(alert);
-            }
-            (State::Established(_) | State::Failed, _) => {}
+        if let Some(Aside { handshake: Some(handshake), farewell, .. }) = self.aside.as_deref_mut() {
+            handshake.fail(fault.error, farewell);
+        } else if let Some(alert) = fault.alert.filter(|_| self.is_established() && self.last_word == LastWord::None) {
+            self.last_word = LastWord::Due(alert);
         }
         fault.error
     }

@@ -447,8 +447,8 @@ fn a_frame_that_waits_takes_no_token_and_a_wrong_one_is_refused_without_a_router
 fn a_session_is_silent_until_a_frame_comes() {
     let timeout = Duration::from_secs(60);
     let mut session = live(Capability::empty());
-    let later = Now { monotonic: NOW.monotonic + timeout, ..NOW };
-    assert!(session.is_silent(later.monotonic, timeout));
+    let later = Now { monotonic: NOW.monotonic + timeout + Duration::from_secs(1), ..NOW };
+    assert!(session.is_silent(later.monotonic, timeout) && !session.is_silent(NOW.monotonic + timeout, timeout));
     assert_eq!(session.handle_frame(later, &ping(), true), Step::Pong);
     assert!(!session.is_silent(later.monotonic, timeout));
 }

@@ -4,12 +4,13 @@ use gateway_core::ConnectionId;
 
 use super::Entry;
 
+/// 50 KiB, so that what a chunk has too much is little.
 const CHUNK_ENTRIES: usize = 256;
 
 /// Grows in chunks, so that an entry never moves and growing copies nothing. Never shrinks: the shard uses its slots again.
 #[derive(Default)]
 pub(super) struct Entries {
-    chunks: Vec<Vec<Option<(u32, Entry)>>>,
+    chunks: Vec<Vec<Option<Entry>>>,
     count: usize,
 }
 
@@ -23,25 +24,22 @@ impl Entries {
             self.chunks.push(entries);
         }
         let slot = self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(place)).expect("it was made above");
-        let previous = slot.replace((key.generation, entry));
+        let previous = slot.replace(entry);
         self.count += usize::from(previous.is_none());
-        previous.map(|(_, entry)| entry)
+        previous
     }
 
     pub(super) fn get(&self, key: &ConnectionId) -> Option<&Entry> {
         let (chunk, place) = split(*key);
-        let (generation, entry) = self.chunks.get(chunk)?.get(place)?.as_ref()?;
-        (*generation == key.generation).then_some(entry)
+        self.chunks.get(chunk)?.get(place)?.as_ref().filter(|entry| entry.generation == key.generation)
     }
 
     pub(super) fn get_mut(&mut self, key: &ConnectionId) -> Option<&mut Entry> {
-        let (generation, entry) = self.slot_mut(key)?.as_mut()?;
-        (*generation == key.generation).then_some(entry)
+        self.slot_mut(key)?.as_mut().filter(|entry| entry.generation == key.generation)
     }
 
     pub(super) fn remove(&mut self, key: &ConnectionId) -> Option<Entry> {
-        let slot = self.slot_mut(key)?;
-        let (_, entry) = slot.take_if(|(generation, _)| *generation == key.generation)?;
+        let entry = self.slot_mut(key)?.take_if(|entry| entry.generation == key.generation)?;
         self.count -= 1;
         Some(entry)
     }
@@ -53,12 +51,12 @@ impl Entries {
     /// Looks at every slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Entry)> {
         self.chunks.iter().flatten().zip(0u32..).filter_map(|(slot, index)| {
-            let (generation, entry) = slot.as_ref()?;
-            Some((ConnectionId { index, generation: *generation }, entry))
+            let entry = slot.as_ref()?;
+            Some((ConnectionId { index, generation: entry.generation }, entry))
         })
     }
 
-    fn slot_mut(&mut self, key: &ConnectionId) -> Option<&mut Option<(u32, Entry)>> {
+    fn slot_mut(&mut self, key: &ConnectionId) -> Option<&mut Option<Entry>> {
         let (chunk, place) = split(*key);
         self.chunks.get_mut(chunk)?.get_mut(place)
     }

@@ -76,7 +76,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         let key = self.shard.handle_moved_in(now, moved);
         drop(berth);
         let peer_has_closed = connection.peer_has_closed();
-        self.insert_entry(key, Entry::new(now, connection, place));
+        self.insert_entry(key, Entry::new(key, connection, place));
         self.account(now, key);
         self.attention.to_read(key);
         self.attention.to_write(key);

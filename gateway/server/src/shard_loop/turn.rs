@@ -107,7 +107,6 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_open()) else { return };
         // Held from the Hello to the Welcome, so whoever is released has authenticated.
         entry.connection.set_authenticated();
-        entry.read_since = now.monotonic;
         self.attention.to_read(key);
         let shard = &mut self.shard;
         let released = entry.connection.release(now.monotonic, |frame| {
@@ -124,13 +123,8 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(super) fn account(&mut self, now: Now, key: ConnectionId) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let bytes_held = entry.connection.bytes_held();
-        self.torn_bytes = self.torn_bytes - entry.bytes_held as usize + bytes_held;
-        entry.bytes_held = u32::try_from(bytes_held).expect("what one connection can make wait is far below 4 GiB");
-        if bytes_held > 0 {
-            self.torn.insert(key);
-        } else {
-            self.torn.remove(&key);
-        }
+        let before = if bytes_held > 0 { self.torn.insert(key, bytes_held) } else { self.torn.remove(&key) };
+        self.torn_bytes = self.torn_bytes - before.unwrap_or_default() + bytes_held;
         if self.torn_bytes > self.config.torn_bytes_max {
             self.make_room(now);
         }
@@ -139,11 +133,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Gives up the connection that holds most, of equals the one that began first. One a turn is enough: a turn adds
     /// less than the largest one holds.
     fn make_room(&mut self, now: Now) {
-        let held = self.torn.iter().filter_map(|key| Some((*key, self.entries.get(key)?)));
+        let held = self.torn.iter().filter_map(|(key, bytes_held)| Some((*key, *bytes_held, self.entries.get(key)?)));
         let largest = held
-            .filter(|(_, entry)| entry.is_open())
-            .max_by_key(|(_, entry)| (entry.bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
-        let Some((key, _)) = largest else { return };
+            .filter(|(_, _, entry)| entry.is_open())
+            .max_by_key(|(_, bytes_held, entry)| (*bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
+        let Some((key, _, _)) = largest else { return };
         self.metrics.closed_torn_memory.increment();
         self.violated(now, key, Code::Overloaded);
     }
@@ -214,11 +208,9 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             else {
                 return false;
             };
-            // While it was not read, its bytes could not come.
-            let since = entry.connection.torn_since().map(|since| since.max(entry.read_since));
-            since.is_some_and(|since| now.monotonic.since(since) >= self.config.frame_timeout)
+            entry.connection.torn_since().is_some_and(|since| now.monotonic.since(since) >= self.config.frame_timeout)
         };
-        let late: Vec<_> = self.torn.iter().filter(is_late).copied().collect();
+        let late: Vec<_> = self.torn.keys().filter(is_late).copied().collect();
         for key in late {
             self.violated(now, key, Code::FrameTimeout);
         }
