@@ -11,6 +11,7 @@ mod context;
 mod conversation;
 mod counters;
 mod dedup;
+mod dense;
 mod last_seen;
 mod links;
 mod mail;

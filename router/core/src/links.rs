@@ -11,6 +11,7 @@ use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMe
 use protocol::time::Instant;
 
 use crate::counters::RouterGauges;
+use crate::dense::{DenseTable, Numbered};
 use crate::mail::SessionRef;
 
 /// One gateway shard's link, named by the shell and never used again.
@@ -36,12 +37,33 @@ pub(crate) struct PushTemplate {
 /// Held by a question from its beginning until its page was handed to the link, or there is nobody left to ask.
 pub(crate) type PageSlot = Arc<()>;
 
+struct Opened {
+    connection: ConnectionKey,
+    user: UserId,
+    device: DeviceId,
+}
+
+/// As for a parked session.
+const _: () = assert!(size_of::<Opened>() == 24);
+
+impl Numbered for Opened {
+    fn number(&self) -> u64 {
+        self.connection.0
+    }
+}
+
+impl Opened {
+    fn on(&self, link: LinkId) -> SessionRef {
+        SessionRef { link, connection: self.connection, user: self.user, device: self.device }
+    }
+}
+
 pub(crate) struct Link {
     pub(crate) end: LinkEnd,
     pub(crate) pulse: Pulse,
     pub(crate) is_greeted: bool,
     /// Whose session each connection is, of every one that was opened.
-    sessions: BTreeMap<ConnectionKey, (UserId, DeviceId)>,
+    sessions: DenseTable<Opened>,
     /// Targets of the last fan-out, gathered while the next message is the same frame.
     open_fanout: Option<(PushTemplate, Vec<(ConnectionKey, UserSeq)>)>,
     /// Answers that wait for credits.
@@ -67,7 +89,7 @@ impl Links {
             end: LinkEnd::default(),
             pulse: Pulse::new(now),
             is_greeted: false,
-            sessions: BTreeMap::new(),
+            sessions: DenseTable::default(),
             open_fanout: None,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
@@ -81,19 +103,20 @@ impl Links {
     /// The sessions that were on it.
     pub(crate) fn down(&mut self, link: LinkId) -> impl Iterator<Item = SessionRef> + use<> {
         let sessions = self.links.remove(&link).map(|link| link.sessions).unwrap_or_default();
-        sessions.into_iter().map(move |(connection, (user, device))| SessionRef { link, connection, user, device })
+        sessions.into_rows().map(move |opened| opened.on(link))
     }
 
     /// A gateway has opened a session.
     pub(crate) fn opened(&mut self, session: SessionRef) {
         let link = self.links.get_mut(&session.link).expect("the link that brings a session is there");
-        link.sessions.insert(session.connection, (session.user, session.device));
+        let SessionRef { connection, user, device, .. } = session;
+        link.sessions.remove(connection.0, |_| true);
+        link.sessions.insert(Opened { connection, user, device });
     }
 
     /// A gateway has closed a session: whose it was.
     pub(crate) fn closed(&mut self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
-        let (user, device) = self.links.get_mut(&link)?.sessions.remove(&connection)?;
-        Some(SessionRef { link, connection, user, device })
+        Some(self.links.get_mut(&link)?.sessions.remove(connection.0, |_| true)?.on(link))
     }
 
     /// When to call [`Links::beat`].
@@ -124,8 +147,7 @@ impl Links {
     }
 
     pub(crate) fn session(&self, link: LinkId, connection: ConnectionKey) -> Option<SessionRef> {
-        let (user, device) = *self.links.get(&link)?.sessions.get(&connection)?;
-        Some(SessionRef { link, connection, user, device })
+        Some(self.links.get(&link)?.sessions.find(connection.0, |_| true)?.on(link))
     }
 
     /// For a question of this session.
@@ -136,9 +158,9 @@ impl Links {
     /// A device that was registered has its id from now on.
     pub(crate) fn rename(&mut self, session: SessionRef) {
         if let Some(link) = self.links.get_mut(&session.link)
-            && let Some(known) = link.sessions.get_mut(&session.connection)
+            && let Some(opened) = link.sessions.find_mut(session.connection.0, |_| true)
         {
-            known.1 = session.device;
+            opened.device = session.device;
         }
     }
 
@@ -158,7 +180,7 @@ impl Links {
     /// The gateway closes the connection with this code, and what it has still asked is not served.
     pub(crate) fn refuse(&mut self, session: SessionRef, code: Code) {
         let Some(link) = self.links.get_mut(&session.link) else { return };
-        link.sessions.remove(&session.connection);
+        link.sessions.remove(session.connection.0, |_| true);
         self.control(session.link, &RouterMessage::SessionRefused { connection: session.connection, code });
     }
 

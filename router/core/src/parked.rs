@@ -4,61 +4,56 @@
 //! owner, never at both, and here while that owner is being loaded; its device has been sent everything that was in the
 //! user's log then, so that its cursor is the end of the log, and nothing is lost but what can be read again.
 
-use alloc::collections::BTreeMap;
+use protocol::ids::{SessionId, UserId, UserSeq};
 
-use protocol::ids::{DeviceId, SessionId, UserId, UserSeq};
-use protocol::link::ConnectionKey;
-
-use crate::links::LinkId;
+use crate::dense::{DenseTable, Numbered};
 use crate::mail::SessionRef;
 use crate::session::UserSession;
 
+/// By user, since a user is what mail is for.
 #[derive(Default)]
 pub(crate) struct ParkedSessions {
-    sessions: BTreeMap<Key, Parked>,
+    sessions: DenseTable<Parked>,
 }
 
-/// By user first, since a user is what mail is for.
-type Key = (UserId, LinkId, ConnectionKey);
-
 struct Parked {
-    device: DeviceId,
+    reference: SessionRef,
     id: SessionId,
     pushed: UserSeq,
 }
 
-/// Both are there for each user who is online, so a byte here is a megabyte of somebody's machine.
-const _: () = assert!(size_of::<(Key, Parked)>() == 48);
+/// One is there for everybody online who is quiet, so a byte here is a megabyte of somebody's machine.
+const _: () = assert!(size_of::<Parked>() == 48);
+
+impl Numbered for Parked {
+    fn number(&self) -> u64 {
+        self.reference.user.0
+    }
+}
 
 impl ParkedSessions {
     pub(crate) fn put(&mut self, reference: SessionRef, session: &UserSession) {
-        let parked = Parked { device: reference.device, id: session.id, pushed: session.pushed };
-        self.sessions.insert((reference.user, reference.link, reference.connection), parked);
+        self.sessions.insert(Parked { reference, id: session.id, pushed: session.pushed });
     }
 
     /// Those of a user, who is served again.
     pub(crate) fn take(&mut self, user: UserId) -> impl Iterator<Item = (SessionRef, UserSession)> + '_ {
-        let taken = self.sessions.extract_if(range(user), |_, _| true);
-        taken.map(|((user, link, connection), Parked { device, id, pushed })| {
-            (SessionRef { link, connection, user, device }, UserSession::new(id, device, pushed))
+        core::iter::from_fn(move || {
+            let Parked { reference, id, pushed } = self.sessions.remove(user.0, |_| true)?;
+            Some((reference, UserSession::new(id, reference.device, pushed)))
         })
     }
 
     pub(crate) fn has(&self, user: UserId) -> bool {
-        self.sessions.range(range(user)).next().is_some()
+        self.sessions.find(user.0, |_| true).is_some()
     }
 
     /// False: it is not here.
     pub(crate) fn close(&mut self, session: SessionRef) -> bool {
-        self.sessions.remove(&(session.user, session.link, session.connection)).is_some()
+        self.sessions.remove(session.user.0, |parked| parked.reference == session).is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
-}
-
-/// What sorts as a session of this user.
-fn range(user: UserId) -> core::ops::RangeInclusive<Key> {
-    (user, LinkId(0), ConnectionKey(0))..=(user, LinkId(u64::MAX), ConnectionKey(u64::MAX))
 }

@@ -64,7 +64,8 @@ pub struct Router {
     conversations: BTreeMap<ConversationId, ConversationOwner>,
     users: BTreeMap<UserId, UserOwner>,
     leavers: Leavers,
-    sweep: Sweep,
+    users_sweep: Sweep<UserId>,
+    conversations_sweep: Sweep<ConversationId>,
     timers: BTreeSet<(Instant, UserId)>,
     actions: VecDeque<Action>,
 }
@@ -77,7 +78,8 @@ impl Router {
             conversations: BTreeMap::new(),
             users: BTreeMap::new(),
             leavers: Leavers::default(),
-            sweep: Sweep::default(),
+            users_sweep: Sweep::default(),
+            conversations_sweep: Sweep::default(),
             timers: BTreeSet::new(),
             actions: VecDeque::new(),
         }

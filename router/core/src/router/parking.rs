@@ -8,50 +8,80 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Bound::{Excluded, Unbounded};
+use core::time::Duration;
 
-use protocol::ids::{ConversationId, UserId};
 use protocol::time::Instant;
 
 use super::Router;
 use crate::conversation::ConversationOwner;
 use crate::user::UserOwner;
 
-/// How many users, and as many conversations, a step looks at: some ten microseconds.
+/// How many owners a step looks at: some ten microseconds.
 const OWNERS_PER_STEP: usize = 256;
 
-/// How far the sweep is.
-#[derive(Default)]
-pub(super) struct Sweep {
-    /// When its next step is due; `None` until there is somebody to look at.
+/// How far the rounds over users, or over conversations, are.
+pub(super) struct Sweep<K> {
+    /// When the next step is due; `None`: there is nobody to look at.
     next_at: Option<Instant>,
+    /// Of this round. It does not fall when owners go, or the last ones would wait the longer the more have gone.
+    steps: usize,
     /// Who was looked at last in this round.
-    user: Option<UserId>,
-    conversation: Option<ConversationId>,
+    last: Option<K>,
+}
+
+impl<K> Default for Sweep<K> {
+    fn default() -> Self {
+        Sweep { next_at: None, steps: 0, last: None }
+    }
+}
+
+impl<K: Ord + Copy> Sweep<K> {
+    /// Takes out who rests of those that are looked at now.
+    fn take_resting<V>(&mut self, now: Instant, owners: &mut BTreeMap<K, V>, rests: fn(&mut V) -> bool) -> Vec<V> {
+        if self.next_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.next_at = None;
+        let after = self.last.map_or(Unbounded, Excluded);
+        let mut resting = Vec::new();
+        for (id, owner) in owners.range_mut((after, Unbounded)).take(OWNERS_PER_STEP) {
+            self.last = Some(*id);
+            if rests(owner) {
+                resting.push(*id);
+            }
+        }
+        if owners.last_key_value().is_none_or(|(end, _)| self.last.is_none_or(|last| last >= *end)) {
+            (self.steps, self.last) = (0, None);
+        }
+        resting.iter().filter_map(|id| owners.remove(id)).collect()
+    }
+
+    /// There may be somebody to look at.
+    fn arm(&mut self, now: Instant, owners_count: usize, park_after: Duration) {
+        if owners_count > 0 && self.next_at.is_none() {
+            self.steps = self.steps.max(owners_count.div_ceil(OWNERS_PER_STEP));
+            self.next_at = Some(now + park_after / u32::try_from(self.steps).unwrap_or(u32::MAX));
+        }
+    }
 }
 
 impl Router {
     pub(super) fn next_sweep(&self) -> Option<Instant> {
-        self.sweep.next_at
+        [self.users_sweep.next_at, self.conversations_sweep.next_at].into_iter().flatten().min()
     }
 
-    /// A step, if it is due.
     pub(super) fn sweep(&mut self) {
         let now = self.context.now.monotonic;
-        if self.sweep.next_at.is_some_and(|at| at <= now) {
-            let resting = take_resting(&mut self.users, &mut self.sweep.user, UserOwner::rests);
-            self.park(resting);
-            take_resting(&mut self.conversations, &mut self.sweep.conversation, ConversationOwner::rests);
-            self.sweep.next_at = None;
-        }
+        let resting = self.users_sweep.take_resting(now, &mut self.users, UserOwner::rests);
+        self.park(resting);
+        self.conversations_sweep.take_resting(now, &mut self.conversations, ConversationOwner::rests);
     }
 
-    /// At the end of a turn: there may be somebody to look at.
+    /// At the end of a turn.
     pub(super) fn arm_sweep(&mut self) {
-        let owners = self.users.len().max(self.conversations.len());
-        if owners > 0 && self.sweep.next_at.is_none() {
-            let steps = u32::try_from(owners.div_ceil(OWNERS_PER_STEP)).unwrap_or(u32::MAX);
-            self.sweep.next_at = Some(self.context.now.monotonic + self.context.config.park_after / steps);
-        }
+        let (now, park_after) = (self.context.now.monotonic, self.context.config.park_after);
+        self.users_sweep.arm(now, self.users.len(), park_after);
+        self.conversations_sweep.arm(now, self.conversations.len(), park_after);
     }
 
     /// These users have been forgotten: their sessions are all that stays.
@@ -63,44 +93,24 @@ impl Router {
     }
 }
 
-/// Of the next few owners after `last` those that rest, taken out.
-fn take_resting<K: Ord + Copy, V>(
-    owners: &mut BTreeMap<K, V>,
-    last: &mut Option<K>,
-    rests: fn(&mut V) -> bool,
-) -> Vec<V> {
-    let after = last.map_or(Unbounded, Excluded);
-    let (mut looked_at, mut resting) = (0, Vec::new());
-    for (id, owner) in owners.range_mut((after, Unbounded)).take(OWNERS_PER_STEP) {
-        (looked_at, *last) = (looked_at + 1, Some(*id));
-        if rests(owner) {
-            resting.push(*id);
-        }
-    }
-    if looked_at < OWNERS_PER_STEP {
-        *last = None;
-    }
-    resting.iter().filter_map(|id| owners.remove(id)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_comes_to_all_in_turn_and_a_step_looks_at_few() {
-        let mut owners: BTreeMap<usize, bool> = (0..3 * OWNERS_PER_STEP).map(|id| (id, id % 2 == 0)).collect();
-        let mut last = None;
-        let mut step = || {
-            let resting = take_resting(&mut owners, &mut last, |owner| *owner);
-            (resting.len(), owners.len())
-        };
-        let of_step = OWNERS_PER_STEP / 2;
-        assert_eq!(step(), (of_step, 5 * of_step));
-        assert_eq!(step(), (of_step, 4 * of_step));
-        assert_eq!(step(), (of_step, 3 * of_step));
-        // The end of the round; the next one finds only those that do not rest.
-        assert_eq!(step(), (0, 3 * of_step));
-        assert_eq!(step(), (0, 3 * of_step));
+    fn a_sweep_comes_to_everybody_once_in_its_time_however_many_go_meanwhile() {
+        let park_after = Duration::from_secs(8);
+        let mut owners: BTreeMap<usize, u32> = (0..8 * OWNERS_PER_STEP).map(|id| (id, 0)).collect();
+        let (mut sweep, mut now) = (Sweep::default(), Instant(0));
+        for second in 1..=16 {
+            sweep.arm(now, owners.len(), park_after);
+            now = now + Duration::from_secs(1);
+            let resting = sweep.take_resting(now, &mut owners, |visits| {
+                *visits += 1;
+                *visits == 2
+            });
+            assert_eq!(resting.len(), if second <= 8 { 0 } else { OWNERS_PER_STEP }, "second {second}");
+        }
+        assert!(owners.is_empty());
     }
 }

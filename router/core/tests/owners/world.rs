@@ -297,7 +297,7 @@ impl World {
     }
 }
 
-fn traits(one_log: bool) -> StoreTraits {
+pub(crate) fn traits(one_log: bool) -> StoreTraits {
     StoreTraits { one_log, durability: Durability::Memory, incarnation: StoreIncarnation(1) }
 }
 
