@@ -10,7 +10,8 @@ use serde::Serialize;
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     available: u64,
-    server: u64,
+    /// Of each process: the gateway's, and the router's where that is another.
+    server: Vec<u64>,
     load: u64,
     caches: BTreeMap<String, u64>,
 }
@@ -23,6 +24,9 @@ pub struct MemoryPerConnection {
     pub server_kernel_bytes_per_connection: Option<f64>,
     /// In the processes of the server.
     pub server_user_bytes_per_connection: Option<f64>,
+    /// Of those, what the router's process has for a user, with what its store knows of the user since; `null` where gateway
+    /// and router are one process.
+    pub router_bytes_per_user: Option<f64>,
     /// In the processes of the load.
     pub client_user_bytes_per_connection: Option<f64>,
     /// One end by the kernel's caches, as a check of the first: they lack what is allocated in pages, and most of what
@@ -44,8 +48,8 @@ pub struct SlabCache {
 impl Look {
     /// Of now.
     pub(crate) fn take(server: &[u32], load: &[u32]) -> Result<Look> {
-        let pss = |processes: &[u32]| processes.iter().map(|id| pss_bytes(*id)).sum::<Result<u64>>();
-        let load = pss(load)? + pss_bytes(std::process::id())?;
+        let pss = |processes: &[u32]| processes.iter().map(|id| pss_bytes(*id)).collect::<Result<Vec<u64>>>();
+        let load = pss(load)?.iter().sum::<u64>() + pss_bytes(std::process::id())?;
         Ok(Look { available: memory_available_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
     }
 
@@ -53,7 +57,8 @@ impl Look {
     pub(crate) fn since(&self, before: &Look, connections: u64, is_server_known: bool) -> MemoryPerConnection {
         let growth = |before: u64, now: u64| now as f64 - before as f64;
         let count = connections.max(1) as f64;
-        let (server, load) = (growth(before.server, self.server), growth(before.load, self.load));
+        let of_server: Vec<f64> = before.server.iter().zip(&self.server).map(|(one, now)| growth(*one, *now)).collect();
+        let (server, load) = (of_server.iter().sum::<f64>(), growth(before.load, self.load));
         let kernel = growth(self.available, before.available) - server - load;
         let cache = |(name, after): (&String, &u64)| {
             let before = before.caches.get(name).copied().unwrap_or_default();
@@ -64,6 +69,7 @@ impl Look {
         MemoryPerConnection {
             server_kernel_bytes_per_connection: is_server_known.then_some(kernel / count / 2.0),
             server_user_bytes_per_connection: is_server_known.then_some(server / count),
+            router_bytes_per_user: of_server.get(1).map(|router| router / count),
             client_user_bytes_per_connection: Some(load / count),
             slab_bytes_per_end: (!slab_caches.is_empty()).then_some(slab / count / 2.0),
             slab_caches,
@@ -100,11 +106,12 @@ mod tests {
     #[test]
     fn what_no_process_has_is_the_kernels_and_each_end_has_half_of_it() {
         let caches = |bytes| BTreeMap::from([("TCP".to_owned(), bytes)]);
-        let before = Look { available: 1_000_000, server: 10_000, load: 10_000, caches: caches(50_000) };
-        let after = Look { available: 900_000, server: 20_000, load: 15_000, caches: caches(110_000) };
+        let before = Look { available: 1_000_000, server: vec![7_000, 3_000], load: 10_000, caches: caches(50_000) };
+        let after = Look { available: 900_000, server: vec![15_000, 5_000], load: 15_000, caches: caches(110_000) };
         let memory = after.since(&before, 10, true);
         assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_250.0));
         assert_eq!(memory.server_user_bytes_per_connection, Some(1_000.0));
+        assert_eq!(memory.router_bytes_per_user, Some(200.0));
         assert_eq!(memory.client_user_bytes_per_connection, Some(500.0));
         assert_eq!(memory.slab_bytes_per_end, Some(3_000.0));
         assert_eq!(after.since(&before, 10, false).server_kernel_bytes_per_connection, None);

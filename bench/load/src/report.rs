@@ -151,6 +151,7 @@ pub fn table(reports: &[Report]) -> String {
     row("server kernel/connection", &|report| report.memory.server_kernel_bytes_per_connection.map(bytes));
     row("  by its slab caches", &|report| report.memory.slab_bytes_per_end.map(bytes));
     row("server user/connection", &|report| report.memory.server_user_bytes_per_connection.map(bytes));
+    row("  of that the router", &|report| report.memory.router_bytes_per_user.map(bytes));
     row("client user/connection", &|report| report.memory.client_user_bytes_per_connection.map(bytes));
     row("server kernel after messages", &|report| {
         report.after_messages.as_ref()?.server_kernel_bytes_per_connection.map(bytes)
@@ -158,6 +159,7 @@ pub fn table(reports: &[Report]) -> String {
     row("server user after messages", &|report| {
         report.after_messages.as_ref()?.server_user_bytes_per_connection.map(bytes)
     });
+    row("  of that the router", &|report| report.after_messages.as_ref()?.router_bytes_per_user.map(bytes));
     row("baseline kernel and user", &|report| report.baseline_bytes_per_connection.map(bytes));
     row("  server over baseline", &|report| report.bytes_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("durable messages/s", &|report| report.messages_per_second.map(|rate| format!("{rate:.0}")));

@@ -20,7 +20,7 @@ pub(crate) enum BenchScenario {
         /// How many. From 20,000 descriptors a process on, the load is several.
         #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(2..=4_000_000))]
         connections: u32,
-        /// How long all of them idle.
+        /// How long all of them idle, and again when they have written.
         #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
         /// Messages a second in the last part.
