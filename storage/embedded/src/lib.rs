@@ -18,6 +18,7 @@ mod conversation;
 mod erasures;
 mod error;
 mod filter;
+mod handles;
 mod hash;
 mod jobs;
 mod limits;

@@ -4,8 +4,6 @@
 //! Applying a record that is in it already changes nothing: so a snapshot may be taken while records come, and a start
 //! may read records again that the snapshot knows.
 
-use std::collections::HashMap;
-
 use protocol::ids::{ClientMsgId, ConversationId, Epoch, Ordinal, Realm, Seq, UserEpoch, UserId, UserSeq};
 use protocol::small_map::SmallMap;
 use protocol::wire::{ConversationKind, Role};
@@ -17,6 +15,7 @@ use storage_log::SegmentNumber;
 use crate::conversation::Conversation;
 use crate::erasures::{ErasedUser, Erasures};
 use crate::error::RecordFault;
+use crate::handles::Handles;
 use crate::record::Row;
 use crate::slab::Slab;
 use crate::user::{Holding, User};
@@ -29,7 +28,7 @@ const USER_COUNTER_MASK: u64 = (1 << 48) - 1;
 pub(crate) struct State {
     pub(crate) conversations: Slab<ConversationId, Conversation>,
     pub(crate) users: Slab<UserId, User>,
-    handles: HashMap<(Realm, String), UserId>,
+    handles: Handles,
     pub(crate) erasures: Erasures,
     pub(crate) counters: Counters,
 }
@@ -47,6 +46,15 @@ pub(crate) struct Counters {
     pub(crate) entries: u64,
     pub(crate) user_events: u64,
 }
+
+/// What is kept of everybody the store knows, online or not: of somebody with one device and one conversation between two
+/// these, two places in tables and the names, some 450 bytes.
+const _: () = {
+    assert!(size_of::<(UserId, User)>() == 104);
+    assert!(size_of::<(ClientMsgId, DeviceRow)>() == 64);
+    assert!(size_of::<(ConversationId, Holding)>() == 64);
+    assert!(size_of::<(ConversationId, Conversation)>() == 120);
+};
 
 impl State {
     /// A record has been found in this segment, or has become durable there. What belongs to a user comes after that
@@ -72,7 +80,7 @@ impl State {
             Row::User(row) => {
                 let new = || User::new(row.clone());
                 self.insert_user(row.id, new).row = row.clone();
-                self.handles.insert((row.id.realm(), row.handle.clone()), row.id);
+                self.handles.put(&self.users, row.id);
             }
             Row::Device { user, install_id, row } => {
                 self.counters.device = self.counters.device.max(row.id.0);
@@ -110,14 +118,11 @@ impl State {
 
     /// All that is left is that its id is taken, and until it has left them, its conversations.
     fn erase_user(&mut self, id: UserId) -> Result<(), RecordFault> {
-        let user = self.users.find_mut(id).ok_or(RecordFault::Invalid)?;
+        self.handles.remove(&self.users, id);
+        let user = self.user_mut(id)?;
         user.is_erased = true;
         user.devices = SmallMap::new();
-        let handle = (id.realm(), std::mem::take(&mut user.row.handle));
-        // Somebody else may have it by now.
-        if self.handles.get(&handle) == Some(&id) {
-            self.handles.remove(&handle);
-        }
+        user.row.handle = String::new();
         Ok(())
     }
 
@@ -164,14 +169,15 @@ impl State {
 
     /// A user as a snapshot has it.
     pub(crate) fn restore_user(&mut self, user: User) {
-        self.handles.insert((user.row.id.realm(), user.row.handle.clone()), user.row.id);
+        let id = user.row.id;
         self.counters.user_events += user.head.0;
-        self.insert_user(user.row.id, || user);
+        self.insert_user(id, || user);
+        self.handles.put(&self.users, id);
     }
 
     /// The user is there, as a snapshot has it.
     pub(crate) fn restore_erased_user(&mut self, id: UserId) {
-        self.handles.remove(&(id.realm(), String::new()));
+        self.handles.remove(&self.users, id);
         if let Some(user) = self.users.find_mut(id) {
             user.is_erased = true;
         }
@@ -184,9 +190,7 @@ impl State {
     }
 
     pub(crate) fn user_called(&self, realm: Realm, handle: &str) -> Option<&UserRow> {
-        // A key that borrows both parts would need a type of its own; a lookup by name is rare.
-        let id = self.handles.get(&(realm, handle.to_owned()))?;
-        self.users.find(*id).map(|user| &user.row)
+        self.handles.find(&self.users, realm, handle)
     }
 
     pub(crate) fn users(&self, realm: Realm, handles: &[String], ids: &[UserId]) -> Vec<UserRow> {
