@@ -3,6 +3,9 @@
 //! A socket that has nothing to say costs a watch and a slot. When something can be read, one receive takes a buffer of the
 //! ring, and gives it back when its owner has looked. Its owner calls a socket by a name of its own.
 //!
+//! A newcomer is a socket that its owner has not settled. What newcomers say is dear to look at, so a turn receives from
+//! so many of them at most, in the order in which they had something, and nobody who is settled waits for them.
+//!
 //! Invariants: at most one watch, one receive and one send are under way on a socket; nothing is begun on a socket that is
 //! ending; a socket is closed when nothing is under way on it, and its owner hears of that once, as the last of it.
 
@@ -15,8 +18,9 @@ use rustix::io::Errno;
 use crate::ring::{Buffer, Completion, Operation, Received, Ring};
 use crate::socket_id::SocketId;
 
-/// Accepts that wait at a time. An accept that has ended is begun again in the turn that sees it.
-const ACCEPTS_WAITING: u32 = 64;
+/// Accepts that wait at a time. An accept that has ended is begun again in the turn that sees it, so a turn has twice as many
+/// at most: beside them nobody waits for long, and more wait in the kernel.
+const ACCEPTS_WAITING: u32 = 8;
 
 /// What has happened to a socket.
 #[derive(Debug)]
@@ -88,6 +92,11 @@ pub struct Sockets<R: Ring> {
     receives: Vec<u32>,
     /// Sockets that have something to read and wait for a buffer.
     hungry: VecDeque<SocketId>,
+    /// Newcomers that have something to read and wait for a turn.
+    queuing: VecDeque<SocketId>,
+    newcomers_per_turn_max: u32,
+    /// Of this turn.
+    newcomers_left: u32,
     accepts_waiting: u32,
     is_accepting: bool,
     events: VecDeque<Event<R::Descriptor>>,
@@ -100,6 +109,7 @@ struct Slot {
     generation: u32,
     life: Life,
     is_owned: bool,
+    is_settled: bool,
     is_watched: bool,
     /// Something may be there to read.
     is_readable: bool,
@@ -155,13 +165,38 @@ impl Slot {
 }
 
 impl<R: Ring> Sockets<R> {
-    /// Begins to accept.
-    pub fn new(ring: R) -> Sockets<R> {
-        let (slots, receives, hungry, events) = (Vec::new(), Vec::new(), VecDeque::new(), VecDeque::new());
+    /// Begins to accept. A turn receives from so many newcomers at most, not 0.
+    pub fn new(ring: R, newcomers_per_turn_max: u32) -> Sockets<R> {
+        let (slots, receives, events) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (hungry, queuing, newcomers_left) = (VecDeque::new(), VecDeque::new(), 0);
         let (accepts_waiting, is_accepting, count) = (0, true, 0);
-        let mut sockets = Sockets { ring, slots, receives, hungry, accepts_waiting, is_accepting, events, count };
+        let mut sockets = Sockets {
+            ring,
+            slots,
+            receives,
+            hungry,
+            queuing,
+            newcomers_per_turn_max,
+            newcomers_left,
+            accepts_waiting,
+            is_accepting,
+            events,
+            count,
+        };
+        sockets.set_newcomers_per_turn_max(newcomers_per_turn_max);
         sockets.accept_again();
         sockets
+    }
+
+    /// From the next turn on. Not 0.
+    pub fn set_newcomers_per_turn_max(&mut self, newcomers_per_turn_max: u32) {
+        assert!(newcomers_per_turn_max > 0, "newcomers would wait for ever");
+        self.newcomers_per_turn_max = newcomers_per_turn_max;
+    }
+
+    /// Newcomers that have something to read and wait for a turn; some may be gone.
+    pub fn newcomers_waiting(&self) -> usize {
+        self.queuing.len()
     }
 
     /// Has the kernel begin what was asked for, and takes in what has ended. Waits for that at most so long.
@@ -208,6 +243,13 @@ impl<R: Ring> Sockets<R> {
         let Some(slot) = self.open_slot(socket) else { return };
         (slot.name, slot.is_owned, slot.is_watched) = (name, true, true);
         self.ring.submit(Operation::Watch(socket));
+    }
+
+    /// It is no newcomer any more.
+    pub fn settle(&mut self, socket: SocketId) {
+        if let Some(slot) = self.open_slot(socket) {
+            slot.is_settled = true;
+        }
     }
 
     /// Whether [`Self::send`] may be called.
@@ -421,6 +463,7 @@ impl<R: Ring> Sockets<R> {
     fn read(&mut self, socket: SocketId) {
         let buffers_count = self.ring.buffers_count();
         let has_buffer = *self.receives_of(socket) < buffers_count;
+        let has_turn = self.newcomers_left > 0;
         let Some(slot) = self.open_slot(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else {
             return;
         };
@@ -433,25 +476,37 @@ impl<R: Ring> Sockets<R> {
         if slot.is_held || slot.is_receiving || slot.is_hungry || !slot.is_readable {
             return;
         }
-        if has_buffer {
+        let is_settled = slot.is_settled;
+        if has_buffer && (has_turn || is_settled) {
             slot.is_receiving = true;
+            self.newcomers_left -= u32::from(!is_settled);
             *self.receives_of(socket) += 1;
             self.ring.submit(Operation::Receive(socket));
         } else {
             slot.is_hungry = true;
-            self.hungry.push_back(socket);
+            let queue = if is_settled { &mut self.hungry } else { &mut self.queuing };
+            queue.push_back(socket);
         }
     }
 
-    /// Lets those read that had no buffer, as far as there are buffers now.
+    /// Lets those read that had no buffer, as far as there are buffers now, and then newcomers, as far as it is their turn.
     fn feed(&mut self) {
+        self.newcomers_left = self.newcomers_per_turn_max;
         for _ in 0..self.hungry.len() {
-            let Some(socket) = self.hungry.pop_front() else { return };
-            // It may be gone meanwhile.
-            if let Some(slot) = self.open_slot(socket) {
-                slot.is_hungry = false;
-                self.read(socket);
-            }
+            let Some(socket) = self.hungry.pop_front() else { break };
+            self.feed_one(socket);
+        }
+        for _ in 0..self.queuing.len() {
+            let Some(socket) = self.queuing.pop_front_if(|_| self.newcomers_left > 0) else { break };
+            self.feed_one(socket);
+        }
+    }
+
+    fn feed_one(&mut self, socket: SocketId) {
+        // It may be gone meanwhile.
+        if let Some(slot) = self.open_slot(socket) {
+            slot.is_hungry = false;
+            self.read(socket);
         }
     }
 

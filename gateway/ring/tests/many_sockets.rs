@@ -51,7 +51,7 @@ mod server {
         let (_button, bell) = UnixStream::pair().expect("a pair");
         let config = RingsConfig::for_sockets(sockets_count);
         let rings = KernelRings::new(config, listener, &bell).expect("io_uring is allowed here");
-        let mut sockets = Sockets::new(rings);
+        let mut sockets = Sockets::new(rings, sockets_count);
         let mut clients = Clients::start(address, sockets_count);
 
         let (deadline, mut named, mut echoed) = (Instant::now() + TIMEOUT, 0, 0);

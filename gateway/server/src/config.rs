@@ -25,6 +25,9 @@ pub struct GatewayConfig {
     /// The bounds and intervals of each shard: each field says its range, and none is above an hour, 16,777,216 connections
     /// or 1,048,576 handshakes. Traces take 64 KiB to 16 GiB and are kept for 1 s to 30 days.
     pub shard: ShardConfig,
+    /// Steps of TLS handshakes that a turn of the thread takes, 1 to 65,536: one takes as long as dozens of frames. The rest
+    /// wait for the next turns, and who has shaken hands does not wait for them.
+    pub handshakes_per_turn_max: u32,
     /// Memory of a shard for frames and TLS records of which the rest has not arrived, and for what is held while a
     /// connection may not be read, 1 MiB to 16 GiB. At the bound the connection with most of it is closed.
     pub torn_bytes_max: usize,
@@ -101,6 +104,8 @@ pub mod range {
     pub const TRACE_BYTES_MAX: RangeInclusive<usize> = 64 << 10..=16 << 30;
     /// Of the age of [`super::ShardConfig::trace`].
     pub const TRACE_KEPT: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR.saturating_mul(24 * 30);
+    /// Of [`super::GatewayConfig::handshakes_per_turn_max`].
+    pub const HANDSHAKES_PER_TURN_MAX: RangeInclusive<u32> = 1..=1 << 16;
     /// Of [`super::GatewayConfig::torn_bytes_max`].
     pub const TORN_BYTES_MAX: RangeInclusive<usize> = 1 << 20..=16 << 30;
     /// Of [`super::GatewayConfig::frame_timeout`].
@@ -119,6 +124,7 @@ impl Default for GatewayConfig {
             shards: None,
             pin_shards: PinShards::Auto,
             shard: ShardConfig::default(),
+            handshakes_per_turn_max: 8,
             torn_bytes_max: 32 << 20,
             frame_timeout: FRAME_TIMEOUT,
             close_timeout: Duration::from_secs(2),
@@ -152,6 +158,7 @@ impl GatewayConfig {
         in_range("shard.send_queue_bytes_max", shard.send_queue_bytes_max, range::SEND_QUEUE_BYTES_MAX)?;
         in_range("shard.trace.bytes_max", shard.trace.bytes_max, range::TRACE_BYTES_MAX)?;
         in_range("shard.trace.kept", shard.trace.kept, range::TRACE_KEPT)?;
+        in_range("handshakes_per_turn_max", self.handshakes_per_turn_max, range::HANDSHAKES_PER_TURN_MAX)?;
         in_range("torn_bytes_max", self.torn_bytes_max, range::TORN_BYTES_MAX)?;
         in_range("frame_timeout", self.frame_timeout, range::FRAME_TIMEOUT)?;
         in_range("close_timeout", self.close_timeout, range::CLOSE_TIMEOUT)?;

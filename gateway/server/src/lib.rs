@@ -13,6 +13,7 @@ mod crossing;
 mod doorbell;
 mod driver;
 mod gateway;
+mod handshake_turns;
 mod link_port;
 mod listener;
 mod metrics;

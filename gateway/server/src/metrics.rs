@@ -58,6 +58,8 @@ figures! {
             "Grows with the load, since a turn serves all who are ready; steadily above a few ms: the thread is at its limit.";
         counter stalls: u64, "Turns that took longer than 100 ms. The uring driver only.",
             "Above 0: the machine took the thread away, or a fault of ours; the log says when.";
+        gauge handshakes_waiting: u64, "Connections whose next step of the TLS handshake waits for a turn. The uring driver only.",
+            "High for long: more come than a thread can greet, or somebody floods it; see `gateway.handshakes_per_turn_max`.";
         gauge torn_bytes: u64, "Held for frames and TLS records that have not come whole, and while a connection is held.",
             "Near `torn_bytes_max`: the largest of them are about to be closed.";
         gauge torn_connections: u64, "Connections of which something waits in memory: the beginning of a frame, or what is held.",

@@ -93,7 +93,9 @@ async fn answer_bell<S: ShardPort + 'static>(
         bell.heard().await?;
         // Before the sockets: one that was accepted after a renewal meets the new certificate.
         if let Some(renewal) = renewals.take() {
-            shared.borrow_mut().renew(renewal);
+            let mut shared = shared.borrow_mut();
+            shared.attention().handshakes.set_per_turn_max(renewal.config.handshakes_per_turn_max);
+            shared.renew(renewal);
         }
         while let Ok(socket) = sockets.try_recv() {
             let peer = socket.peer;
@@ -135,7 +137,9 @@ fn arm_timer<S: ShardPort>(shard_loop: &mut ShardLoop<S, TaskWakers>) -> Duratio
 async fn send_off<S: ShardPort>(shared: &Shared<S>) {
     loop {
         poll_fn(|context| ready_if(shared.borrow_mut().attention().await_departure(context))).await;
-        shared.borrow_mut().depart();
+        let mut shared = shared.borrow_mut();
+        shared.depart();
+        shared.attention().handshakes.begin();
     }
 }
 
@@ -199,6 +203,7 @@ async fn read_all<S: ShardPort>(shared: Shared<S>, key: ConnectionId, mut stream
         let read = unless_aborted(&shared, key, Side::Reading, stream.read(buffer)).await;
         let Some((Ok(size), mut filled)) = read else { break };
         let Some(incoming) = filled.get_mut(..size).filter(|incoming| !incoming.is_empty()) else { break };
+        await_handshake_turn(&shared, key).await;
         shared.borrow_mut().received(key, incoming);
         buffer = next_buffer(filled, size);
     }
@@ -220,6 +225,15 @@ async fn may_read<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) -> bool {
         }
     })
     .await
+}
+
+/// Who has shaken hands does not wait.
+async fn await_handshake_turn<S: ShardPort>(shared: &Shared<S>, key: ConnectionId) {
+    poll_fn(|context| {
+        let mut shared = shared.borrow_mut();
+        ready_if(shared.is_established(key) || shared.attention().handshakes.take(context))
+    })
+    .await;
 }
 
 /// More is likely to follow a full buffer, and nothing one that was not.

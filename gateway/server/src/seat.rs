@@ -18,6 +18,7 @@ use crate::cores;
 use crate::crossing::Crossings;
 use crate::doorbell::{Doorbell, DoorbellPost};
 use crate::driver::Driver;
+use crate::handshake_turns::HandshakeTurns;
 use crate::link_port::LinkPort;
 use crate::metrics::Metrics;
 use crate::monoio_driver::MonoioThread;
@@ -168,19 +169,22 @@ fn serve<S: ShardPort + 'static>(
     parts: LoopParts,
     make_shard: impl FnOnce() -> S,
 ) -> io::Result<()> {
+    let handshakes_per_turn_max = parts.config.handshakes_per_turn_max;
     match entrance {
         #[cfg(target_os = "linux")]
         Entrance::Listener(listener) => {
             use crate::uring_driver::{Touched, UringThread};
             let (connections_max, metrics) = (parts.config.shard.connections_max, parts.metrics.clone());
-            let thread = UringThread { listener, connections_max, post, drain, renewals, metrics };
+            let thread =
+                UringThread { listener, connections_max, handshakes_per_turn_max, post, drain, renewals, metrics };
             thread.run(ShardLoop::new(make_shard(), Touched::default(), parts))
         }
         #[cfg(not(target_os = "linux"))]
         Entrance::Listener(_) => unreachable!("no driver there accepts for itself"),
         Entrance::Sockets(sockets) => {
             let thread = MonoioThread { driver, sockets, post, drain, renewals };
-            thread.run(ShardLoop::new(make_shard(), TaskWakers::default(), parts))
+            let wakers = TaskWakers::new(HandshakeTurns::new(handshakes_per_turn_max));
+            thread.run(ShardLoop::new(make_shard(), wakers, parts))
         }
     }
 }

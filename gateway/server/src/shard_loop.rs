@@ -370,9 +370,10 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
         self.end_turn(now);
     }
 
-    /// A turn of the driver took so long, waiting not counted.
-    pub(crate) fn turned(&mut self, took: Duration) {
+    /// A turn of the driver took so long, waiting not counted, and left so many waiting for theirs.
+    pub(crate) fn turned(&mut self, took: Duration, handshakes_waiting: usize) {
         self.figures.turn_seconds.observe(took);
+        self.figures.handshakes_waiting = handshakes_waiting as u64;
         if took >= STALL {
             self.figures.stalls += 1;
             let now = clock::now().monotonic;
@@ -387,6 +388,11 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     pub(crate) fn next_timeout(&self, now: Instant) -> Instant {
         let tick = now + TICK;
         self.shard.poll_timeout().map_or(tick, |deadline| deadline.min(tick))
+    }
+
+    /// Whether its TLS handshake is done.
+    pub(crate) fn is_established(&self, key: ConnectionId) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.connection.is_established())
     }
 
     /// Whether and how the driver goes on with the reading side.

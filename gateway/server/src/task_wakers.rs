@@ -8,11 +8,12 @@ use std::time::Duration;
 use gateway_core::ConnectionId;
 use protocol::time::Instant;
 
+use crate::handshake_turns::HandshakeTurns;
 use crate::shard_loop::{Attention, Side};
 
 /// See the file's head. Each waits for the next time only, and looks for itself when it is woken.
-#[derive(Default)]
 pub(crate) struct TaskWakers {
+    pub(crate) handshakes: HandshakeTurns,
     sides: HashMap<ConnectionId, Sides>,
     departure: Option<Waker>,
     is_departure_due: bool,
@@ -29,6 +30,20 @@ struct Sides {
 }
 
 impl TaskWakers {
+    /// Nobody waits.
+    pub(crate) fn new(handshakes: HandshakeTurns) -> TaskWakers {
+        TaskWakers {
+            handshakes,
+            sides: HashMap::new(),
+            departure: None,
+            is_departure_due: false,
+            timer: None,
+            timer_armed_for: Instant::default(),
+            is_timer_late: false,
+            end: None,
+        }
+    }
+
     /// This side of a connection waits.
     pub(crate) fn wait(&mut self, key: ConnectionId, side: Side, context: &Context<'_>) {
         let sides = self.sides.entry(key).or_default();

@@ -1,7 +1,8 @@
 //! The driver for many sockets: a shard thread on rings of its own. Linux.
 //!
 //! A turn takes in what the kernel has ended, tells the shard loop, lets what the loop wants begin, and sends the router
-//! what came of it. So what came together leaves together: one send a connection, one batch a turn.
+//! what came of it. So what came together leaves together: one send a connection, one batch a turn. Of handshakes a turn has
+//! a few only, since one takes as long as dozens of frames: who has shaken hands does not wait for those who come.
 
 use std::collections::HashMap;
 use std::io;
@@ -35,6 +36,8 @@ pub(crate) struct UringThread {
     pub(crate) listener: TcpListener,
     /// Connections that the shard takes at most.
     pub(crate) connections_max: u32,
+    /// Steps of TLS handshakes in a turn at most.
+    pub(crate) handshakes_per_turn_max: u32,
     pub(crate) post: DoorbellPost,
     pub(crate) drain: Arc<AtomicBool>,
     pub(crate) renewals: Arc<RenewalSlot>,
@@ -90,12 +93,12 @@ struct Turns<S> {
 impl UringThread {
     /// Runs on this thread until the shard has been drained.
     pub(crate) fn run<S: ShardPort>(self, shard_loop: ShardLoop<S, Touched>) -> io::Result<()> {
-        let UringThread { listener, connections_max, post, drain, renewals, metrics } = self;
+        let UringThread { listener, connections_max, handshakes_per_turn_max, post, drain, renewals, metrics } = self;
         // Sockets that are accepted take it over.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         let bell = post.watch()?;
         let rings = KernelRings::new(RingsConfig::for_sockets(connections_max), listener, &bell)?;
-        let (sockets, attended) = (Sockets::new(rings), Vec::new());
+        let (sockets, attended) = (Sockets::new(rings, handshakes_per_turn_max), Vec::new());
         let (turn_began, timeout_due, accept_again_at) = (Instant::default(), Instant::default(), None);
         let (arriving, arrivals_count) = (HashMap::new(), 0);
         let mut turns = Turns {
@@ -137,7 +140,7 @@ impl<S: ShardPort> Turns<S> {
         self.attend();
         self.shard_loop.depart();
         self.attend();
-        self.shard_loop.turned(clock::now().monotonic.since(self.turn_began));
+        self.shard_loop.turned(clock::now().monotonic.since(self.turn_began), self.sockets.newcomers_waiting());
     }
 
     /// What has happened waits in the kernel, which tells of it when it is asked: so the thread may sleep.
@@ -166,6 +169,9 @@ impl<S: ShardPort> Turns<S> {
             Event::Received { socket, name, buffer } => {
                 let key = key_of(name);
                 self.shard_loop.received(key, self.sockets.bytes(&buffer));
+                if self.shard_loop.is_established(key) {
+                    self.sockets.settle(socket);
+                }
                 // Before the buffer goes back, since then the next one may be read.
                 if self.shard_loop.read_turn(key) != ReadTurn::Read {
                     self.sockets.hold(socket, true);
@@ -218,6 +224,7 @@ impl<S: ShardPort> Turns<S> {
 
     fn rung(&mut self) {
         if let Some(renewal) = self.renewals.take() {
+            self.sockets.set_newcomers_per_turn_max(renewal.config.handshakes_per_turn_max);
             self.shard_loop.renew(renewal);
         }
         self.shard_loop.rung();

@@ -24,6 +24,7 @@ use sabotaged::SabotagedRing;
 /// Turns of a seed. Peers are done long before.
 const TURNS_MAX: u32 = 60_000;
 const PEERS_MAX: u64 = 24;
+const NEWCOMERS_PER_TURN_MAX: u64 = 4;
 
 /// What must hold of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,8 @@ pub fn run(seed: u64, sabotage: Option<RingSabotage>) -> RingOutcome {
     let mut prng = Prng::new(seed);
     let kernel = Rc::new(RefCell::new(Kernel::new(prng.fork())));
     let ring = SabotagedRing::new(SimulatedRing::new(kernel.clone()), sabotage);
-    let mut echo = Echo::new(Sockets::new(ring), prng.fork());
+    let newcomers_per_turn_max = 1 + prng.below(NEWCOMERS_PER_TURN_MAX) as u32;
+    let mut echo = Echo::new(Sockets::new(ring, newcomers_per_turn_max), prng.fork());
     let peers_count = 1 + prng.below(PEERS_MAX);
     let mut peers: Vec<Peer> = (0..peers_count).map(|_| Peer::new(prng.fork())).collect();
     let mut broken = None;

@@ -6,19 +6,16 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Bench, HELLO_TIMEOUT, config, with_each_driver_of_one_shard};
+use crate::support::{Bench, HELLO_TIMEOUT, PATIENCE, config, with_each_driver_of_one_shard};
 use gateway_core::CloseCause;
 use gateway_server::GatewayConfig;
 use protocol::codes::Code;
 use protocol::limits::{FRAME_SIZE_MAX, FRAME_SIZE_UNAUTHENTICATED_MAX};
 
-/// The driver looks at its deadlines this often, and a busy machine is late.
-const LATENESS: Duration = Duration::from_secs(2);
-
 /// A plain TCP connection to the gateway.
 fn plain(bench: &Bench) -> TcpStream {
     let stream = TcpStream::connect(bench.gateway.address()).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     stream
 }
 
@@ -29,12 +26,14 @@ fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// Above every other deadline.
-const PATIENT: Duration = Duration::from_secs(10);
+/// A deadline that no test waits for.
+const NEVER: Duration = Duration::from_secs(60);
+const _: () = assert!(NEVER.as_secs() > PATIENCE.as_secs());
 
-fn assert_took(start: Instant, wanted: Duration) {
+/// It was not closed before its time. How much later, is up to the machine.
+fn assert_waited(start: Instant, wanted: Duration) {
     let took = start.elapsed();
-    assert!(took >= wanted && took < wanted + LATENESS, "{took:?} instead of {wanted:?}");
+    assert!(took >= wanted, "{took:?} instead of {wanted:?}");
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn a_silent_socket_is_closed_at_its_deadline() {
         let start = Instant::now();
         let stream = plain(&bench);
         read_to_end(stream);
-        assert_took(start, HELLO_TIMEOUT);
+        assert_waited(start, HELLO_TIMEOUT);
         assert_eq!(bench.next_cause(), CloseCause::ByShard);
         bench.finish();
     }
@@ -77,21 +76,21 @@ fn a_silent_socket_is_closed_at_its_deadline() {
 
 #[test]
 fn half_a_handshake_is_closed_at_its_deadline() {
-    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
+    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: NEVER, ..config() }) {
         let start = Instant::now();
         let mut hello = Vec::new();
         bench.tls_client.connect("localhost").expect("a DNS name").take_outgoing(&mut hello);
         let mut stream = plain(&bench);
         stream.write_all(&hello[..hello.len() / 2]).expect("it is there");
         read_to_end(stream);
-        assert_took(start, HELLO_TIMEOUT);
+        assert_waited(start, HELLO_TIMEOUT);
         bench.finish();
     }
 }
 
 #[test]
 fn a_handshake_that_drips_is_closed_at_its_deadline() {
-    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: PATIENT, ..config() }) {
+    for bench in with_each_driver_of_one_shard(&GatewayConfig { frame_timeout: NEVER, ..config() }) {
         let start = Instant::now();
         let mut hello = Vec::new();
         bench.tls_client.connect("localhost").expect("a DNS name").take_outgoing(&mut hello);
@@ -107,7 +106,7 @@ fn a_handshake_that_drips_is_closed_at_its_deadline() {
         let mut rest = Vec::new();
         // A drop that comes too late resets the connection, which is an end too.
         let _ = stream.read_to_end(&mut rest);
-        assert_took(start, HELLO_TIMEOUT);
+        assert_waited(start, HELLO_TIMEOUT);
         assert!(!dripping.join().expect("no panic"), "the whole hello was taken");
         bench.finish();
     }
@@ -160,7 +159,7 @@ fn a_frame_that_does_not_end_gets_its_code() {
         let start = Instant::now();
         client.send_bytes(&[100, 0, 0, 0, 1]);
         assert_eq!(client.expect_go_away(), Code::FrameTimeout.number());
-        assert_took(start, config.frame_timeout);
+        assert_waited(start, config.frame_timeout);
         bench.finish();
     }
 }
@@ -174,7 +173,7 @@ fn a_tls_record_that_does_not_end_gets_its_code() {
         let record = client.seal(b"a record");
         client.stream.write_all(&record[..7]).expect("it is there");
         assert_eq!(client.expect_go_away(), Code::FrameTimeout.number());
-        assert_took(start, config.frame_timeout);
+        assert_waited(start, config.frame_timeout);
         bench.finish();
     }
 }
@@ -193,25 +192,32 @@ fn a_changed_byte_ends_the_connection_with_an_alert() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_cut_and_others_do_not_wait() {
-    let config = config();
-    for bench in with_each_driver_of_one_shard(&config) {
+fn a_peer_that_never_reads_is_cut() {
+    for bench in with_each_driver_of_one_shard(&config()) {
+        let mut deaf = bench.say_hello();
+        deaf.send(b"flood");
+        assert_eq!(bench.next_cause(), CloseCause::ByShard);
+        assert_eq!(bench.metrics().closed_aborted.value(), 1);
+        bench.finish();
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_peer_that_never_reads() {
+    for bench in with_each_driver_of_one_shard(&GatewayConfig { close_timeout: NEVER, ..config() }) {
         let mut deaf = bench.say_hello();
         deaf.send(b"flood");
         let mut other = bench.say_hello();
-        let start = Instant::now();
         other.expect_echo(b"meanwhile");
-        assert!(start.elapsed() < config.close_timeout, "it waited for the deaf one");
-        assert_eq!(bench.next_cause(), CloseCause::ByShard);
-        assert_eq!(bench.metrics().closed_aborted.value(), 1);
         drop(other);
+        // The drain cuts the deaf one.
         bench.finish();
     }
 }
 
 #[test]
 fn torn_frames_beyond_the_memory_for_them_cost_who_holds_most() {
-    let config = GatewayConfig { torn_bytes_max: 1 << 20, frame_timeout: Duration::from_secs(60), ..config() };
+    let config = GatewayConfig { torn_bytes_max: 1 << 20, frame_timeout: NEVER, ..config() };
     for bench in with_each_driver_of_one_shard(&config) {
         let torn = [&(FRAME_SIZE_MAX as u32).to_le_bytes()[..], &[7; 60_000]].concat();
         let mut small = bench.say_hello();

@@ -43,6 +43,23 @@ fn a_renewal_holds_for_who_comes_and_drops_nobody() {
 }
 
 #[test]
+fn everybody_gets_in_though_a_turn_has_one_step_of_a_handshake() {
+    for bench in with_each_driver(&GatewayConfig { handshakes_per_turn_max: 1, ..config() }) {
+        let (address, tls, token) = (bench.gateway.address(), &bench.tls_client, &bench.token(Duration::from_secs(60)));
+        thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(move || {
+                    let mut client = Client::connect(address, tls);
+                    client.send(token);
+                    assert_eq!(client.receive().as_deref(), Some(&b"welcome"[..]));
+                });
+            }
+        });
+        bench.finish();
+    }
+}
+
+#[test]
 fn what_was_pipelined_behind_the_token_waits_for_the_verdict_and_keeps_its_order() {
     for bench in with_each_driver(&config()) {
         let mut client = bench.connect();

@@ -64,7 +64,7 @@ fn threads() -> [Key; 2] {
     ]
 }
 
-fn limits() -> [Key; 5] {
+fn limits() -> [Key; 6] {
     [
         key("gateway.connections_max", place!(gateway.shard.connections_max), count(range::CONNECTIONS_MAX))
             .means("Connections of a shard at a time, authenticated or not.")
@@ -81,6 +81,17 @@ fn limits() -> [Key; 5] {
         )
         .means("The same of one address, or of one IPv6 network of 64 bits.")
         .reached("The oldest of that address goes.")
+        .on_hangup(),
+        key(
+            "gateway.handshakes_per_turn_max",
+            place!(gateway.handshakes_per_turn_max),
+            count(range::HANDSHAKES_PER_TURN_MAX),
+        )
+        .means(
+            "Steps of TLS handshakes that a turn of a thread takes. One takes as long as dozens of frames, so this is how long \
+             people who are there wait for those who come.",
+        )
+        .reached("The rest wait for the next turns.")
         .on_hangup(),
         key("gateway.send_queue_bytes_max", place!(gateway.shard.send_queue_bytes_max), bytes(range::SEND_QUEUE_BYTES_MAX))
             .means("What waits to be sent to one connection.")

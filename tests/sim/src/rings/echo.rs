@@ -1,5 +1,5 @@
-//! The owner of the sockets: sends back what it receives, holds some for a while, cuts some, and has some leave the ring
-//! and come in again, as they do that move from one to another.
+//! The owner of the sockets: sends back what it receives, settles some, holds some for a while, cuts some, and has some
+//! leave the ring and come in again, as they do that move from one to another.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -118,6 +118,9 @@ impl Echo {
             Event::Received { socket, name, buffer } => {
                 let guest = self.guests.get_mut(&name).expect("it is not closed");
                 guest.to_send.extend_from_slice(self.sockets.bytes(&buffer));
+                if self.prng.chance(300) {
+                    self.sockets.settle(socket);
+                }
                 self.sockets.give_back(socket, buffer);
             }
             Event::ReadEnded { name } => self.guests.get_mut(&name).expect("it is not closed").has_ended = true,

@@ -10,7 +10,7 @@ use protocol::limits::FRAME_SIZE_MAX;
 use protocol::time::Instant;
 
 /// A test that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,

@@ -13,7 +13,7 @@ use gateway_transport::{ServerIdentity, TlsClient, TlsServer};
 use protocol::ids::{Realm, UserId};
 use protocol_shell::{LINK_BATCHES_MAX, LinkSource, LinkTransport, clock};
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, PATIENCE};
 pub(crate) use echo_shard::{EchoShard, HELLO_TIMEOUT};
 
 /// A gateway under test, and what a client of it needs.
@@ -148,6 +148,6 @@ impl Bench {
 
     /// How the next connection ended.
     pub(crate) fn next_cause(&self) -> CloseCause {
-        self.closed.recv_timeout(Duration::from_secs(10)).expect("a connection ends")
+        self.closed.recv_timeout(PATIENCE).expect("a connection ends")
     }
 }
