@@ -284,6 +284,7 @@ impl<P: Peer> Crowd<P> {
         let figures = &mut self.figures;
         for heard in self.heard.drain(..) {
             match heard {
+                Heard::SessionResumed => figures.sessions_resumed += 1,
                 Heard::Live if end.state == State::Arriving => {
                     figures.arrival.saturating_record(since_us(end.clock_ns));
                     (end.state, end.clock_ns) = (State::Live, 0);

@@ -10,6 +10,8 @@ pub const LATENCY_DIGITS: u8 = 3;
 /// Times are in µs.
 #[derive(Clone)]
 pub struct Figures {
+    /// TLS handshakes that have resumed a session.
+    pub sessions_resumed: u64,
     /// Messages that were acked.
     pub answered: u64,
     /// Messages that came to whom they were for.
@@ -36,6 +38,7 @@ impl Default for Figures {
     fn default() -> Figures {
         let histogram = || Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS).expect("the bounds are right");
         Figures {
+            sessions_resumed: 0,
             answered: 0,
             delivered: 0,
             duplicated: 0,

@@ -9,6 +9,8 @@ use protocol::encode::FrameBuilder;
 /// What a peer has heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
+    /// Its TLS handshake has resumed a session.
+    SessionResumed,
     /// It may send.
     Live,
     /// A message of its own is durable.

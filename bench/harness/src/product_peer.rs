@@ -21,6 +21,7 @@ use protocol::time::{Instant, WallTime};
 use protocol::wire::{OpStatus, ServerBody, ServerFrame, Welcome};
 
 use crate::peer::{Desk, Heard, Peer, Stamp};
+use crate::resume::Resume;
 
 /// What people write: two numbers of the crowd, and filler.
 pub(crate) const BODY_SIZE: usize = 128;
@@ -33,8 +34,8 @@ pub struct Account {
     pub server_name: String,
     /// Makes their access tokens.
     pub signer: TokenSigner,
-    /// Whether they keep what lets them come back without a token.
-    pub keeps_tickets: bool,
+    /// What they show when they come back.
+    pub resume: Resume,
 }
 
 /// Whom a device writes to.
@@ -48,7 +49,14 @@ pub enum Room {
     Listener,
 }
 
-/// What a device shows when it comes back.
+/// What a device that comes back keeps.
+struct Memory {
+    /// With its sessions, where those are shown.
+    tls: Option<TlsClient>,
+    place: Option<Place>,
+}
+
+/// Who it is to the server.
 struct Place {
     device: DeviceId,
     generation: DeviceGeneration,
@@ -70,7 +78,8 @@ pub struct ProductPeer {
     last_id: ClientMsgId,
     received: UserSeq,
     acked: UserSeq,
-    place: Option<Box<Place>>,
+    /// None for who never comes back.
+    memory: Option<Box<Memory>>,
 }
 
 impl ProductPeer {
@@ -80,6 +89,8 @@ impl ProductPeer {
             Room::Direct(other) => ConversationId::direct(me, other),
             Room::Founder(_) | Room::Listener => ConversationId([0; 16]),
         };
+        let tls = || (account.resume == Resume::Session).then(|| account.tls.clone().keeping_sessions());
+        let memory = (account.resume > Resume::Never).then(|| Box::new(Memory { tls: tls(), place: None }));
         ProductPeer {
             account,
             me,
@@ -91,12 +102,13 @@ impl ProductPeer {
             last_id: ClientMsgId::new(WallTime(0), 0),
             received: UserSeq(0),
             acked: UserSeq(0),
-            place: None,
+            memory,
         }
     }
 
     fn greet(&mut self, builder: &mut FrameBuilder, outgoing: &mut Vec<u8>) -> Result<()> {
-        let place = self.place.as_deref();
+        let place = self.memory.as_deref().and_then(|memory| memory.place.as_ref());
+        let ticket = place.filter(|_| self.account.resume >= Resume::Ticket).map(|place| &*place.ticket);
         let hello = Hello {
             is_transient: false,
             device: place.map_or(DeviceId(0), |place| place.device),
@@ -107,14 +119,14 @@ impl ProductPeer {
             user_epoch: place.map_or_else(Default::default, |place| place.epoch),
             user_cursor: self.received,
         };
-        let token = match place {
+        let token = match ticket {
             Some(_) => String::new(),
             None => {
                 let expires_at = WallTime(u64::MAX / 2);
                 self.account.signer.sign(&Identity { user: self.me, device: None, expires_at })
             }
         };
-        let frame = builder.hello(&hello, &token, place.map(|place| &*place.ticket));
+        let frame = builder.hello(&hello, &token, ticket);
         seal(&mut self.tls, frame, outgoing)
     }
 
@@ -177,16 +189,16 @@ impl ProductPeer {
     }
 
     fn note_place(&mut self, welcome: &Welcome<'_>) {
-        if self.account.keeps_tickets
+        if let Some(memory) = &mut self.memory
             && let Some(ticket) = welcome.resume_ticket()
         {
-            self.place = Some(Box::new(Place {
+            memory.place = Some(Place {
                 device: DeviceId(welcome.device_id()),
                 generation: DeviceGeneration(welcome.device_generation()),
                 incarnation: StoreIncarnation(welcome.store_incarnation()),
                 epoch: UserEpoch(welcome.user_epoch()),
                 ticket: ticket.bytes().into(),
-            }));
+            });
         }
     }
 }
@@ -205,7 +217,8 @@ fn heard_of(event: Event) -> Option<Heard> {
 
 impl Peer for ProductPeer {
     fn arrive(&mut self, _desk: &mut Desk, outgoing: &mut Vec<u8>, _heard: &mut Vec<Heard>) -> Result<()> {
-        let mut tls = self.account.tls.connect(&self.account.server_name)?;
+        let own = self.memory.as_deref().and_then(|memory| memory.tls.as_ref());
+        let mut tls = own.unwrap_or(&self.account.tls).connect(&self.account.server_name)?;
         tls.take_outgoing(outgoing);
         (self.tls, self.framer, self.is_greeted) = (Some(tls), Framer::default(), false);
         Ok(())
@@ -219,6 +232,9 @@ impl Peer for ProductPeer {
         tls.take_outgoing(outgoing);
         if tls.is_established() && !self.is_greeted {
             self.is_greeted = true;
+            if tls.is_resumed() {
+                heard.push(Heard::SessionResumed);
+            }
             self.greet(&mut desk.builder, outgoing)?;
         }
         let mut framer = std::mem::take(&mut self.framer);

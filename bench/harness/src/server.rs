@@ -13,6 +13,7 @@ use gateway_transport::TlsClient;
 use protocol::ids::UserId;
 
 use crate::product_peer::Account;
+use crate::resume::Resume;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -94,8 +95,8 @@ impl Product {
     }
 
     /// What devices of its users need, with the name in its certificate.
-    pub fn account(&self, keeps_tickets: bool) -> Result<Account> {
-        Account::read(&self.gateway_dir, &self.router_dir, keeps_tickets)
+    pub fn account(&self, resume: Resume) -> Result<Account> {
+        Account::read(&self.gateway_dir, &self.router_dir, resume)
     }
 
     /// Where [`Account::read`] finds what it reads.
@@ -151,14 +152,14 @@ impl Product {
 
 impl Account {
     /// From the data folders of a gateway and of its router, which may be one.
-    pub fn read(gateway_dir: &Path, router_dir: &Path, keeps_tickets: bool) -> Result<Account> {
+    pub fn read(gateway_dir: &Path, router_dir: &Path, resume: Resume) -> Result<Account> {
         let certificate = fs::read(gateway_dir.join("certificate.pem")).context("the server has no certificate")?;
         let key = fs::read_to_string(router_dir.join("token.key")).context("the server has no token key")?;
         Ok(Account {
             tls: TlsClient::from_pem(&certificate).context("its certificate")?,
             server_name: "localhost".to_owned(),
             signer: TokenSigner::from_paserk(key.trim()).context("token.key is no key")?,
-            keeps_tickets,
+            resume,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_harness::Tiers;
+use bench_harness::{Resume, Tiers};
 
 /// See each field.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub enum Scenario {
         connections: usize,
         /// How often.
         rounds: usize,
+        /// What they show then.
+        resume: Resume,
     },
     /// One of each group writes to all others of it.
     Fanout {

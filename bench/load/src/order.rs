@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bench_harness::{Figures, LATENCY_DIGITS, LATENCY_MAX_US, Rooms};
+use bench_harness::{Figures, LATENCY_DIGITS, LATENCY_MAX_US, Resume, Rooms};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub(crate) struct Setup {
 /// What it speaks to.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum SubjectSetup {
-    Product { gateway_dir: PathBuf, router_dir: PathBuf, users: Vec<u64>, keeps_tickets: bool },
+    Product { gateway_dir: PathBuf, router_dir: PathBuf, users: Vec<u64>, resume: Resume },
     Baseline,
 }
 
@@ -71,6 +71,7 @@ pub(crate) struct Outcome {
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
+    pub(crate) sessions_resumed: u64,
     pub(crate) refused: u64,
     pub(crate) refused_code: Option<u16>,
     pub(crate) arrival: Times,
@@ -91,6 +92,7 @@ impl Outcome {
             lost,
             duplicated: figures.duplicated,
             reordered: figures.reordered,
+            sessions_resumed: figures.sessions_resumed,
             refused: figures.refused,
             refused_code: figures.refused_code,
             arrival: (&figures.arrival).into(),
@@ -107,6 +109,7 @@ impl Outcome {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
+        self.sessions_resumed += other.sessions_resumed;
         self.refused += other.refused;
         self.refused_code = self.refused_code.or(other.refused_code);
         self.arrival.0.extend(other.arrival.0);

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::memory::MemoryPerConnection;
     use crate::plot::Plots;
-    use crate::report::LoadConditions;
+    use crate::report::{Handshakes, LoadConditions};
 
     fn report() -> Report {
         let latency = Latency { p50: 1.0, p99: 2.0, p999: 3.0, max: 4.0 };
@@ -153,7 +153,9 @@ mod tests {
             connections_held: 10,
             connections_lost: 0,
             connections_per_second: 100.0,
+            handshakes: Handshakes { full: 1, resumed: 1, tokens: 1, tickets: 1 },
             arrival_ms: latency,
+            deliveries_per_second_and_core: None,
             server_cpu_us_per_connection: None,
             memory: MemoryPerConnection::default(),
             baseline_bytes_per_connection: None,

@@ -27,6 +27,8 @@ pub struct Report {
     pub connections_lost: u64,
     /// That became live in a second: in `storm` of those that came back, else at the beginning.
     pub connections_per_second: f64,
+    /// How they did that.
+    pub handshakes: Handshakes,
     /// From the first byte of a connection until it may send; in `storm` from when all were lost.
     pub arrival_ms: Latency,
     /// While they idle.
@@ -42,6 +44,8 @@ pub struct Report {
     pub messages_per_second: Option<f64>,
     /// Messages that came to somebody, in a second.
     pub deliveries_per_second: Option<f64>,
+    /// The same for each second of a core that the server has used.
+    pub deliveries_per_second_and_core: Option<f64>,
     /// Of the server, for one that becomes live.
     pub server_cpu_us_per_connection: Option<f64>,
     /// Of the server.
@@ -71,6 +75,19 @@ pub struct Report {
     /// For the page.
     #[serde(skip)]
     pub plots: Plots,
+}
+
+/// Of those that became live, by what they showed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Handshakes {
+    /// In TLS: nothing.
+    pub full: u64,
+    /// In TLS: a session.
+    pub resumed: u64,
+    /// In their Hello: an access token.
+    pub tokens: u64,
+    /// In their Hello: a resume ticket.
+    pub tickets: u64,
 }
 
 /// Of the machine, the binary and the run.
@@ -104,6 +121,8 @@ impl Report {
         self.connections_lost += outcome.gone;
         self.messages_per_second = Some(per_second(written.answered));
         self.deliveries_per_second = Some(per_second(written.delivered));
+        let cores = written.stages.total * per_second(written.answered) / 1e6;
+        self.deliveries_per_second_and_core = is_server_known.then(|| per_second(written.delivered) / cores);
         self.server_cpu_us_per_message = is_server_known.then_some(written.stages);
         self.latency_ms = Some(latency(&outcome.delivery));
         self.ack_latency_ms = Some(latency(&outcome.ack));
@@ -146,6 +165,10 @@ pub fn table(reports: &[Report]) -> String {
     row("connections held", &|report| Some(report.connections_held.to_string()));
     row("connections lost", &|report| (report.connections_lost > 0).then(|| report.connections_lost.to_string()));
     row("connections/s", &|report| Some(format!("{:.0}", report.connections_per_second)));
+    row("  full · resumed · by token · by ticket", &|report| {
+        let Handshakes { full, resumed, tokens, tickets } = report.handshakes;
+        Some(format!("{full} · {resumed} · {tokens} · {tickets}"))
+    });
     row("until live, ms", &|report| Some(quantiles(&report.arrival_ms)));
     row("  server CPU for one", &|report| report.server_cpu_us_per_connection.map(|us| format!("{us:.0} µs")));
     row("server kernel/connection", &|report| report.memory.server_kernel_bytes_per_connection.map(bytes));
@@ -164,6 +187,9 @@ pub fn table(reports: &[Report]) -> String {
     row("  server over baseline", &|report| report.bytes_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("durable messages/s", &|report| report.messages_per_second.map(|rate| format!("{rate:.0}")));
     row("deliveries/s", &|report| report.deliveries_per_second.map(|rate| format!("{rate:.0}")));
+    row("  for each core of the server", &|report| {
+        report.deliveries_per_second_and_core.map(|rate| format!("{rate:.0}"))
+    });
     row("due until delivered, ms", &|report| report.latency_ms.as_ref().map(quantiles));
     row("due until acked, ms", &|report| report.ack_latency_ms.as_ref().map(quantiles));
     row("lag of the load, ms", &|report| report.generator_lag_ms.as_ref().map(quantiles));

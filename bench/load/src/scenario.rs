@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_harness::{Baseline, Border, Rooms};
+use bench_harness::{Baseline, Border, Resume, Rooms};
 
 use crate::conductor::{Workers, setups};
 use crate::kernel;
 use crate::memory::Look;
 use crate::options::{Options, Scenario};
-use crate::order::{Order, Outcome, Setup, SubjectSetup};
+use crate::order::{Order, Setup, SubjectSetup};
 use crate::report::{Report, latency};
 use crate::stand::{Arrival, Stand};
 use crate::teller::Teller;
@@ -27,7 +27,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
         Scenario::Chat { pairs, idle, per_second, measured } => {
             chat(options, (pairs, idle), per_second, measured, &mut teller)?
         }
-        Scenario::Storm { connections, rounds } => storm(options, connections, rounds, &mut teller)?,
+        Scenario::Storm { connections, rounds, resume } => storm(options, connections, rounds, resume, &mut teller)?,
         Scenario::Fanout { groups, members, per_second, measured } => {
             let rooms = Rooms::all_writing(groups, members);
             fanout(options, rooms, per_second, measured, &mut teller)?
@@ -38,7 +38,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
 }
 
 fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), false, teller)?;
+    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{connections} are live; they idle for {} s", idle.as_secs()));
@@ -74,7 +74,7 @@ fn chat(
     teller: &mut Teller,
 ) -> Result<Report> {
     let rooms = Rooms { count: pairs + idle.div_ceil(2), size: 2, writing: pairs };
-    let mut stand = Stand::set_up(options, rooms, false, teller)?;
+    let mut stand = Stand::set_up(options, rooms, Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s, and {idle} people idle"));
@@ -138,18 +138,16 @@ fn held_by_baseline(options: &Options, rooms: Rooms, teller: &mut Teller) -> Res
     Ok(memory.server_bytes_per_connection())
 }
 
-fn storm(options: &Options, connections: usize, rounds: usize, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), true, teller)?;
+fn storm(options: &Options, connections: usize, rounds: usize, resume: Resume, teller: &mut Teller) -> Result<Report> {
+    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), resume, teller)?;
     stand.arrive(options, false, teller)?;
-    let mut all = Arrival { outcome: Outcome::default(), took: Duration::ZERO, cpu_us: 0.0 };
+    let mut all = Arrival::default();
     for round in 1..=rounds {
         teller.say(&format!("round {round}: all {connections} lose their connection"));
         teller.follow(&mut stand.workers, Order::Leave, "leaving")?;
-        let Arrival { outcome, took, cpu_us } = stand.arrive(options, true, teller)?;
-        teller.say(&format!("all are back after {:.1} s", took.as_secs_f64()));
-        all.outcome.add(outcome);
-        all.took += took;
-        all.cpu_us += cpu_us;
+        let arrival = stand.arrive(options, true, teller)?;
+        teller.say(&format!("all are back after {:.1} s", arrival.took.as_secs_f64()));
+        all.add(arrival);
     }
     let mut report = stand.report(options, &all);
     report.connections_held = stand.look()?.0.live;
@@ -157,7 +155,7 @@ fn storm(options: &Options, connections: usize, rounds: usize, teller: &mut Tell
 }
 
 fn fanout(options: &Options, rooms: Rooms, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, rooms, false, teller)?;
+    let mut stand = Stand::set_up(options, rooms, Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("in {} groups of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));

@@ -1,10 +1,11 @@
 //! A server with people on it: what every scenario begins with, and what it asks of it.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bench_harness::{
-    Border, Conditions, DRIVER_VARIABLE, Dial, Product, Rooms, Tiers, family, mechanism, spent_between,
+    Border, Conditions, DRIVER_VARIABLE, Dial, Product, Resume, Rooms, Tiers, family, mechanism, spent_between,
 };
 use protocol::ids::UserId;
 
@@ -14,9 +15,12 @@ use crate::memory::{Look, MemoryPerConnection};
 use crate::options::{Options, ServerChoice};
 use crate::order::{Order, Outcome, Setup, SubjectSetup};
 use crate::plot::{Plots, points};
-use crate::report::{LoadConditions, Report, latency};
+use crate::report::{Handshakes, LoadConditions, Report, latency};
 use crate::teller::Teller;
 use crate::written::{Written, write};
+
+/// A server publishes its figures four times a second, and is late when it has much to do.
+const FIGURES_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// See the file's head.
 pub(crate) struct Stand {
@@ -28,16 +32,32 @@ pub(crate) struct Stand {
 }
 
 /// What it took until everybody was live.
+#[derive(Default)]
 pub(crate) struct Arrival {
     pub(crate) outcome: Outcome,
     pub(crate) took: Duration,
     /// Of the server, for all of them.
     pub(crate) cpu_us: f64,
+    /// Likewise: access tokens and resume tickets that it took.
+    pub(crate) tokens: u64,
+    pub(crate) tickets: u64,
+}
+
+impl Arrival {
+    /// With another one after it.
+    pub(crate) fn add(&mut self, other: Arrival) {
+        let Arrival { outcome, took, cpu_us, tokens, tickets } = other;
+        self.outcome.add(outcome);
+        self.took += took;
+        self.cpu_us += cpu_us;
+        self.tokens += tokens;
+        self.tickets += tickets;
+    }
 }
 
 impl Stand {
     /// Starts server and workers, with nobody connected.
-    pub(crate) fn set_up(options: &Options, rooms: Rooms, keeps_tickets: bool, teller: &mut Teller) -> Result<Stand> {
+    pub(crate) fn set_up(options: &Options, rooms: Rooms, resume: Resume, teller: &mut Teller) -> Result<Stand> {
         kernel::prepare(rooms.people(), |what| teller.say(what))?;
         let product = start_server(options, rooms.people(), teller)?;
         let users = product.users(rooms.people(), |count| teller.mention(|| format!("{count} users")))?;
@@ -49,7 +69,7 @@ impl Stand {
             dial.connections_max()
         );
         let empty = Look::take(product.process_ids(), &[])?;
-        let setups = product_setups(options, &product, rooms, &users, keeps_tickets)?;
+        let setups = product_setups(options, &product, rooms, &users, resume)?;
         let mut workers = Workers::start(&options.binary, &setups)?;
         // From now on they are ready.
         workers.follow(Order::Look, |_| Ok(()))?;
@@ -58,13 +78,22 @@ impl Stand {
 
     /// Everybody connects.
     pub(crate) fn arrive(&mut self, options: &Options, at_once: bool, teller: &mut Teller) -> Result<Arrival> {
+        let [tokens, tickets] = self.shown()?;
         let (began, before) = (Instant::now(), self.border()?);
         let order = Order::Arrive { arriving_max: options.arriving_max, at_once };
         let outcome = teller.follow(&mut self.workers, order, "connecting");
         self.product.check()?;
         let (outcome, took) = (outcome?, began.elapsed());
         let cpu_us = spent_between(&before, &self.border()?, 1).total;
-        Ok(Arrival { outcome, took, cpu_us })
+        let [tokens_after, tickets_after] = self.shown()?;
+        Ok(Arrival { outcome, took, cpu_us, tokens: tokens_after - tokens, tickets: tickets_after - tickets })
+    }
+
+    /// Access tokens and resume tickets that the server has taken.
+    fn shown(&self) -> Result<[u64; 2]> {
+        thread::sleep(FIGURES_AGE_MAX);
+        let count = |what| self.product.metric(what).map(|count| count as u64);
+        Ok([count("ringpost_shard_tokens_accepted_total")?, count("ringpost_shard_tickets_accepted_total")?])
     }
 
     fn border(&self) -> Result<Border> {
@@ -85,7 +114,7 @@ impl Stand {
 
     /// A report with nothing of what only some scenarios measure.
     pub(crate) fn report(&self, options: &Options, arrival: &Arrival) -> Report {
-        let Arrival { outcome: arrived, took, cpu_us } = arrival;
+        let Arrival { outcome: arrived, took, cpu_us, tokens, tickets } = arrival;
         let driver_setting = match &options.server {
             ServerChoice::Own { driver, .. } => Some(mechanism(driver)),
             ServerChoice::Running { .. } => None,
@@ -98,6 +127,12 @@ impl Stand {
             connections_held: arrived.live,
             connections_lost: arrived.gone,
             connections_per_second: arrived.live as f64 / took.as_secs_f64(),
+            handshakes: Handshakes {
+                full: arrived.live.saturating_sub(arrived.sessions_resumed),
+                resumed: arrived.sessions_resumed,
+                tokens: *tokens,
+                tickets: *tickets,
+            },
             arrival_ms: latency(&arrived.arrival),
             server_cpu_us_per_connection: self.is_server_known().then_some(cpu_us / arrived.live.max(1) as f64),
             memory: MemoryPerConnection::default(),
@@ -106,6 +141,7 @@ impl Stand {
             after_messages: None,
             messages_per_second: None,
             deliveries_per_second: None,
+            deliveries_per_second_and_core: None,
             server_cpu_us_per_message: None,
             baseline_cpu_us_per_message: None,
             cpu_over_baseline: None,
@@ -163,7 +199,7 @@ fn product_setups(
     product: &Product,
     rooms: Rooms,
     users: &[UserId],
-    keeps_tickets: bool,
+    resume: Resume,
 ) -> Result<Vec<Setup>> {
     let (gateway_dir, router_dir) = product.folders();
     let heartbeat_ms = u64::try_from(options.heartbeat.as_millis())?;
@@ -172,7 +208,7 @@ fn product_setups(
             gateway_dir: gateway_dir.to_owned(),
             router_dir: router_dir.to_owned(),
             users: users.iter().skip(first).take(rooms.people()).map(|user| user.0).collect(),
-            keeps_tickets,
+            resume,
         },
         servers: vec![product.address()],
         rooms,

@@ -16,9 +16,9 @@ pub(crate) async fn run(setup: Setup, orders: Orders) -> Result<()> {
         SubjectSetup::Baseline => {
             worker::run(setup, orders, |index| BaselinePeer::new(first_room + index / 2, index % 2)).await
         }
-        SubjectSetup::Product { gateway_dir, router_dir, users, keeps_tickets } => {
+        SubjectSetup::Product { gateway_dir, router_dir, users, resume } => {
             ensure!(users.len() == setup.rooms.people(), "everybody is a user");
-            let account = Rc::new(Account::read(&gateway_dir, &router_dir, keeps_tickets)?);
+            let account = Rc::new(Account::read(&gateway_dir, &router_dir, resume)?);
             let user = |index: usize| UserId(*users.get(index).expect("everybody is a user"));
             let room = |index: usize| match size {
                 2 => Room::Direct(user(index ^ 1)),

@@ -6,7 +6,6 @@
 //! Nothing here knows how the server works inside.
 #![cfg(target_os = "linux")]
 
-mod generator;
 mod options;
 mod report;
 mod scenario;

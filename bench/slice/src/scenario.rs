@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use bench_harness::{
-    Baseline, BaselinePeer, Border, Conditions, Crowd, DRIVER_VARIABLE, Product, ProductPeer, Room, Stages, Tiers,
-    family, mechanism, spent_between,
+    Baseline, BaselinePeer, Border, Conditions, Crowd, DRIVER_VARIABLE, Pace, Phase, Product, ProductPeer, Resume,
+    Room, Stages, Tiers, family, gather, mechanism, run_phase, spent_between,
 };
 
-use crate::generator::{self, Pace, Phase};
 use crate::options::Options;
 use crate::report::{Report, SliceConditions};
 
@@ -26,10 +25,10 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     say(&format!("starting the server with {people} users"));
     let product = Product::start(&options.binary, &options.scratch, Tiers::Whole, &[])?;
     let users = product.users(people, |_| ())?;
-    let account = Rc::new(product.account(false)?);
+    let account = Rc::new(product.account(Resume::Never)?);
     let user = |index: usize| *users.get(index).expect("everybody is a user");
     let peer = |index: usize| ProductPeer::new(account.clone(), user(index), Room::Direct(user(index ^ 1)));
-    let mut crowd = generator::gather(product.address(), options.pairs, peer)?;
+    let mut crowd = gather(product.address(), options.pairs, peer)?;
     say("the server, as fast as acks come");
     let (full, full_stages) = measure(&product, &mut crowd, Pace::Window(options.window), options)?;
     let paced_rate = options.rate.map_or(full.rate() / 2.0, f64::from);
@@ -40,9 +39,9 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     say(&format!("the baseline, at {paced_rate:.0} messages/s"));
     let baseline = Baseline::start(&options.binary)?;
     let peer = |index| BaselinePeer::new(index / 2, index % 2);
-    let mut crowd = generator::gather(baseline.address(), options.pairs, peer)?;
+    let mut crowd = gather(baseline.address(), options.pairs, peer)?;
     let mut borders = Vec::new();
-    let floor = generator::run(&mut crowd, Pace::PerSecond(paced_rate), options.duration, || {
+    let floor = run_phase(&mut crowd, Pace::PerSecond(paced_rate), options.duration, || {
         borders.push(Border::of_processes(&[baseline.process_id()]));
     })?;
     let floor_us = cost(borders, &floor)?.total;
@@ -58,7 +57,7 @@ fn measure(
     options: &Options,
 ) -> Result<(Phase, Stages)> {
     let mut borders = Vec::new();
-    let phase = generator::run(crowd, pace, options.duration, || borders.push(Border::of(product)))?;
+    let phase = run_phase(crowd, pace, options.duration, || borders.push(Border::of(product)))?;
     let stages = cost(borders, &phase)?;
     Ok((phase, stages))
 }

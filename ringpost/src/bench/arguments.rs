@@ -54,6 +54,10 @@ pub(crate) enum BenchScenario {
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(2..=4_000_000))]
         connections: u32,
+        /// What they show: the TLS session and the resume ticket of before, that ticket after a full handshake, or an
+        /// access token.
+        #[arg(long, value_enum, default_value_t = ResumeArgument::Tls)]
+        resume: ResumeArgument,
         /// How often.
         #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1_000))]
         rounds: u16,
@@ -151,6 +155,17 @@ pub(crate) enum TiersArgument {
     Whole,
     /// One process each.
     Split,
+}
+
+/// What makes coming back cheaper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResumeArgument {
+    /// The TLS session, and the resume ticket.
+    Tls,
+    /// The resume ticket alone.
+    Ticket,
+    /// Nothing.
+    None,
 }
 
 /// One of the drivers, or that of our own and the portable one.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bench_harness::Tiers;
+use bench_harness::{Resume, Tiers};
 use bench_load::{Options, Report, Scenario, ServerChoice, page, table};
 use gateway_server::DriverChoice;
 
-use super::arguments::{BenchScenario, LoadArguments, TiersArgument};
+use super::arguments::{BenchScenario, LoadArguments, ResumeArgument, TiersArgument};
 use super::scratch::Scratch;
 use super::{binary, say, write};
 use crate::mistake::{Exit, Mistake};
@@ -32,9 +32,14 @@ pub(super) fn scenario(typed: &BenchScenario) -> Option<(Scenario, Duration, &Lo
             let heartbeat = if idle > 0 { IDLE_HEARTBEAT } else { HEARTBEAT };
             (Scenario::Chat { pairs, idle, per_second: f64::from(*rate), measured }, heartbeat, load)
         }
-        BenchScenario::Storm { connections, rounds, load } => {
-            let connections = count(connections.next_multiple_of(2));
-            (Scenario::Storm { connections, rounds: usize::from(*rounds) }, HEARTBEAT, load)
+        BenchScenario::Storm { connections, resume, rounds, load } => {
+            let (connections, rounds) = (count(connections.next_multiple_of(2)), usize::from(*rounds));
+            let resume = match resume {
+                ResumeArgument::Tls => Resume::Session,
+                ResumeArgument::Ticket => Resume::Ticket,
+                ResumeArgument::None => Resume::Token,
+            };
+            (Scenario::Storm { connections, rounds, resume }, HEARTBEAT, load)
         }
         BenchScenario::Fanout { groups, members, rate, seconds, load } => {
             let (groups, members, measured) = (count(*groups), usize::from(*members), Duration::from_secs(*seconds));

@@ -1,10 +1,17 @@
-//! What drives the crowd of the slice: one thread that waits for its sockets.
+//! What drives a crowd of pairs: one thread that waits for its sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bench_harness::{Crowd, Dial, Figures, Peer, Rooms, Schedule, now_ns};
+
+use crate::clock::now_ns;
+use crate::crowd::Crowd;
+use crate::dial::Dial;
+use crate::figures::Figures;
+use crate::peer::Peer;
+use crate::rooms::Rooms;
+use crate::schedule::Schedule;
 
 /// Connections that are not live yet, at most: a server bounds strangers, and closes the oldest beyond.
 const ARRIVING_MAX: usize = 64;
@@ -18,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How messages are timed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
+pub enum Pace {
     /// As acks come: so many of each end on their way.
     Window(usize),
     /// So many a second in all, each at its time.
@@ -26,22 +33,24 @@ pub(crate) enum Pace {
 }
 
 /// What a phase gave.
-pub(crate) struct Phase {
-    pub(crate) measured: Duration,
+pub struct Phase {
+    /// How long.
+    pub measured: Duration,
     /// `answered` is of the measured time; what comes later counts for the rest.
-    pub(crate) figures: Figures,
-    pub(crate) lost: u64,
+    pub figures: Figures,
+    /// Messages that have not come, and acks.
+    pub lost: u64,
 }
 
 impl Phase {
     /// Messages a second.
-    pub(crate) fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.figures.answered as f64 / self.measured.as_secs_f64()
     }
 }
 
 /// Connects all ends and waits until they are live.
-pub(crate) fn gather<P: Peer>(server: SocketAddr, pairs: usize, peer: impl FnMut(usize) -> P) -> Result<Crowd<P>> {
+pub fn gather<P: Peer>(server: SocketAddr, pairs: usize, peer: impl FnMut(usize) -> P) -> Result<Crowd<P>> {
     let mut crowd = Crowd::new(Rooms::all_writing(pairs, 2), peer)?;
     let dial = Dial::new(vec![server]);
     let deadline_ns = now_ns() + nanos(ARRIVAL_TIMEOUT);
@@ -65,7 +74,7 @@ fn await_live<P: Peer>(crowd: &mut Crowd<P>, arriving_max: usize, deadline_ns: u
 
 /// Runs a phase: a second to warm up, then what is measured, then until all has arrived. `at_border` is called when
 /// measuring begins and ends.
-pub(crate) fn run<P: Peer>(
+pub fn run_phase<P: Peer>(
     crowd: &mut Crowd<P>,
     pace: Pace,
     measured: Duration,
