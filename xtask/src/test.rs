@@ -151,6 +151,12 @@ const STEPS: &[Step] = &[
         passes: OnSuccess,
     },
     Step {
+        name: "e2e hostile",
+        what: "slow, silent, flooding and lying peers: who chats beside them loses nothing, and of the peers nothing stays",
+        command: &["cargo", "xtask", "e2e", "hostile"],
+        passes: OnSuccess,
+    },
+    Step {
         name: "e2e soak",
         what: "two thousand clients and every fault at once: nothing is lost, doubled or out of order, no receipt is missed",
         command: &["cargo", "xtask", "e2e", "soak-short"],

@@ -277,6 +277,7 @@ impl Crowd {
     }
 }
 
-fn now() -> WallTime {
+/// As the server's clock should be.
+pub fn now() -> WallTime {
     WallTime(u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_millis()).unwrap_or(u64::MAX))
 }

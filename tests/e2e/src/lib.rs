@@ -19,6 +19,7 @@ pub mod dice;
 pub mod fact;
 pub mod history;
 pub mod ledger;
+pub mod library_client;
 pub mod load;
 pub mod loop_mount;
 pub mod no_sync;

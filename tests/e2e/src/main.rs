@@ -1,5 +1,5 @@
 //! What no test of a single process can show: `e2e kill`, `e2e split`, `e2e power-cut`, `e2e disk-full`, `e2e frozen`,
-//! `e2e soak`, `e2e soak-short`.
+//! `e2e hostile`, `e2e soak`, `e2e soak-short`.
 //!
 //! Exit codes: 0 green, 1 a promise is broken and named, 2 it could not be judged, 3 skipped for a reason that is named.
 
@@ -8,6 +8,7 @@
 mod disk_full;
 mod ending;
 mod frozen;
+mod hostile;
 mod kill;
 mod power_cut;
 mod soak;
@@ -44,6 +45,11 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "disk-full", what: "a disk that fills up under load, and empties again", run: disk_full::run },
     Verb { name: "frozen", what: "a full group, one of whom stops reading and one of whom is away", run: frozen::run },
+    Verb {
+        name: "hostile",
+        what: "people who chat, and beside them every kind of peer that means harm",
+        run: hostile::run,
+    },
     Verb { name: "soak", what: "two thousand clients, and every fault but a power cut, for a minute", run: soak::run },
     Verb { name: "soak-short", what: "the same for half a minute", run: soak::run_short },
 ];

@@ -1,7 +1,7 @@
 //! A client without manners: TLS and frames on a blocking socket, and any bytes at any moment.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use protocol::limits::FRAME_SIZE_MAX;
 use protocol::server::Hello;
 use protocol::time::Instant;
 use protocol::wire::ServerFrame;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 /// Longer than any deadline of the server.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +29,18 @@ pub struct RawClient {
 
 /// A socket with nothing on it yet.
 pub fn plain(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address).context("cannot connect")?;
+    patient(TcpStream::connect(address).context("cannot connect")?)
+}
+
+/// The same from this address.
+pub fn plain_from(source: Ipv4Addr, address: SocketAddr) -> Result<TcpStream> {
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::from((source, 0)))?;
+    net::connect(&socket, &address).context("cannot connect")?;
+    patient(TcpStream::from(socket))
+}
+
+fn patient(stream: TcpStream) -> Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
@@ -57,8 +69,13 @@ impl RawClient {
 
     /// The same with what several connections share.
     pub fn with_tls(address: SocketAddr, tls: &TlsClient) -> Result<RawClient> {
+        RawClient::over(plain(address)?, tls)
+    }
+
+    /// The same on a socket that is connected.
+    pub fn over(stream: TcpStream, tls: &TlsClient) -> Result<RawClient> {
         let tls = tls.connect("localhost")?;
-        let mut client = RawClient { stream: plain(address)?, tls, framer: Framer::default(), plaintext: Vec::new() };
+        let mut client = RawClient { stream, tls, framer: Framer::default(), plaintext: Vec::new() };
         client.flush()?;
         while !client.tls.is_established() {
             ensure!(client.read_some()?, "the server went away in the handshake");
@@ -102,6 +119,11 @@ impl RawClient {
     /// The socket under it.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
+    }
+
+    /// Likewise; nothing more is sealed.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Likewise, to wait for.
@@ -175,6 +197,15 @@ impl RawClient {
         let size = self.stream.read(&mut buffer).context("neither bytes nor the end")?;
         self.tls.receive(buffer.get(..size).unwrap_or_default(), &mut self.plaintext)?;
         Ok(size > 0)
+    }
+}
+
+/// Everything until the server has closed; what was never read by it makes it a reset.
+pub fn to_the_end(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(error).context("not closed"),
+        _ => Ok(bytes),
     }
 }
 

@@ -1,17 +1,14 @@
 //! Peers that do not get as far as a frame.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::raw_client::plain;
+use e2e::library_client;
+use e2e::raw_client::{plain, to_the_end};
 use gateway_transport::TlsClient;
 use protocol::limits::HANDSHAKE_TIMEOUT;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::{Target, ensure_took};
 
@@ -52,14 +49,7 @@ pub(crate) fn tls_1_2(target: &Target) -> Result<()> {
 }
 
 pub(crate) fn wrong_alpn(target: &Target) -> Result<()> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(target.site.certificate())?)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let mut tls = rustls::ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
+    let mut tls = library_client::connect(target.site.certificate(), b"h2")?;
     let mut stream = plain(target.address)?;
     let error = tls.complete_io(&mut stream).err().context("the handshake was done")?;
     let error = error.into_inner().and_then(|error| error.downcast::<rustls::Error>().ok()).context("no alert")?;
@@ -161,15 +151,6 @@ fn answer_to(target: &Target, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut stream = plain(target.address)?;
     stream.write_all(bytes)?;
     to_the_end(&mut stream)
-}
-
-/// Everything until the server has closed; what was never read by it makes it a reset.
-pub(crate) fn to_the_end(stream: &mut TcpStream) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(error).context("not closed"),
-        _ => Ok(bytes),
-    }
 }
 
 /// A fatal alert in a plain record.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::{Draft, HistoryRange};
-use e2e::raw_client::view;
+use e2e::raw_client::{to_the_end, view};
 use protocol::client::RequestId;
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
@@ -13,7 +13,6 @@ use protocol::limits::{BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, HISTORY_LIMIT_MAX, 
 use protocol::server::LOOKUP_BURST;
 use protocol::wire::{ClientBody, OpStatus, Ping, PingArgs};
 
-use crate::handshakes::to_the_end;
 use crate::{Target, message, now};
 
 /// Until megabytes of pages have filled the buffers, and the gateway has given up waiting for the end.
