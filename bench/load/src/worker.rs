@@ -143,8 +143,10 @@ pub(crate) async fn run<P: Peer + 'static>(
     spawn_local_into(follow, pacing).map_err(queue)?.await
 }
 
-/// Wakes the executor from outside of its own timers. A worker with nothing on its way was seen to fall silent for good,
-/// which a timer that it slept through would explain: no other event follows then.
+/// Wakes the executor although it has gone to sleep with work at hand. It does that when its thread loses the processor
+/// between arming its preemption timer and running the first task: then it finds its time is up, takes that for nothing to
+/// do, and parks. Whoever was woken by a timer or a socket has no timer and no poll any more, so that with nothing else on
+/// its way that worker is silent for good.
 async fn pulse() -> Result<()> {
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
     let times = Itimerspec { it_interval: PULSE, it_value: PULSE };
@@ -321,5 +323,39 @@ impl Telling {
         }
         self.told_ns = now_ns();
         say(&Word::Progress(progress()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Not much more than what passes between arming the timer and the first task: now and then it is up.
+    const LATENCY: Duration = Duration::from_micros(100);
+    const NAPS: usize = 1_000;
+
+    #[test]
+    fn an_executor_that_parks_with_work_at_hand_is_woken_by_the_pulse() {
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let executor = LocalExecutorBuilder::default().make().expect("io_uring is allowed here");
+            executor.run(async move {
+                let queue =
+                    glommio::executor().create_task_queue(Shares::Static(1000), Latency::Matters(LATENCY), "hasty");
+                spawn_local_into(pulse(), queue).expect("a queue").detach();
+                let naps = async {
+                    for _ in 0..NAPS {
+                        glommio::timer::sleep(Duration::from_micros(100)).await;
+                    }
+                };
+                spawn_local_into(naps, queue).expect("a queue").await;
+            });
+            sender.send(()).expect("the test waits");
+        });
+        receiver.recv_timeout(PATIENCE).expect("the executor sleeps with work at hand");
     }
 }
