@@ -7,6 +7,7 @@
 //! the kernel can be asked for with it does too: [`set_time_slice`].
 
 mod ring;
+mod slots;
 mod socket_id;
 mod sockets;
 mod take_over;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::ring::{Buffer, Completion, Operation, Received, Ring};
+use crate::slots::{Life, Side, Slot, Slots};
 use crate::socket_id::SocketId;
 
 /// Accepts that wait at a time. An accept that has ended is begun again in the turn that sees it, so a turn has twice as many
@@ -86,8 +87,7 @@ pub enum Event<D> {
 /// See the file's head.
 pub struct Sockets<R: Ring> {
     ring: R,
-    /// By ring, then by slot.
-    slots: Vec<Vec<Slot>>,
+    slots: Slots,
     /// By ring: receives under way. No more of them than there are buffers.
     receives: Vec<u32>,
     /// Sockets that have something to read and wait for a buffer.
@@ -103,71 +103,10 @@ pub struct Sockets<R: Ring> {
     count: u32,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    name: u64,
-    generation: u32,
-    life: Life,
-    is_owned: bool,
-    is_settled: bool,
-    is_watched: bool,
-    /// Something may be there to read.
-    is_readable: bool,
-    is_receiving: bool,
-    is_hungry: bool,
-    is_held: bool,
-    is_sending: bool,
-    /// Cancellations under way.
-    cancels: u8,
-    reading: Side,
-    writing: Side,
-}
-
-/// At a million sockets a byte here is a megabyte.
-const _: () = assert!(size_of::<Slot>() <= 24);
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Life {
-    /// Nobody has the slot.
-    #[default]
-    Vacant,
-    Open,
-    /// It leaves the ring when what is under way has ended.
-    Leaving,
-    /// It is given its descriptor outside.
-    Detaching,
-    /// What is under way is ending; nothing begins any more.
-    Ending,
-    /// Nothing is under way but the close.
-    Closing,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Side {
-    #[default]
-    Open,
-    /// Of the writing side: the shutdown is under way.
-    Ending,
-    Ended,
-}
-
-impl Life {
-    /// Whether its owner is told what happens.
-    fn is_served(self) -> bool {
-        matches!(self, Life::Open | Life::Leaving)
-    }
-}
-
-impl Slot {
-    fn is_idle(&self) -> bool {
-        !(self.is_watched || self.is_receiving || self.is_sending || self.writing == Side::Ending) && self.cancels == 0
-    }
-}
-
 impl<R: Ring> Sockets<R> {
     /// Begins to accept. A turn receives from so many newcomers at most, not 0.
     pub fn new(ring: R, newcomers_per_turn_max: u32) -> Sockets<R> {
-        let (slots, receives, events) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (slots, receives, events) = (Slots::default(), Vec::new(), VecDeque::new());
         let (hungry, queuing, newcomers_left) = (VecDeque::new(), VecDeque::new(), 0);
         let (accepts_waiting, is_accepting, count) = (0, true, 0);
         let mut sockets = Sockets {
@@ -240,28 +179,28 @@ impl<R: Ring> Sockets<R> {
 
     /// Gives a new socket its name, and begins to read.
     pub fn own(&mut self, socket: SocketId, name: u64) {
-        let Some(slot) = self.open_slot(socket) else { return };
+        let Some(slot) = self.slots.open(socket) else { return };
         (slot.name, slot.is_owned, slot.is_watched) = (name, true, true);
         self.ring.submit(Operation::Watch(socket));
     }
 
     /// It is no newcomer any more.
     pub fn settle(&mut self, socket: SocketId) {
-        if let Some(slot) = self.open_slot(socket) {
+        if let Some(slot) = self.slots.open(socket) {
             slot.is_settled = true;
         }
     }
 
     /// Whether [`Self::send`] may be called.
     pub fn can_send(&self, socket: SocketId) -> bool {
-        let slot = self.slot(socket);
+        let slot = self.slots.get(socket);
         slot.is_some_and(|slot| slot.life == Life::Open && slot.writing == Side::Open && !slot.is_sending)
     }
 
     /// Sends these bytes, all of them; only when [`Self::can_send`].
     pub fn send(&mut self, socket: SocketId, bytes: Vec<u8>) {
         assert!(self.can_send(socket), "one send at a time, on a socket that is open");
-        if let Some(slot) = self.open_slot(socket) {
+        if let Some(slot) = self.slots.open(socket) {
             slot.is_sending = true;
             self.ring.submit(Operation::Send { socket, bytes, from: 0 });
         }
@@ -269,7 +208,7 @@ impl<R: Ring> Sockets<R> {
 
     /// Whether to stop reading: what comes stays in the kernel until it is released.
     pub fn hold(&mut self, socket: SocketId, is_held: bool) {
-        if let Some(slot) = self.open_slot(socket) {
+        if let Some(slot) = self.slots.open(socket) {
             slot.is_held = is_held;
             self.read(socket);
         }
@@ -277,7 +216,7 @@ impl<R: Ring> Sockets<R> {
 
     /// Nothing follows what was sent; the peer is told. Closes when the peer has ended its side too.
     pub fn finish(&mut self, socket: SocketId) {
-        let Some(slot) = self.open_slot(socket).filter(|slot| slot.writing == Side::Open && !slot.is_sending) else {
+        let Some(slot) = self.slots.open(socket).filter(|slot| slot.writing == Side::Open && !slot.is_sending) else {
             return;
         };
         slot.writing = Side::Ending;
@@ -286,7 +225,7 @@ impl<R: Ring> Sockets<R> {
 
     /// Closes, whatever is under way.
     pub fn abort(&mut self, socket: SocketId) {
-        let Some(slot) = self.slot_mut(socket).filter(|slot| slot.life.is_served()) else { return };
+        let Some(slot) = self.slots.get_mut(socket).filter(|slot| slot.life.is_served()) else { return };
         // A receive and a shutdown never wait, so they end by themselves, and the watch of one that leaves is ending.
         let (is_watched, is_sending) = (slot.is_watched && slot.life == Life::Open, slot.is_sending);
         slot.life = Life::Ending;
@@ -302,7 +241,7 @@ impl<R: Ring> Sockets<R> {
 
     /// Takes it out of the ring when what is being sent is sent: [`Event::Detached`]. What it has to read stays in it.
     pub fn detach(&mut self, socket: SocketId) {
-        let Some(slot) = self.open_slot(socket) else { return };
+        let Some(slot) = self.slots.open(socket) else { return };
         slot.life = Life::Leaving;
         if slot.is_watched {
             slot.cancels += 1;
@@ -335,22 +274,22 @@ impl<R: Ring> Sockets<R> {
         match completion {
             Completion::Accepted(result) => self.accepted(result),
             Completion::Watched { socket, is_armed } => {
-                let slot = self.slot_of_operation(socket);
+                let slot = self.slots.of_operation(socket);
                 (slot.is_watched, slot.is_readable) = (is_armed, true);
                 self.go_on(socket);
             }
             Completion::Received { socket, result } => self.received(socket, result),
             Completion::Sent { socket, bytes, from, result } => self.sent(socket, bytes, from, result),
             Completion::ShutDown(socket) => {
-                self.slot_of_operation(socket).writing = Side::Ended;
+                self.slots.of_operation(socket).writing = Side::Ended;
                 self.go_on(socket);
             }
             Completion::Cancelled(socket) => {
-                self.slot_of_operation(socket).cancels -= 1;
+                self.slots.of_operation(socket).cancels -= 1;
                 self.go_on(socket);
             }
             Completion::Detached { socket, result } => {
-                let slot = self.slot_of_operation(socket);
+                let slot = self.slots.of_operation(socket);
                 (slot.life, slot.is_owned) = (Life::Closing, false);
                 let name = slot.name;
                 self.events.push_back(Event::Detached { name, result });
@@ -361,7 +300,7 @@ impl<R: Ring> Sockets<R> {
                 self.events.push_back(Event::Attached { number, result });
             }
             Completion::Closed(socket) => {
-                let Slot { name, is_owned, .. } = std::mem::take(self.slot_of_operation(socket));
+                let Slot { name, is_owned, .. } = std::mem::take(self.slots.of_operation(socket));
                 self.count -= 1;
                 if is_owned {
                     self.events.push_back(Event::Closed { name });
@@ -385,13 +324,13 @@ impl<R: Ring> Sockets<R> {
 
     fn opened(&mut self, socket: SocketId) {
         self.count += 1;
-        let slot = self.slot_of_newcomer(socket);
+        let slot = self.slots.of_newcomer(socket);
         assert!(slot.life == Life::Vacant, "a slot is given away once");
         *slot = Slot { generation: socket.generation, life: Life::Open, ..Slot::default() };
     }
 
     fn received(&mut self, socket: SocketId, result: Result<Received, Errno>) {
-        let slot = self.slot_of_operation(socket);
+        let slot = self.slots.of_operation(socket);
         let (name, is_served) = (slot.name, slot.life.is_served());
         if let Ok(Received::Bytes { buffer, has_more }) = result {
             // What comes from now on meets the watch.
@@ -416,12 +355,12 @@ impl<R: Ring> Sockets<R> {
     }
 
     fn receive_ended(&mut self, socket: SocketId) {
-        self.slot_of_operation(socket).is_receiving = false;
+        self.slots.of_operation(socket).is_receiving = false;
         *self.receives_of(socket) -= 1;
     }
 
     fn sent(&mut self, socket: SocketId, bytes: Vec<u8>, from: usize, result: Result<usize, Errno>) {
-        let slot = self.slot_of_operation(socket);
+        let slot = self.slots.of_operation(socket);
         let (name, is_served) = (slot.name, slot.life.is_served());
         match result {
             // The socket had no room for all of it.
@@ -438,22 +377,22 @@ impl<R: Ring> Sockets<R> {
             }
             _ => {}
         }
-        self.slot_of_operation(socket).is_sending = false;
+        self.slots.of_operation(socket).is_sending = false;
         self.go_on(socket);
     }
 
     /// Does what this socket needs next.
     fn go_on(&mut self, socket: SocketId) {
-        let slot = *self.slot_of_operation(socket);
+        let slot = *self.slots.of_operation(socket);
         match slot.life {
             Life::Open if slot.reading == Side::Ended && slot.writing == Side::Ended => self.abort(socket),
             Life::Open => self.read(socket),
             Life::Leaving if slot.is_idle() => {
-                self.slot_of_operation(socket).life = Life::Detaching;
+                self.slots.of_operation(socket).life = Life::Detaching;
                 self.ring.submit(Operation::Detach(socket));
             }
             Life::Ending if slot.is_idle() => {
-                self.slot_of_operation(socket).life = Life::Closing;
+                self.slots.of_operation(socket).life = Life::Closing;
                 self.ring.submit(Operation::Close(socket));
             }
             Life::Leaving | Life::Detaching | Life::Ending | Life::Closing | Life::Vacant => {}
@@ -464,7 +403,7 @@ impl<R: Ring> Sockets<R> {
         let buffers_count = self.ring.buffers_count();
         let has_buffer = *self.receives_of(socket) < buffers_count;
         let has_turn = self.newcomers_left > 0;
-        let Some(slot) = self.open_slot(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else {
+        let Some(slot) = self.slots.open(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else {
             return;
         };
         if !slot.is_watched {
@@ -472,7 +411,7 @@ impl<R: Ring> Sockets<R> {
             (slot.is_watched, slot.is_readable) = (true, true);
             self.ring.submit(Operation::Watch(socket));
         }
-        let Some(slot) = self.open_slot(socket) else { return };
+        let Some(slot) = self.slots.open(socket) else { return };
         if slot.is_held || slot.is_receiving || slot.is_hungry || !slot.is_readable {
             return;
         }
@@ -504,41 +443,10 @@ impl<R: Ring> Sockets<R> {
 
     fn feed_one(&mut self, socket: SocketId) {
         // It may be gone meanwhile.
-        if let Some(slot) = self.open_slot(socket) {
+        if let Some(slot) = self.slots.open(socket) {
             slot.is_hungry = false;
             self.read(socket);
         }
-    }
-
-    fn slot(&self, socket: SocketId) -> Option<&Slot> {
-        let slot = self.slots.get(usize::from(socket.ring))?.get(usize::from(socket.slot))?;
-        (slot.life != Life::Vacant && slot.generation == socket.generation).then_some(slot)
-    }
-
-    fn slot_mut(&mut self, socket: SocketId) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(usize::from(socket.ring))?.get_mut(usize::from(socket.slot))?;
-        (slot.life != Life::Vacant && slot.generation == socket.generation).then_some(slot)
-    }
-
-    /// While nobody has begun to end it.
-    fn open_slot(&mut self, socket: SocketId) -> Option<&mut Slot> {
-        self.slot_mut(socket).filter(|slot| slot.life == Life::Open)
-    }
-
-    fn slot_of_operation(&mut self, socket: SocketId) -> &mut Slot {
-        self.slot_mut(socket).expect("a slot lives as long as what is under way on it")
-    }
-
-    fn slot_of_newcomer(&mut self, socket: SocketId) -> &mut Slot {
-        let (ring, place) = (usize::from(socket.ring), usize::from(socket.slot));
-        if self.slots.len() <= ring {
-            self.slots.resize_with(ring + 1, Vec::new);
-        }
-        let slots = self.slots.get_mut(ring).expect("it was made a line ago");
-        if slots.len() <= place {
-            slots.resize(place + 1, Slot::default());
-        }
-        slots.get_mut(place).expect("it was made a line ago")
     }
 
     fn receives_of(&mut self, socket: SocketId) -> &mut u32 {

@@ -204,6 +204,8 @@ impl<S: ShardPort> Turns<S> {
             Ok(socket) => {
                 let key = self.shard_loop.moved_in(luggage, socket.to_bits());
                 self.sockets.own(socket, ConnectionKey::from(key).0);
+                // Its hands were shaken where it comes from.
+                self.sockets.settle(socket);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection is lost on its way between two shards; see `ulimit -n`");
