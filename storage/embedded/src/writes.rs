@@ -72,17 +72,19 @@ impl Writes {
     /// Hands the log what it has room for.
     pub(crate) fn advance(&mut self, log: &mut Log) {
         while let Some(chunk) = self.waiting.front_mut() {
-            let token = AppendToken(self.appended_count + 1);
-            let payloads: Vec<_> = chunk.encoded.iter().map(Encoded::payload).collect();
-            let records: Vec<_> =
-                chunk.encoded.iter().zip(&payloads).map(|(encoded, payload)| record(encoded, payload)).collect();
-            match log.append(token, Admission::Accepted, &records, &mut chunk.places) {
+            match log.admits(Admission::Accepted, chunk.stored_bytes) {
                 Ok(()) => {}
                 Err(AppendRefusal::Full | AppendRefusal::DiskLow) => return,
                 // Its owner hears of the failure from the log, or is read-only and never got here.
                 Err(AppendRefusal::Failed | AppendRefusal::NeedsCheck) => return,
                 Err(AppendRefusal::TooLarge) => panic!("a record of {} bytes fits no batch", chunk.stored_bytes),
             }
+            let token = AppendToken(self.appended_count + 1);
+            let payloads: Vec<_> = chunk.encoded.iter().map(Encoded::payload).collect();
+            let records: Vec<_> =
+                chunk.encoded.iter().zip(&payloads).map(|(encoded, payload)| record(encoded, payload)).collect();
+            let appended = log.append(token, Admission::Accepted, &records, &mut chunk.places);
+            appended.expect("it was admitted a moment ago");
             let mut chunk = self.waiting.pop_front().expect("it was just looked at");
             self.appended_count += 1;
             self.waiting_bytes -= chunk.stored_bytes;

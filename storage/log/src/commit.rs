@@ -131,27 +131,25 @@ impl Commit {
         self.tail.offset = self.open.bytes;
     }
 
-    /// Takes records into the gathering batch, all or none of them. There must be room.
-    pub(crate) fn gather(
-        &mut self,
-        token: AppendToken,
-        records: &[Record<'_>],
-        places: &mut Vec<Place>,
-    ) -> Result<(), AppendRefusal> {
-        assert!(self.has_room(), "the place of a record is fixed when it is taken");
-        let bytes: usize = records.iter().map(Record::stored_bytes).sum();
-        if bytes > self.append_bytes_max() as usize {
+    /// Whether the gathering batch has room for so many bytes of records.
+    pub(crate) fn admits(&self, stored_bytes: usize) -> Result<(), AppendRefusal> {
+        if stored_bytes > self.append_bytes_max() as usize {
             return Err(AppendRefusal::TooLarge);
         }
-        if self.gathering.bytes() + bytes > self.batch_bytes_max as usize {
+        if self.gathering.bytes() + stored_bytes > self.batch_bytes_max as usize {
             return Err(AppendRefusal::Full);
         }
+        Ok(())
+    }
+
+    /// Takes records into the gathering batch, which must have room.
+    pub(crate) fn gather(&mut self, token: AppendToken, records: &[Record<'_>], places: &mut Vec<Place>) {
+        assert!(self.has_room(), "the place of a record is fixed when it is taken");
         for record in records {
             let offset = self.tail.offset + self.gathering.push(record);
             places.push(Place { segment: self.tail.segment, offset, length: record.stored_bytes() as u32 });
         }
         self.gathering_tokens.push(token);
-        Ok(())
     }
 
     /// Moves on to the next segment if this one has no room and that one is ready.

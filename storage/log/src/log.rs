@@ -172,6 +172,17 @@ impl Log {
         places: &mut Vec<Place>,
     ) -> Result<(), AppendRefusal> {
         assert!(!records.is_empty(), "an append has records");
+        self.admits(admission, records.iter().map(Record::stored_bytes).sum())?;
+        self.commit.gather(token, records, places);
+        Ok(())
+    }
+
+    /// Whether an append of so many bytes, as the sum of [`Record::stored_bytes`], is taken now: who has to wait need not
+    /// make its records to hear that.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn admits(&self, admission: Admission, stored_bytes: usize) -> Result<(), AppendRefusal> {
         match self.health {
             Health::Good => {}
             Health::ReadOnly => return Err(AppendRefusal::NeedsCheck),
@@ -183,7 +194,7 @@ impl Log {
         if !self.commit.has_room() {
             return Err(if self.supply.is_exhausted() { AppendRefusal::DiskLow } else { AppendRefusal::Full });
         }
-        self.commit.gather(token, records, places)
+        self.commit.admits(stored_bytes)
     }
 
     /// The largest append, as the sum of [`Record::stored_bytes`].
