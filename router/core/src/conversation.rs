@@ -253,7 +253,7 @@ impl Conversation {
             durable_head: Seq(0),
             server_time: WallTime(0),
             in_flight: VecDeque::new(),
-            dedup: DedupWindow::default(),
+            dedup: DedupWindow::new(row.is_none_or(|row| row.head == Seq(0))),
             step: None,
             last_sent: BTreeMap::new(),
             loaded_head: Seq(0),
