@@ -26,6 +26,9 @@ use crate::wiretap;
 /// costs a third less for a wait that is shorter than a turn. Whoever comes after a pause waits for nothing.
 const TURN_INTERVAL_MIN: Duration = Duration::from_micros(500);
 
+/// The rest waits for the next turn.
+const COMMANDS_PER_TURN_MAX: usize = 256;
+
 /// Requests of the shell itself have names with this bit; `router/core` counts its own from 1.
 const SHELL_TOKEN: u64 = 1 << 63;
 
@@ -97,7 +100,7 @@ impl RouterLoop {
             let due = self.poll_timeout();
             tokio::select! {
                 command = self.commands.recv(), if !is_stopping => match command {
-                    Some(command) => self.command(command),
+                    Some(command) => self.commands(command),
                     // All handles are gone: the end is wanted.
                     None => {
                         is_stopping = true;
@@ -115,6 +118,16 @@ impl RouterLoop {
             if is_stopping && self.store.store().is_settled() {
                 return Ended::Stopped;
             }
+        }
+    }
+
+    /// Those that came together share a turn.
+    fn commands(&mut self, first: Command) {
+        self.command(first);
+        for _ in 1..COMMANDS_PER_TURN_MAX {
+            // When all handles are gone the next turn sees it.
+            let Ok(command) = self.commands.try_recv() else { return };
+            self.command(command);
         }
     }
 
