@@ -116,7 +116,7 @@ impl Stand {
     pub(crate) fn report(&self, options: &Options, arrival: &Arrival) -> Report {
         let Arrival { outcome: arrived, took, cpu_us, tokens, tickets } = arrival;
         let driver_setting = match &options.server {
-            ServerChoice::Own { driver, .. } => Some(mechanism(driver)),
+            ServerChoice::Own { driver, tiers, .. } => Some(mechanism(driver, *tiers)),
             ServerChoice::Running { .. } => None,
         };
         let plots = Plots { arrivals: points(&arrived.arrival), ..Plots::default() };

@@ -25,7 +25,7 @@ use crate::subject;
 const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// What comes in this time gets no older by waiting for it.
 const PACE_LATENCY: Duration = Duration::from_micros(500);
-/// Between two looks at who is on the way. Dozens of workers look, and each look costs some 30 µs.
+/// Between two looks at who is on the way. There may be dozens of workers, and each look wakes one.
 const ARRIVAL_TICK: Duration = Duration::from_millis(10);
 /// Between two words of how far it is.
 const PROGRESS_INTERVAL_NS: u64 = 250_000_000;

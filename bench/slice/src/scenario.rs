@@ -73,9 +73,10 @@ fn report(
     paced_rate: f64,
     floor_us: f64,
 ) -> Report {
+    let driver = std::env::var(DRIVER_VARIABLE).unwrap_or_else(|_| "auto".to_owned());
     Report {
         scenario: "slice",
-        driver: family(&mechanism(&std::env::var(DRIVER_VARIABLE).unwrap_or_else(|_| "auto".to_owned()))),
+        driver: family(&mechanism(&driver, Tiers::Whole)),
         tls: Some("1.3"),
         messages_per_second: full.rate(),
         paced_messages_per_second: paced_rate,

@@ -82,15 +82,15 @@ impl KernelRings {
         Ok(())
     }
 
-    /// The first ring with room; the last to be made is the last to fill.
-    fn has_room(&mut self) -> Option<usize> {
+    /// Where the first ring with room is, made where all are full; the last to be made is the last to fill.
+    fn place_with_room(&mut self) -> Option<usize> {
         let place = self.rings.iter().position(ChildRing::has_room);
         let can_grow = place.is_none() && self.rings.len() < usize::from(self.config.rings_max);
         place.or_else(|| (can_grow && self.add_ring().is_ok()).then(|| self.rings.len() - 1))
     }
 
     fn attach(&mut self, number: u64, descriptor: OwnedFd) {
-        let place = self.has_room();
+        let place = self.place_with_room();
         match place.and_then(|place| self.rings.get_mut(place)) {
             Some(ring) => ring.attach(number, descriptor, &mut self.completions),
             None => self.completions.push_back(Completion::Attached { number, result: Err(Errno::MFILE) }),
@@ -98,7 +98,7 @@ impl KernelRings {
     }
 
     fn accept(&mut self) {
-        let place = self.has_room();
+        let place = self.place_with_room();
         let ring = place.and_then(|place| self.rings.get_mut(place));
         match (ring, &self.listener) {
             (Some(ring), Some(listener)) => ring.accept(listener.as_fd(), &mut self.completions),

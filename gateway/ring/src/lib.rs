@@ -3,8 +3,8 @@
 //! [`Sockets`] is the machine: it accepts, waits, receives, sends and closes, and knows neither chat nor TLS nor a clock. It
 //! works on a [`Ring`], of which there are two: [`KernelRings`], and one in the tests that does whatever a kernel may.
 //!
-//! All `unsafe` of the product stands here, in the files that share memory with the kernel; so the one other thing that only
-//! the kernel can be asked for with it does too: [`set_time_slice`].
+//! All `unsafe` of the product stands here: in the files that share memory with the kernel, and in two small ones beside them,
+//! which know nothing of rings: [`take_over`] and, on Linux, `set_time_slice`.
 
 mod ring;
 mod slots;

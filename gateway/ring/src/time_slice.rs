@@ -8,22 +8,20 @@ use std::time::Duration;
 /// it starts from now on. Whoever asks for short ones waits less for a turn, and gets no more time in all. Kernels
 /// before 6.12 do not look at it; a thread under another policy than the usual one keeps what it has.
 pub fn set_time_slice(slice: Duration) -> io::Result<()> {
-    let mut attributes = empty();
-    let size = size_of::<libc::sched_attr>() as libc::c_uint;
-    // SAFETY: the kernel writes at most `size` bytes to attributes that live until it returns. 0 names this thread.
-    let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
-    check(result)?;
+    let mut attributes = attributes()?;
     if attributes.sched_policy != libc::SCHED_OTHER as u32 {
         return Ok(());
     }
     attributes.sched_runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-    // SAFETY: the kernel reads attributes that live until it returns.
+    // SAFETY: the kernel reads attributes that live until it returns. 0 names this thread.
     check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) })
 }
 
-fn empty() -> libc::sched_attr {
-    libc::sched_attr {
-        size: size_of::<libc::sched_attr>() as u32,
+/// Of the calling thread.
+fn attributes() -> io::Result<libc::sched_attr> {
+    let size = size_of::<libc::sched_attr>() as u32;
+    let mut attributes = libc::sched_attr {
+        size,
         sched_policy: 0,
         sched_flags: 0,
         sched_nice: 0,
@@ -31,7 +29,10 @@ fn empty() -> libc::sched_attr {
         sched_runtime: 0,
         sched_deadline: 0,
         sched_period: 0,
-    }
+    };
+    // SAFETY: the kernel writes at most `size` bytes to attributes that live until it returns. 0 names this thread.
+    check(unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) })?;
+    Ok(attributes)
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {
@@ -42,13 +43,8 @@ fn check(result: libc::c_long) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Nanoseconds as the kernel has them for this thread.
     fn slice_ns() -> u64 {
-        let mut attributes = empty();
-        let size = size_of::<libc::sched_attr>() as libc::c_uint;
-        // SAFETY: as above.
-        check(unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) }).expect("permitted");
-        attributes.sched_runtime
+        attributes().expect("everybody may ask").sched_runtime
     }
 
     /// Why it must stay: the server sets it once, before it has threads.

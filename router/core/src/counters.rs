@@ -14,7 +14,7 @@ figures! {
         counter dedup_hits: u64, "Sends that turned out to be there already.",
             "Each is a message that would otherwise be there twice.";
         counter dedup_lookups: u64, "Questions to the store whether a client id is known.",
-            "Far above the retries: the window of remembered ids is too small for the conversations.";
+            "Far above retries and first words of devices since their conversation was loaded: the window of ids is too small.";
         counter resumes: u64, "Sessions that went on after their cursor.", "After a break: as many as reconnect.";
         counter snapshots: u64, "Sessions that got a Snapshot.",
             "Rises beside the resumes: cursors are too old, or of a store that was restored.";

@@ -3,9 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Beyond the bound idle owners are taken out and answered: the next of a few candidates after the newcomer's place, so that no one is
-/// searched for. Owners with work under way are never forgotten, so the bound may be passed by those, and it may have been
-/// lowered: each newcomer then takes several out, until there are no more than it says.
+/// Beyond the bound idle owners are taken out, which is the answer: the next of a few candidates after the newcomer's place,
+/// so that no one is searched for. Owners with work under way stay, so the bound may be passed by those, and it may have
+/// been lowered: each newcomer then takes several out, until there are no more than it says.
 pub(crate) fn make_room<K: Ord + Copy, V>(
     owners: &mut BTreeMap<K, V>,
     owners_max: usize,
