@@ -32,11 +32,13 @@ use protocol_shell::clock;
 mod attention;
 mod entries;
 mod moving;
+mod torn;
 mod turn;
 
 pub(crate) use attention::Attention;
 use entries::Entries;
 use moving::Leaving;
+use torn::Torn;
 use turn::code_of;
 
 /// The deadlines of frames, closes and drains are looked at this often, so they may be this late. It also bounds how
@@ -60,10 +62,7 @@ pub(crate) struct ShardLoop<S, A> {
     authenticator: Authenticator,
     link: LinkPort,
     entries: Entries,
-    /// Connections for which memory is held, and how many bytes: a frame has begun and not ended, or nothing of them may be
-    /// told.
-    torn: HashMap<ConnectionId, usize>,
-    torn_bytes: usize,
+    torn: Torn,
     /// Those that are flushed and closed, and until when.
     closing: HashMap<ConnectionId, Instant>,
     /// Those that go to another shard.
@@ -188,8 +187,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
             authenticator,
             link,
             entries: Entries::default(),
-            torn: HashMap::new(),
-            torn_bytes: 0,
+            torn: Torn::default(),
             closing: HashMap::new(),
             leaving: HashMap::new(),
             crossings,
@@ -225,7 +223,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// With what it left with, where it was leaving.
     fn remove_entry(&mut self, key: ConnectionId) -> (Entry, Option<Leaving>) {
         let entry = self.entries.remove(&key).expect("an entry lives as long as its sides");
-        self.torn_bytes -= self.torn.remove(&key).unwrap_or_default();
+        self.torn.forget(key);
         self.closing.remove(&key);
         (entry, self.leaving.remove(&key))
     }

@@ -23,6 +23,7 @@ mod request;
 mod room;
 mod router;
 mod session;
+mod starved;
 mod store_queue;
 mod user;
 

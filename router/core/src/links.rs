@@ -1,6 +1,6 @@
 //! The links to the gateways: sessions by connection, answers, pushes, and fan-out that shares one frame.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,6 +13,7 @@ use protocol::time::Instant;
 use crate::counters::RouterGauges;
 use crate::dense::{DenseTable, Numbered};
 use crate::mail::SessionRef;
+use crate::starved::Starved;
 
 /// One gateway shard's link, named by the shell and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +75,7 @@ pub(crate) struct Link {
     pub(crate) held: VecDeque<(ConnectionKey, Vec<u8>)>,
     /// Every page that is being read holds a clone.
     pages: PageSlot,
-    /// Users with pushes that wait for credits.
-    pub(crate) starved: BTreeSet<UserId>,
+    starved: Starved,
 }
 
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Links {
             backlog_bytes: 0,
             held: VecDeque::new(),
             pages: PageSlot::default(),
-            starved: BTreeSet::new(),
+            starved: Starved::default(),
         };
         assert!(self.links.insert(link, fresh).is_none(), "the shell names every link anew");
     }
@@ -193,9 +193,19 @@ impl Links {
             .map_or(0, |(template, targets)| LinkEnd::fanout_cost(targets.len() + 1, template.frame.len()));
         let may = link.backlog.is_empty() && link.end.credits_bytes() >= waiting + LinkEnd::fanout_cost(1, frame_size);
         if !may {
-            link.starved.insert(session.user);
+            link.starved.push(session.user);
         }
         may
+    }
+
+    /// Who has waited longest for credits of this link, to be pumped.
+    pub(crate) fn next_starved(&mut self, link: LinkId) -> Option<UserId> {
+        self.links.get_mut(&link)?.starved.pop()
+    }
+
+    /// Whether its last pump found no credits.
+    pub(crate) fn is_starved(&self, link: LinkId, user: UserId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.starved.has(user))
     }
 
     /// A push of several events; ask [`Links::may_push`] first.

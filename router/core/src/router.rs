@@ -113,17 +113,25 @@ impl Router {
         let handled = entry.end.handle_batch_of_gateway(batch, |_, message| messages.push(message));
         entry.pulse.heard(now.monotonic);
         entry.drain_backlog();
-        let starved = core::mem::take(&mut entry.starved);
         handled?;
         for message in messages {
             self.handle_message(link, message)?;
         }
         self.deliver_mail();
-        for user in starved {
-            self.with_user_at_hand(user, |owner, context| owner.pump(context));
-        }
+        self.feed(link);
         self.finish_turn();
         Ok(())
+    }
+
+    /// Credits may have come: whose pushes wait for them has its turn, until one finds none. However many wait, a batch
+    /// costs no more than what it pays for.
+    fn feed(&mut self, link: LinkId) {
+        while let Some(user) = self.context.links.next_starved(link) {
+            self.with_user_at_hand(user, |owner, context| owner.pump(context));
+            if self.context.links.is_starved(link, user) {
+                break;
+            }
+        }
     }
 
     /// A link is gone, with the sessions on it.

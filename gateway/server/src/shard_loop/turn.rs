@@ -9,6 +9,7 @@ use protocol::frame::FrameError;
 use protocol::time::Now;
 use protocol_shell::clock;
 
+use super::torn::Held;
 use super::{Attention, Entry, Phase, ShardLoop};
 use crate::authenticator::Verdict;
 use crate::shard_port::{ShardAction, ShardPort};
@@ -62,7 +63,7 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
 
     pub(super) fn publish(&mut self) {
         (self.figures.trace_steps, self.figures.trace_lost) = self.shard.notes().counts();
-        self.figures.torn_bytes = self.torn_bytes as u64;
+        self.figures.torn_bytes = self.torn.bytes() as u64;
         self.figures.torn_connections = self.torn.len() as u64;
         self.figures.closing_connections = self.closing.len() as u64;
         self.published.set_figures(self.shard.counters(), self.shard.gauges(), &self.figures);
@@ -121,11 +122,12 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
 
     /// Counts the memory of a connection anew, and makes room when there is too little.
     pub(super) fn account(&mut self, now: Now, key: ConnectionId) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let bytes_held = entry.connection.bytes_held();
-        let before = if bytes_held > 0 { self.torn.insert(key, bytes_held) } else { self.torn.remove(&key) };
-        self.torn_bytes = self.torn_bytes - before.unwrap_or_default() + bytes_held;
-        if self.torn_bytes > self.config.torn_bytes_max {
+        let Some(entry) = self.entries.get(&key) else { return };
+        let Entry { connection, .. } = entry;
+        // Of one that is held the rest cannot come.
+        let torn_since = connection.torn_since().filter(|_| !connection.is_held());
+        self.torn.note(key, Held { bytes: connection.bytes_held(), torn_since });
+        if self.torn.bytes() > self.config.torn_bytes_max {
             self.make_room(now);
         }
     }
@@ -133,11 +135,8 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     /// Gives up the connection that holds most, of equals the one that began first. One a turn is enough: a turn adds
     /// less than the largest one holds.
     fn make_room(&mut self, now: Now) {
-        let held = self.torn.iter().filter_map(|(key, bytes_held)| Some((*key, *bytes_held, self.entries.get(key)?)));
-        let largest = held
-            .filter(|(_, _, entry)| entry.is_open())
-            .max_by_key(|(_, bytes_held, entry)| (*bytes_held, std::cmp::Reverse(entry.connection.torn_since())));
-        let Some((key, _, _)) = largest else { return };
+        let is_open = |key: &ConnectionId| self.entries.get(key).is_some_and(Entry::is_open);
+        let Some(key) = self.torn.largest_first().find(is_open) else { return };
         self.metrics.closed_torn_memory.increment();
         self.violated(now, key, Code::Overloaded);
     }
@@ -203,14 +202,9 @@ impl<S: ShardPort, A: Attention> ShardLoop<S, A> {
     }
 
     pub(super) fn sweep_torn(&mut self, now: Now) {
-        let is_late = |key: &&ConnectionId| {
-            let Some(entry) = self.entries.get(key).filter(|entry| entry.is_open() && !entry.connection.is_held())
-            else {
-                return false;
-            };
-            entry.connection.torn_since().is_some_and(|since| now.monotonic.since(since) >= self.config.frame_timeout)
-        };
-        let late: Vec<_> = self.torn.keys().filter(is_late).copied().collect();
+        let frame_timeout = self.config.frame_timeout;
+        let late = self.torn.oldest_first().take_while(|(since, _)| now.monotonic.since(*since) >= frame_timeout);
+        let late: Vec<_> = late.map(|(_, key)| key).collect();
         for key in late {
             self.violated(now, key, Code::FrameTimeout);
         }
