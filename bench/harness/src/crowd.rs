@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -49,6 +50,14 @@ struct End<P> {
     heard: u64,
     /// When those were due whose acks are not here, oldest first.
     unanswered: VecDeque<u64>,
+    late: Option<Box<Late>>,
+}
+
+/// What was counted as lost and may still come on this connection: before anything newer, since both come in order.
+struct Late {
+    acks: usize,
+    /// Of the next message, and of the last.
+    messages: RangeInclusive<u64>,
 }
 
 /// See the file's head.
@@ -83,6 +92,7 @@ impl<P: Peer> Crowd<P> {
             sent: 0,
             heard: 0,
             unanswered: VecDeque::new(),
+            late: None,
         };
         Ok(Crowd {
             epoll,
@@ -215,12 +225,15 @@ impl<P: Peer> Crowd<P> {
         self.ends.iter().enumerate().map(missing).sum()
     }
 
-    /// Nobody misses what has not come by now.
+    /// What has not come by now is missed no more, and counts for nothing if it comes.
     pub fn forgive_missing(&mut self) {
         for index in 0..self.ends.len() {
             let sent = self.rooms.heard_by(index).and_then(|writer| self.ends.get(writer)).map(|writer| writer.sent);
             let Some(end) = self.ends.get_mut(index) else { continue };
-            end.heard = sent.unwrap_or(end.heard);
+            let sent = sent.unwrap_or(end.heard);
+            let late = Late { acks: end.unanswered.len(), messages: end.heard + 1..=sent };
+            end.late = (!late.is_over()).then(|| Box::new(late));
+            end.heard = sent;
             end.unanswered = VecDeque::new();
         }
     }
@@ -283,7 +296,10 @@ impl<P: Peer> Crowd<P> {
         let end = self.ends.get_mut(index).context("no such end")?;
         let figures = &mut self.figures;
         for heard in self.heard.drain(..) {
+            let is_late = end.late.as_mut().is_some_and(|late| late.takes(heard));
+            end.late.take_if(|late| late.is_over());
             match heard {
+                Heard::Answered | Heard::Message(_) if is_late => {}
                 Heard::SessionResumed => figures.sessions_resumed += 1,
                 Heard::Live if end.state == State::Arriving => {
                     figures.arrival.saturating_record(since_us(end.clock_ns));
@@ -393,7 +409,29 @@ impl<P: Peer> Crowd<P> {
             State::Live => self.live_count -= 1,
         }
         (end.stream, end.state, end.is_writing) = (None, State::Away, false);
-        end.outgoing = Vec::new();
+        (end.outgoing, end.late) = (Vec::new(), None);
+    }
+}
+
+impl Late {
+    /// Whether it is the next of those that were late.
+    fn takes(&mut self, heard: Heard) -> bool {
+        match heard {
+            Heard::Answered if self.acks > 0 => {
+                self.acks -= 1;
+                true
+            }
+            Heard::Message(stamp) if self.messages.start() == &stamp.number => {
+                // Past its end where it was the last.
+                self.messages = stamp.number + 1..=*self.messages.end();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.acks == 0 && self.messages.is_empty()
     }
 }
 

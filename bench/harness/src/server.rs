@@ -17,6 +17,9 @@ use crate::resume::Resume;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
+/// What tells a server where to listen, for clients and for gateways.
+const LISTEN_VARIABLE: &str = "RINGPOST_GATEWAY_LISTEN";
+const LINK_VARIABLE: &str = "RINGPOST_LINK_LISTEN";
 /// Users that are made with one request.
 const USERS_AT_ONCE: usize = 5_000;
 
@@ -48,7 +51,7 @@ impl Product {
             command
         };
         if tiers == Tiers::Whole {
-            let started = Started::start(serve("all", data_dir).args(["--listen", "127.0.0.1:0"]), data_dir)?;
+            let started = Started::start(serve("all", data_dir), LISTEN_VARIABLE, "server", data_dir)?;
             return Product::of(vec![started], data_dir.to_owned(), data_dir.to_owned());
         }
         let (router_dir, gateway_dir) = (data_dir.join("router"), data_dir.join("gateway"));
@@ -57,11 +60,12 @@ impl Product {
         let made = Command::new(binary).args(["link-key", "--out"]).arg(&key).stderr(Stdio::null()).status()?;
         ensure!(made.success(), "no link key could be made");
         let mut command = serve("router", &router_dir);
-        let router = Started::start(command.args(["--link", "127.0.0.1:0", "--link-key-file"]).arg(&key), &router_dir)?;
-        let link = fs::read_to_string(router_dir.join("link")).context("the router does not say where it is")?;
+        command.arg("--link-key-file").arg(&key);
+        let router = Started::start(command, LINK_VARIABLE, "link", &router_dir)?;
         let mut command = serve("gateway", &gateway_dir);
-        command.args(["--listen", "127.0.0.1:0", "--router", link.trim(), "--link-key-file"]).arg(&key);
-        let gateway = Started::start(command.arg("--token-key-file").arg(router_dir.join("token.pub")), &gateway_dir)?;
+        command.args(["--router", &router.address.to_string(), "--link-key-file"]).arg(&key);
+        command.arg("--token-key-file").arg(router_dir.join("token.pub"));
+        let gateway = Started::start(command, LISTEN_VARIABLE, "server", &gateway_dir)?;
         // Ended in this order, so that no gateway misses its router.
         Product::of(vec![gateway, router], gateway_dir, router_dir)
     }
@@ -77,6 +81,17 @@ impl Product {
         let address = address(&gateway_dir, "server").context("the server does not say where it is")?;
         let process_ids = started.iter().map(|started| started.child.id()).collect();
         Ok(Product { started, process_ids, gateway_dir, router_dir, address })
+    }
+
+    /// What was started here ends at once and begins anew, on the same folders and addresses.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        ensure!(!self.started.is_empty(), "a server that was not started for the run is not killed");
+        self.started.iter_mut().for_each(|started| end(&mut started.child));
+        for started in self.started.iter_mut().rev() {
+            started.start_again()?;
+        }
+        self.process_ids = self.started_ids();
+        Ok(())
     }
 
     /// Where clients connect.
@@ -167,26 +182,47 @@ impl Account {
 /// A process that has said where its admin listener is, and that it is ready. Killed when it is dropped.
 struct Started {
     child: Child,
+    command: Command,
+    data_dir: PathBuf,
+    /// Where it listens for clients, or for gateways.
+    address: SocketAddr,
 }
 
 impl Started {
-    fn start(command: &mut Command, data_dir: &Path) -> Result<Started> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot start the server")?;
-        let mut started = Started { child };
+    /// It listens on a free port, which it is told to take with `variable`, and notes in `file` which one that is.
+    fn start(mut command: Command, variable: &str, file: &str, data_dir: &Path) -> Result<Started> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).env(variable, "127.0.0.1:0");
+        let child = command.spawn().context("cannot start the server")?;
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut started = Started { child, command, data_dir: data_dir.to_owned(), address: unknown };
+        started.wait_until_ready()?;
+        started.address = address(data_dir, file).context("the server does not say where it is")?;
+        started.command.env(variable, started.address.to_string());
+        Ok(started)
+    }
+
+    /// After its end. What it noted then does not say that it is ready now.
+    fn start_again(&mut self) -> Result<()> {
+        fs::remove_file(self.data_dir.join("admin")).context("a server that was ready has noted where it is")?;
+        self.child = self.command.spawn().context("cannot start the server again")?;
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
-        let is_ready = || {
-            let admin = address(data_dir, "admin")?;
+        let is_ready = |started: &Started| {
+            let admin = address(&started.data_dir, "admin")?;
             let (status, _) = ask(admin, "GET /readyz", "", "").ok()?;
             status.contains(" 200 ").then_some(())
         };
-        while is_ready().is_none() {
-            if let Some(status) = started.child.try_wait()? {
+        while is_ready(self).is_none() {
+            if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended with {status} instead of starting");
             }
             ensure!(Instant::now() < deadline, "the server was not ready within {} s", START_TIMEOUT.as_secs());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(started)
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Scenario {
         connections: usize,
         /// How long all of them idle.
         idle: Duration,
-        /// Messages a second of the last part.
+        /// Messages a second of the last part; 0 for none.
         per_second: f64,
     },
     /// Pairs who write to each other, at a rate.
@@ -51,6 +51,8 @@ pub enum Scenario {
         rounds: usize,
         /// What they show then.
         resume: Resume,
+        /// They lose it since the server, which was started for the run, is killed; it starts again.
+        kills: bool,
     },
     /// One of each group writes to all others of it.
     Fanout {

@@ -30,7 +30,7 @@ pub(crate) enum SubjectSetup {
 }
 
 /// What a worker is to do.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Order {
     /// Everybody who is away connects, so many at a time. Where all come at once, their times count from the order.
     Arrive { arriving_max: usize, at_once: bool },
@@ -38,6 +38,8 @@ pub(crate) enum Order {
     Write { per_second_each: f64, warm_ms: u64, measured_ms: u64 },
     /// Everybody's connection is dropped.
     Leave,
+    /// These are [`Setup::orphans`] from now on.
+    Adopt(Vec<u32>),
     /// Nothing but to say who is there.
     Look,
 }

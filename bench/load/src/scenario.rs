@@ -1,7 +1,7 @@
 //! What people do in a run, and what of it is measured.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bench_harness::{Baseline, Border, Resume, Rooms};
@@ -27,7 +27,9 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
         Scenario::Chat { pairs, idle, per_second, measured } => {
             chat(options, (pairs, idle), per_second, measured, &mut teller)?
         }
-        Scenario::Storm { connections, rounds, resume } => storm(options, connections, rounds, resume, &mut teller)?,
+        Scenario::Storm { connections, rounds, resume, kills } => {
+            storm(options, connections, (rounds, kills), resume, &mut teller)?
+        }
         Scenario::Fanout { groups, members, per_second, measured } => {
             let rooms = Rooms::all_writing(groups, members);
             fanout(options, rooms, per_second, measured, &mut teller)?
@@ -47,16 +49,19 @@ fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, 
     let (held, look) = stand.look()?;
     report.connections_lost += held.gone;
     report.memory = look.since(&stand.empty, held.live, is_known);
-    teller.say("each writes one message");
-    let measured = Duration::from_secs_f64(stand.rooms.writers() as f64 / per_second);
-    let written = stand.write(per_second, measured, teller)?;
-    teller.say(&format!("and idles for {} s again", idle.as_secs()));
-    thread::sleep(idle.max(MEMORY_SETTLE));
-    let (held, look) = stand.look()?;
-    report.add_written(&written, per_second, is_known);
     report.connections_held = held.live;
-    report.after_messages = Some(look.since(&stand.empty, held.live, is_known));
-    let doubt = report.memory.doubt(held.live);
+    if per_second > 0.0 {
+        teller.say("each writes one message");
+        let measured = Duration::from_secs_f64(stand.rooms.writers() as f64 / per_second);
+        let written = stand.write(per_second, measured, teller)?;
+        teller.say(&format!("and idles for {} s again", idle.as_secs()));
+        thread::sleep(idle.max(MEMORY_SETTLE));
+        let (held, look) = stand.look()?;
+        report.add_written(&written, per_second, is_known);
+        report.connections_held = held.live;
+        report.after_messages = Some(look.since(&stand.empty, held.live, is_known));
+    }
+    let doubt = report.memory.doubt(report.connections_held);
     report.void = report.void.or(doubt);
     let rooms = stand.rooms;
     drop(stand);
@@ -138,14 +143,25 @@ fn held_by_baseline(options: &Options, rooms: Rooms, teller: &mut Teller) -> Res
     Ok(memory.server_bytes_per_connection())
 }
 
-fn storm(options: &Options, connections: usize, rounds: usize, resume: Resume, teller: &mut Teller) -> Result<Report> {
+fn storm(
+    options: &Options,
+    connections: usize,
+    (rounds, kills): (usize, bool),
+    resume: Resume,
+    teller: &mut Teller,
+) -> Result<Report> {
     let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), resume, teller)?;
     stand.arrive(options, false, teller)?;
     let mut all = Arrival::default();
     for round in 1..=rounds {
         teller.say(&format!("round {round}: all {connections} lose their connection"));
+        let lost_at = Instant::now();
+        if kills {
+            stand.kill(teller)?;
+        }
         teller.follow(&mut stand.workers, Order::Leave, "leaving")?;
-        let arrival = stand.arrive(options, true, teller)?;
+        let mut arrival = stand.arrive(options, true, teller)?;
+        arrival.took = lost_at.elapsed();
         teller.say(&format!("all are back after {:.1} s", arrival.took.as_secs_f64()));
         all.add(arrival);
     }

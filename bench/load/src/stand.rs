@@ -76,6 +76,18 @@ impl Stand {
         Ok(Stand { product, workers, rooms, empty })
     }
 
+    /// The server is killed, and started again. Its people are told nothing.
+    pub(crate) fn kill(&mut self, teller: &mut Teller) -> Result<()> {
+        let killed_at = Instant::now();
+        self.product.kill_and_start()?;
+        teller.say(&format!(
+            "the server was killed, and is ready again after {:.1} s",
+            killed_at.elapsed().as_secs_f64()
+        ));
+        self.workers.follow(Order::Adopt(self.product.started_ids()), |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Everybody connects.
     pub(crate) fn arrive(&mut self, options: &Options, at_once: bool, teller: &mut Teller) -> Result<Arrival> {
         let [tokens, tickets] = self.shown()?;

@@ -7,14 +7,15 @@ use bench_harness::{Account, BaselinePeer, ProductPeer, Room};
 use protocol::ids::UserId;
 
 use crate::order::{Setup, SubjectSetup};
-use crate::worker::{self, Orders};
+use crate::worker::{self, Orders, Orphans};
 
 /// Runs a worker of this setup.
-pub(crate) async fn run(setup: Setup, orders: Orders) -> Result<()> {
+pub(crate) async fn run(setup: Setup, orders: Orders, orphans: Orphans) -> Result<()> {
     let (size, first_room) = (setup.rooms.size, setup.first_number / setup.rooms.size);
     match setup.subject.clone() {
         SubjectSetup::Baseline => {
-            worker::run(setup, orders, |index| BaselinePeer::new(first_room + index / 2, index % 2)).await
+            let peer = |index| BaselinePeer::new(first_room + index / 2, index % 2);
+            worker::run(setup, orders, orphans, peer).await
         }
         SubjectSetup::Product { gateway_dir, router_dir, users, resume } => {
             ensure!(users.len() == setup.rooms.people(), "everybody is a user");
@@ -25,7 +26,8 @@ pub(crate) async fn run(setup: Setup, orders: Orders) -> Result<()> {
                 _ if index.is_multiple_of(size) => Room::Founder((index + 1..index + size).map(user).collect()),
                 _ => Room::Listener,
             };
-            worker::run(setup, orders, |index| ProductPeer::new(account.clone(), user(index), room(index))).await
+            let peer = |index| ProductPeer::new(account.clone(), user(index), room(index));
+            worker::run(setup, orders, orphans, peer).await
         }
     }
 }

@@ -35,7 +35,7 @@ const RETRY_PAUSE_NS: u64 = 200_000_000;
 const FIRST_DUE_NS: u64 = 20_000_000;
 /// Without anybody new for so long, nobody comes any more.
 const STALL_NS: u64 = 30_000_000_000;
-/// What is on its way at the end has arrived within this time, or is lost.
+/// What is on its way at the end is lost when for so long nothing has arrived.
 const SETTLE_NS: u64 = 10_000_000_000;
 const SETTLE_TICK: Duration = Duration::from_millis(5);
 /// How often idle people are gone through.
@@ -53,15 +53,18 @@ pub fn work() -> Result<()> {
         .io_memory(IO_MEMORY_BYTES)
         .make()
         .map_err(|error| anyhow!("{error}"))?;
-    let orphans = setup.orphans.clone();
-    let result = executor.run(subject::run(setup, orders));
+    let orphans = Rc::new(RefCell::new(setup.orphans.clone()));
+    let result = executor.run(subject::run(setup, orders, orphans.clone()));
     if let Err(error) = &result {
         // A conductor that has gone is no longer told.
         let _ = say(&Word::Failed(format!("{error:#}")));
     }
-    end_orphans(&orphans);
+    end_orphans(&orphans.borrow());
     result
 }
+
+/// As in [`Setup::orphans`]; they may change.
+pub(crate) type Orphans = Rc<RefCell<Vec<u32>>>;
 
 /// A conductor that ends by itself ends its workers first, so that none comes here unless it has failed or was killed.
 fn end_orphans(orphans: &[u32]) {
@@ -110,18 +113,20 @@ struct Stage<P> {
     failure: RefCell<Option<anyhow::Error>>,
     dial: Dial,
     setup: Setup,
+    orphans: Orphans,
 }
 
 /// Runs until the conductor has nothing more to say.
 pub(crate) async fn run<P: Peer + 'static>(
     setup: Setup,
     mut orders: Orders,
+    orphans: Orphans,
     peer: impl FnMut(usize) -> P,
 ) -> Result<()> {
     let crowd = Crowd::new(setup.rooms, peer)?;
     let sockets = Readiness::new(crowd.descriptor().try_clone_to_owned()?);
     let dial = Dial::new(setup.servers.clone());
-    let stage = Rc::new(Stage { crowd: RefCell::new(crowd), failure: RefCell::new(None), dial, setup });
+    let stage = Rc::new(Stage { crowd: RefCell::new(crowd), failure: RefCell::new(None), dial, setup, orphans });
     let reading = executor().create_task_queue(Shares::Static(1000), Latency::NotImportant, "read");
     let pacing = executor().create_task_queue(Shares::Static(1000), Latency::Matters(PACE_LATENCY), "pace");
     let queue = |error: glommio::GlommioError<()>| anyhow!("{error}");
@@ -224,6 +229,10 @@ impl<P: Peer> Stage<P> {
                 self.crowd.borrow_mut().leave();
                 0
             }
+            Order::Adopt(orphans) => {
+                *self.orphans.borrow_mut() = orphans;
+                0
+            }
             Order::Look => 0,
         };
         self.check()?;
@@ -280,8 +289,15 @@ impl<P: Peer> Stage<P> {
         say(&Word::Measuring)?;
         self.pace(&mut schedule, began_ns + warm_ns + measured_ns, &mut telling).await?;
         say(&Word::Measured(self.progress()))?;
-        let deadline_ns = now_ns() + SETTLE_NS;
-        while self.crowd.borrow().missing_count() > 0 && now_ns() < deadline_ns {
+        let (mut missing_least, mut moved_ns) = (u64::MAX, now_ns());
+        loop {
+            let missing = self.crowd.borrow().missing_count();
+            if missing < missing_least {
+                (missing_least, moved_ns) = (missing, now_ns());
+            }
+            if missing == 0 || now_ns() - moved_ns > SETTLE_NS {
+                break;
+            }
             self.check()?;
             glommio::timer::sleep(SETTLE_TICK).await;
         }

@@ -23,8 +23,8 @@ pub(crate) enum BenchScenario {
         /// How long all of them idle, and again when they have written.
         #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: u64,
-        /// Messages a second in the last part.
-        #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = rate())]
+        /// Messages a second in the last part; 0: nobody writes.
+        #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
         rate: u32,
         /// How often an idle client is heard of: 240 as the most a server takes for idle phones, or for --server 30.
         #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -61,6 +61,9 @@ pub(crate) enum BenchScenario {
         /// How often.
         #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1_000))]
         rounds: u16,
+        /// They lose it by a kill -9 of the server, which starts again; the time until all are back counts from there.
+        #[arg(long, conflicts_with = "server")]
+        kill: bool,
         #[command(flatten)]
         load: LoadArguments,
     },

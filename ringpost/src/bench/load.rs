@@ -32,14 +32,14 @@ pub(super) fn scenario(typed: &BenchScenario) -> Option<(Scenario, Duration, &Lo
             let heartbeat = if idle > 0 { IDLE_HEARTBEAT } else { HEARTBEAT };
             (Scenario::Chat { pairs, idle, per_second: f64::from(*rate), measured }, heartbeat, load)
         }
-        BenchScenario::Storm { connections, resume, rounds, load } => {
+        BenchScenario::Storm { connections, resume, rounds, kill, load } => {
             let (connections, rounds) = (count(connections.next_multiple_of(2)), usize::from(*rounds));
             let resume = match resume {
                 ResumeArgument::Tls => Resume::Session,
                 ResumeArgument::Ticket => Resume::Ticket,
                 ResumeArgument::None => Resume::Token,
             };
-            (Scenario::Storm { connections, rounds, resume }, HEARTBEAT, load)
+            (Scenario::Storm { connections, rounds, resume, kills: *kill }, IDLE_HEARTBEAT, load)
         }
         BenchScenario::Fanout { groups, members, rate, seconds, load } => {
             let (groups, members, measured) = (count(*groups), usize::from(*members), Duration::from_secs(*seconds));
