@@ -448,6 +448,24 @@ mod tests {
     use crate::product_peer::ProductPeer;
 
     #[test]
+    fn what_was_given_up_on_is_known_when_it_comes_and_nothing_else_is() {
+        let message = |number| Heard::Message(Stamp { number, due_ns: 0 });
+        let mut late = Late { acks: 1, messages: 3..=4 };
+        for (heard, is_late) in [
+            (message(5), false),
+            (message(2), false),
+            (message(3), true),
+            (message(3), false),
+            (Heard::Answered, true),
+            (Heard::Answered, false),
+            (Heard::Tick, false),
+        ] {
+            assert_eq!((late.takes(heard), late.is_over()), (is_late, false), "{heard:?}");
+        }
+        assert!(late.takes(message(4)) && late.is_over());
+    }
+
+    #[test]
     fn a_million_who_idle_fit_in_400_megabytes() {
         let size = size_of::<End<ProductPeer>>();
         assert!(size <= 400, "{size} bytes");

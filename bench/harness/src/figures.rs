@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
-/// Times are recorded from 1 µs to a minute.
-pub const LATENCY_MAX_US: u64 = 60_000_000;
+/// Times are recorded from 1 µs to ten minutes, which half a million people may need to come back.
+pub const LATENCY_MAX_US: u64 = 600_000_000;
 /// With so many digits.
 pub const LATENCY_DIGITS: u8 = 3;
 

@@ -169,6 +169,7 @@ mod tests {
             latency_ms: Some(latency),
             ack_latency_ms: Some(latency),
             latency_over_baseline: None,
+            baseline_latency_ms: None,
             generator_lag_ms: Some(latency),
             lost: 0,
             duplicated: 0,

@@ -60,6 +60,8 @@ pub struct Report {
     pub ack_latency_ms: Option<Latency>,
     /// The first over that of the baseline, at the median.
     pub latency_over_baseline: Option<f64>,
+    /// Of the baseline at that rate: what this machine and this load allow.
+    pub baseline_latency_ms: Option<Latency>,
     /// How late the load itself was.
     pub generator_lag_ms: Option<Latency>,
     /// Messages that never came, or were never acked.
@@ -201,6 +203,7 @@ pub fn table(reports: &[Report]) -> String {
     row("  gateway · router · log · index", &|report| report.server_cpu_us_per_message.map(stages));
     row("baseline CPU a message", &|report| report.baseline_cpu_us_per_message.map(|us| format!("{us:.1} µs")));
     row("  server over baseline", &|report| report.cpu_over_baseline.map(|ratio| format!("{ratio:.2}")));
+    row("  its latency, ms", &|report| report.baseline_latency_ms.as_ref().map(quantiles));
     row("  its latency over baseline's", &|report| report.latency_over_baseline.map(|ratio| format!("{ratio:.2}")));
     row("lost · duplicated · reordered", &|report| {
         Some(format!("{} · {} · {}", report.lost, report.duplicated, report.reordered))

@@ -94,6 +94,7 @@ fn chat(
     report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
     let floor_latency = latency(&floor.outcome.delivery);
     report.latency_over_baseline = report.latency_ms.map(|latency| latency.p50 / floor_latency.p50);
+    report.baseline_latency_ms = Some(floor_latency);
     report.plots.add("baseline: due until delivered", &floor.outcome.delivery);
     Ok(report)
 }

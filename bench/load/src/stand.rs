@@ -160,6 +160,7 @@ impl Stand {
             latency_ms: None,
             ack_latency_ms: None,
             latency_over_baseline: None,
+            baseline_latency_ms: None,
             generator_lag_ms: None,
             lost: 0,
             duplicated: 0,

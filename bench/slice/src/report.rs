@@ -30,6 +30,8 @@ pub struct Report {
     pub latency_ms: Latency,
     /// At the paced rate: from when a message was due until its ack.
     pub ack_latency_ms: Latency,
+    /// Of the baseline, at the paced rate: what this machine and this load allow.
+    pub baseline_latency_ms: Latency,
     /// How late the load itself was, at the paced rate.
     pub generator_lag_ms: Latency,
     /// On the steady path of the gateway. Not counted here but by `gateway/server/tests/allocations`, for the gateway alone.
@@ -72,6 +74,7 @@ impl fmt::Display for Report {
         let (floor, ratio) = (self.baseline_cpu_us_per_message, self.cpu_over_baseline);
         writeln!(f, "  baseline             {floor:.1} µs, so {ratio:.2} times that")?;
         writeln!(f, "  due until delivered  {}", self.latency_ms)?;
+        writeln!(f, "    on the baseline    {}", self.baseline_latency_ms)?;
         writeln!(f, "  due until acked      {}", self.ack_latency_ms)?;
         writeln!(f, "  lag of the load      {}", self.generator_lag_ms)?;
         writeln!(f, "lost {}, duplicated {}, reordered {}", self.lost, self.duplicated, self.reordered)?;

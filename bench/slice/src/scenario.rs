@@ -46,7 +46,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     })?;
     let floor_us = cost(borders, &floor)?.total;
     let full = (&full, full_stages);
-    Ok(report(conditions, [full, (&paced, paced_stages)], paced_rate, floor_us))
+    Ok(report(conditions, [full, (&paced, paced_stages)], paced_rate, (&floor, floor_us)))
 }
 
 /// A phase of the server, and what a message of it cost.
@@ -71,7 +71,7 @@ fn report(
     conditions: SliceConditions,
     [(full, full_stages), (paced, paced_stages)]: [(&Phase, Stages); 2],
     paced_rate: f64,
-    floor_us: f64,
+    (floor, floor_us): (&Phase, f64),
 ) -> Report {
     let driver = std::env::var(DRIVER_VARIABLE).unwrap_or_else(|_| "auto".to_owned());
     Report {
@@ -86,6 +86,7 @@ fn report(
         cpu_over_baseline: paced_stages.total / floor_us,
         latency_ms: (&paced.figures.delivery).into(),
         ack_latency_ms: (&paced.figures.ack).into(),
+        baseline_latency_ms: (&floor.figures.delivery).into(),
         generator_lag_ms: (&paced.figures.lag).into(),
         heap_allocations_per_message: None,
         body_copies_per_message: None,
