@@ -62,8 +62,9 @@ impl Product {
         let mut command = serve("router", &router_dir);
         command.arg("--link-key-file").arg(&key);
         let router = Started::start(command, LINK_VARIABLE, "link", &router_dir)?;
+        let link = address(&router_dir, "link").context("the router does not say where it is")?.to_string();
         let mut command = serve("gateway", &gateway_dir);
-        command.args(["--router", &router.address.to_string(), "--link-key-file"]).arg(&key);
+        command.args(["--router", &link, "--link-key-file"]).arg(&key);
         command.arg("--token-key-file").arg(router_dir.join("token.pub"));
         let gateway = Started::start(command, LISTEN_VARIABLE, "server", &gateway_dir)?;
         // Ended in this order, so that no gateway misses its router.
@@ -184,20 +185,17 @@ struct Started {
     child: Child,
     command: Command,
     data_dir: PathBuf,
-    /// Where it listens for clients, or for gateways.
-    address: SocketAddr,
 }
 
 impl Started {
-    /// It listens on a free port, which it is told to take with `variable`, and notes in `file` which one that is.
+    /// It listens on a free port, as `variable` tells it, and notes in `file` which one that is: the one that it takes again.
     fn start(mut command: Command, variable: &str, file: &str, data_dir: &Path) -> Result<Started> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).env(variable, "127.0.0.1:0");
         let child = command.spawn().context("cannot start the server")?;
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut started = Started { child, command, data_dir: data_dir.to_owned(), address: unknown };
+        let mut started = Started { child, command, data_dir: data_dir.to_owned() };
         started.wait_until_ready()?;
-        started.address = address(data_dir, file).context("the server does not say where it is")?;
-        started.command.env(variable, started.address.to_string());
+        let address = address(data_dir, file).context("the server does not say where it is")?;
+        started.command.env(variable, address.to_string());
         Ok(started)
     }
 
