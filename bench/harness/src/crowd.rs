@@ -67,6 +67,8 @@ pub struct Crowd<P> {
     ends: Vec<End<P>>,
     events: Vec<epoll::Event>,
     desk: Desk,
+    /// What a read gave, until its end has looked at it.
+    incoming: Box<[u8]>,
     spare_buffers: Vec<Vec<u8>>,
     heard: Vec<Heard>,
     acks_due: VecDeque<usize>,
@@ -100,6 +102,7 @@ impl<P: Peer> Crowd<P> {
             ends: (0..rooms.people()).map(end).collect(),
             events: Vec::new(),
             desk: Desk::default(),
+            incoming: vec![0; READ_SIZE].into_boxed_slice(),
             spare_buffers: Vec::new(),
             heard: Vec::new(),
             acks_due: VecDeque::new(),
@@ -272,10 +275,9 @@ impl<P: Peer> Crowd<P> {
     }
 
     fn receive(&mut self, index: usize) -> Result<()> {
-        let mut buffer_of_turn = [0; READ_SIZE];
         let end = self.ends.get_mut(index).context("no such end")?;
         let Some(stream) = &mut end.stream else { return Ok(()) };
-        let size = match stream.read(&mut buffer_of_turn) {
+        let size = match stream.read(&mut self.incoming) {
             Ok(size @ 1..) => size,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Ok(_) | Err(_) => {
@@ -284,7 +286,7 @@ impl<P: Peer> Crowd<P> {
             }
         };
         buffer(&mut end.outgoing, &mut self.spare_buffers);
-        let bytes = buffer_of_turn.get(..size).unwrap_or_default();
+        let bytes = self.incoming.get(..size).unwrap_or_default();
         end.peer.receive(bytes, &mut self.desk, &mut end.outgoing, &mut self.heard)?;
         self.dirty.push(index);
         self.take_heard(index)

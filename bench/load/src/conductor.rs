@@ -13,6 +13,9 @@ use bench_harness::Rooms;
 use crate::kernel;
 use crate::order::{Order, Outcome, Progress, Setup, Word};
 
+/// Workers whose people connect at a time, the next ones as soon as those are done. The server sees as many on their way as
+/// it can take; dozens of processes that wake for a few of them each would take most of the processors instead.
+const ARRIVING_WORKERS_MAX: usize = 4;
 /// A worker that lives says something more often.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -53,13 +56,15 @@ impl Workers {
 
     /// Has all of them follow it, and waits until they have.
     pub(crate) fn follow(&mut self, order: Order, mut hear: impl FnMut(Event) -> Result<()>) -> Result<Outcome> {
-        for worker in &mut self.workers {
+        let mut progress = vec![Progress::default(); self.workers.len()];
+        let at_a_time = if matches!(order, Order::Arrive { .. }) { ARRIVING_WORKERS_MAX } else { self.workers.len() };
+        let mut untold = self.workers.iter_mut();
+        for worker in untold.by_ref().take(at_a_time) {
             worker.tell(&order)?;
         }
-        let mut progress = vec![Progress::default(); self.workers.len()];
         let (mut is_measuring, mut measured_count, mut done_count) = (false, 0, 0);
         let mut outcome = Outcome::default();
-        while done_count < self.workers.len() {
+        while done_count < progress.len() {
             let (index, word) = match self.words.recv_timeout(SILENCE_MAX) {
                 Ok(word) => word,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -82,13 +87,14 @@ impl Workers {
                 Some(Word::Measured(now)) => {
                     *slot = now;
                     measured_count += 1;
-                    if measured_count == self.workers.len() {
+                    if measured_count == progress.len() {
                         hear(Event::Measured(sum(&progress)))?;
                     }
                 }
                 Some(Word::Done(of_worker)) => {
                     done_count += 1;
                     outcome.add(*of_worker);
+                    untold.next().map_or(Ok(()), |worker| worker.tell(&order))?;
                 }
             }
         }
@@ -148,7 +154,7 @@ pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, Rooms) -> Setup)
     let shares = (0..workers).map(|index| {
         let part = |of: usize| share(of, index + 1) - share(of, index);
         let of_worker = Rooms { count: part(rooms.count), size: rooms.size, writing: part(rooms.writing) };
-        setup(share(rooms.count, index) * rooms.size, of_worker)
+        Setup { workers, ..setup(share(rooms.count, index) * rooms.size, of_worker) }
     });
     Ok(shares.collect())
 }
@@ -173,6 +179,7 @@ mod tests {
                     subject: SubjectSetup::Baseline,
                     servers: Vec::new(),
                     rooms: of_worker,
+                    workers: 1,
                     first_number: first,
                     heartbeat_ms: 0,
                     orphans: Vec::new(),

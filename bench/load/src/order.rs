@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     pub(crate) subject: SubjectSetup,
     pub(crate) servers: Vec<SocketAddr>,
     pub(crate) rooms: Rooms,
+    /// Of the run. The more there are, the rarer each does what it does now and then: together they wake as often.
+    pub(crate) workers: usize,
     /// Of its first connection among all of the run.
     pub(crate) first_number: usize,
     /// Between two signs of life of each; 0 for none.
@@ -32,8 +34,8 @@ pub(crate) enum SubjectSetup {
 /// What a worker is to do.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Order {
-    /// Everybody who is away connects, so many at a time. Where all come at once, their times count from the order.
-    Arrive { arriving_max: usize, at_once: bool },
+    /// Everybody who is away connects, so many at a time; where all come at once, their times count from this moment.
+    Arrive { arriving_max: usize, since_ns: Option<u64> },
     /// Messages at a rate of each who writes: to warm up, and then measured.
     Write { per_second_each: f64, warm_ms: u64, measured_ms: u64 },
     /// Everybody's connection is dropped.

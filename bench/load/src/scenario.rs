@@ -105,12 +105,13 @@ fn people_of(baseline: &Baseline, options: &Options, rooms: Rooms, teller: &mut 
         subject: SubjectSetup::Baseline,
         servers: vec![baseline.address()],
         rooms,
+        workers: 1,
         first_number,
         heartbeat_ms: 0,
         orphans: vec![baseline.process_id()],
     };
     let mut workers = Workers::start(&options.binary, &setups(rooms, setup)?)?;
-    let order = Order::Arrive { arriving_max: options.arriving_max, at_once: false };
+    let order = Order::Arrive { arriving_max: options.arriving_max, since_ns: None };
     teller.follow(&mut workers, order, "connecting to the baseline")?;
     Ok(workers)
 }

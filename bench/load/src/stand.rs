@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bench_harness::{
-    Border, Conditions, DRIVER_VARIABLE, Dial, Product, Resume, Rooms, Tiers, family, mechanism, spent_between,
+    Border, Conditions, DRIVER_VARIABLE, Dial, Product, Resume, Rooms, Tiers, family, mechanism, now_ns, spent_between,
 };
 use protocol::ids::UserId;
 
@@ -92,7 +92,7 @@ impl Stand {
     pub(crate) fn arrive(&mut self, options: &Options, at_once: bool, teller: &mut Teller) -> Result<Arrival> {
         let [tokens, tickets] = self.shown()?;
         let (began, before) = (Instant::now(), self.border()?);
-        let order = Order::Arrive { arriving_max: options.arriving_max, at_once };
+        let order = Order::Arrive { arriving_max: options.arriving_max, since_ns: at_once.then(now_ns) };
         let outcome = teller.follow(&mut self.workers, order, "connecting");
         self.product.check()?;
         let (outcome, took) = (outcome?, began.elapsed());
@@ -225,6 +225,7 @@ fn product_setups(
         },
         servers: vec![product.address()],
         rooms,
+        workers: 1,
         first_number: first,
         heartbeat_ms,
         orphans: product.started_ids(),

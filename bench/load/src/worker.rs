@@ -25,7 +25,7 @@ use crate::subject;
 const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// What comes in this time gets no older by waiting for it.
 const PACE_LATENCY: Duration = Duration::from_micros(500);
-/// Between two looks at who is on the way. There may be dozens of workers, and each look wakes one.
+/// Between two looks at who is on the way.
 const ARRIVAL_TICK: Duration = Duration::from_millis(10);
 /// Between two words of how far it is.
 const PROGRESS_INTERVAL_NS: u64 = 250_000_000;
@@ -39,10 +39,11 @@ const STALL_NS: u64 = 30_000_000_000;
 const SETTLE_NS: u64 = 10_000_000_000;
 const SETTLE_TICK: Duration = Duration::from_millis(5);
 /// How often idle people are gone through.
-const PING_TICK: Duration = Duration::from_millis(100);
+const PING_TICK: Duration = Duration::from_millis(250);
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
-/// See [`pulse`].
-const PULSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// See [`pulse`]; of so many workers.
+const PULSE: Duration = Duration::from_millis(20);
+const PULSED_WORKERS: usize = 4;
 
 /// The hidden verb: follows the orders of its standard input until that ends.
 pub fn work() -> Result<()> {
@@ -132,7 +133,8 @@ pub(crate) async fn run<P: Peer + 'static>(
     let queue = |error: glommio::GlommioError<()>| anyhow!("{error}");
     let reader = stage.clone();
     spawn_local_into(async move { reader.read(sockets).await }, reading).map_err(queue)?.detach();
-    spawn_local_into(pulse(), reading).map_err(queue)?.detach();
+    let interval = PULSE * u32::try_from(stage.setup.workers.div_ceil(PULSED_WORKERS)).unwrap_or(1);
+    spawn_local_into(pulse(interval), reading).map_err(queue)?.detach();
     let pinger = stage.clone();
     spawn_local_into(async move { pinger.ping().await }, reading).map_err(queue)?.detach();
     let follow = async move {
@@ -152,9 +154,10 @@ pub(crate) async fn run<P: Peer + 'static>(
 /// between arming its preemption timer and running the first task: then it finds its time is up, takes that for nothing to
 /// do, and parks. Whoever was woken by a timer or a socket has no timer and no poll any more, so that with nothing else on
 /// its way that worker is silent for good.
-async fn pulse() -> Result<()> {
+async fn pulse(interval: Duration) -> Result<()> {
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-    let times = Itimerspec { it_interval: PULSE, it_value: PULSE };
+    let interval = Timespec::try_from(interval).context("a short time")?;
+    let times = Itimerspec { it_interval: interval, it_value: interval };
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
     let mut ready = Readiness::new(timer.try_clone()?);
     loop {
@@ -212,9 +215,9 @@ impl<P: Peer> Stage<P> {
 
     async fn follow(&self, order: Order) -> Result<Outcome> {
         let lost = match order {
-            Order::Arrive { arriving_max, at_once } => {
+            Order::Arrive { arriving_max, since_ns } => {
                 self.crowd.borrow_mut().begin_figures();
-                self.arrive(arriving_max, at_once).await?;
+                self.arrive(arriving_max, since_ns).await?;
                 0
             }
             Order::Write { per_second_each, warm_ms, measured_ms } => {
@@ -241,7 +244,7 @@ impl<P: Peer> Stage<P> {
         Ok(Outcome::new(crowd.figures(), crowd.live_count(), gone, lost))
     }
 
-    async fn arrive(&self, arriving_max: usize, at_once: bool) -> Result<()> {
+    async fn arrive(&self, arriving_max: usize, since_ns: Option<u64>) -> Result<()> {
         let ordered_ns = now_ns();
         let people = self.crowd.borrow().rooms().people();
         let mut waiting: VecDeque<(u64, usize)> = self.crowd.borrow().away().map(|index| (0, index)).collect();
@@ -257,7 +260,7 @@ impl<P: Peer> Stage<P> {
                     && let Some((_, index)) = waiting.pop_front_if(|(not_before_ns, _)| *not_before_ns <= now)
                 {
                     let stream = self.dial.connect(self.setup.first_number + index).context("cannot connect")?;
-                    crowd.arrive(index, stream, if at_once { ordered_ns } else { now_ns() })?;
+                    crowd.arrive(index, stream, since_ns.unwrap_or_else(now_ns))?;
                 }
                 if crowd.live_count() == people {
                     return Ok(());
@@ -362,7 +365,7 @@ mod tests {
             executor.run(async move {
                 let queue =
                     glommio::executor().create_task_queue(Shares::Static(1000), Latency::Matters(LATENCY), "hasty");
-                spawn_local_into(pulse(), queue).expect("a queue").detach();
+                spawn_local_into(pulse(PULSE), queue).expect("a queue").detach();
                 let naps = async {
                     for _ in 0..NAPS {
                         glommio::timer::sleep(Duration::from_micros(100)).await;

@@ -10,6 +10,7 @@ mod framer;
 mod handshake;
 mod hybrid_group;
 mod key_exchange;
+mod last_session;
 mod provider;
 mod record_cutter;
 mod record_layer;

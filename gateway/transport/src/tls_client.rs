@@ -14,13 +14,12 @@ use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 
 use crate::handshake::Handshake;
 use crate::key_exchange::KeyExchange;
+use crate::last_session::LastSession;
 use crate::secret_tap::SecretTap;
 use crate::tls_stage::TlsStage;
 
 /// What a server may send before its handshake is done. A certificate chain is the largest part.
 pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
-/// Session tickets that are kept; each serves for one connection.
-const SESSIONS_MAX: usize = 8;
 
 /// Why a client cannot be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +62,10 @@ impl TlsClient {
         Ok(TlsClient { config: Arc::new(config), keeps_sessions: false })
     }
 
-    /// Keeps the sessions of its connections in memory, so that the next one resumes: the server need not sign. For a
+    /// Keeps the last session of its connections in memory, so that the next one resumes: the server need not sign. For a
     /// client that comes back as the same user, since its server can tell.
     pub fn keeping_sessions(mut self) -> TlsClient {
-        Arc::make_mut(&mut self.config).resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+        Arc::make_mut(&mut self.config).resumption = Resumption::store(Arc::new(LastSession::default()));
         self.keeps_sessions = true;
         self
     }
