@@ -14,6 +14,12 @@ pub fn memory_available_bytes() -> Result<u64> {
     kib_of("/proc/meminfo", "MemAvailable:").map(|kib| kib * 1024)
 }
 
+/// The same less what its caches could give back: the kernel counts them as available, with the inodes of open sockets among
+/// them, which it cannot give.
+pub fn memory_untouched_bytes() -> Result<u64> {
+    Ok(memory_available_bytes()?.saturating_sub(kib_of("/proc/meminfo", "SReclaimable:")? * 1024))
+}
+
 /// Bytes of the kernel's caches of which a socket has objects, by name; empty for who may not read that.
 pub fn socket_cache_bytes() -> BTreeMap<String, u64> {
     let text = fs::read_to_string("/proc/slabinfo").unwrap_or_default();

@@ -16,6 +16,8 @@ use crate::order::{Order, Outcome, Progress, Setup, Word};
 /// Workers whose people connect at a time, the next ones as soon as those are done. The server sees as many on their way as
 /// it can take; dozens of processes that wake for a few of them each would take most of the processors instead.
 const ARRIVING_WORKERS_MAX: usize = 4;
+/// Workers whose people write, where as many can have them all: what one wakes for is then worth waking for.
+const WRITING_WORKERS: usize = 2;
 /// A worker that lives says something more often.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -144,17 +146,20 @@ impl Drop for Worker {
     }
 }
 
-/// Rooms shared out evenly over as few workers as may hold them, and those where somebody writes too; `setup` gets the
-/// first person and the rooms.
+/// Rooms shared out evenly over as few workers as may hold them, and those where somebody writes over the first of these;
+/// `setup` gets the first person and the rooms.
 pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, Rooms) -> Setup) -> Result<Vec<Setup>> {
     let per_worker_max = kernel::connections_per_worker()? / rooms.size;
     ensure!(per_worker_max > 0, "a room is larger than the descriptors of a process: see `ulimit -n`");
     let workers = rooms.count.div_ceil(per_worker_max);
-    let share = |of: usize, index: usize| index * of / workers;
+    // Each can have as many, since each has as many rooms.
+    let writing_workers = rooms.writing.div_ceil(rooms.count / workers).max(WRITING_WORKERS).min(workers);
+    let share = |of: usize, over: usize, index: usize| index.min(over) * of / over;
     let shares = (0..workers).map(|index| {
-        let part = |of: usize| share(of, index + 1) - share(of, index);
-        let of_worker = Rooms { count: part(rooms.count), size: rooms.size, writing: part(rooms.writing) };
-        Setup { workers, ..setup(share(rooms.count, index) * rooms.size, of_worker) }
+        let part = |of: usize, over: usize| share(of, over, index + 1) - share(of, over, index);
+        let (count, writing) = (part(rooms.count, workers), part(rooms.writing, writing_workers));
+        let of_worker = Rooms { count, size: rooms.size, writing };
+        Setup { workers, ..setup(share(rooms.count, workers, index) * rooms.size, of_worker) }
     });
     Ok(shares.collect())
 }
@@ -167,13 +172,16 @@ mod tests {
     #[test]
     fn rooms_are_shared_out_whole_and_none_is_left() {
         let per_worker = kernel::connections_per_worker().expect("descriptors");
-        for rooms in
-            [Rooms::all_writing(1, 2), Rooms { count: per_worker, size: 2, writing: 7 }, Rooms::all_writing(50, 1024)]
-        {
+        for rooms in [
+            Rooms::all_writing(1, 2),
+            Rooms { count: per_worker, size: 2, writing: 7 },
+            Rooms::all_writing(50, 1024),
+            Rooms { count: 2 * per_worker, size: 2, writing: 2 * per_worker - 1 },
+        ] {
             let (mut next, mut writing) = (0, 0);
             let setup = |first: usize, of_worker: Rooms| {
                 assert_eq!(first, next, "no room is left out");
-                assert!(of_worker.people() <= per_worker);
+                assert!(of_worker.people() <= per_worker && of_worker.writing <= of_worker.count);
                 (next, writing) = (first + of_worker.people(), writing + of_worker.writing);
                 Setup {
                     subject: SubjectSetup::Baseline,

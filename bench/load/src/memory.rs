@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bench_harness::{memory_available_bytes, pss_bytes, socket_cache_bytes};
+use bench_harness::{memory_untouched_bytes, pss_bytes, socket_cache_bytes};
 use serde::Serialize;
 
 /// A look.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
-    available: u64,
+    untouched: u64,
     /// Of each process: the gateway's, and the router's where that is another.
     server: Vec<u64>,
     load: u64,
@@ -50,7 +50,7 @@ impl Look {
     pub(crate) fn take(server: &[u32], load: &[u32]) -> Result<Look> {
         let pss = |processes: &[u32]| processes.iter().map(|id| pss_bytes(*id)).collect::<Result<Vec<u64>>>();
         let load = pss(load)?.iter().sum::<u64>() + pss_bytes(std::process::id())?;
-        Ok(Look { available: memory_available_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
+        Ok(Look { untouched: memory_untouched_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
     }
 
     /// What is more than before, for each of so many; of the server only where it is known.
@@ -59,7 +59,7 @@ impl Look {
         let count = connections.max(1) as f64;
         let of_server: Vec<f64> = before.server.iter().zip(&self.server).map(|(one, now)| growth(*one, *now)).collect();
         let (server, load) = (of_server.iter().sum::<f64>(), growth(before.load, self.load));
-        let kernel = growth(self.available, before.available) - server - load;
+        let kernel = growth(self.untouched, before.untouched) - server - load;
         let cache = |(name, after): (&String, &u64)| {
             let before = before.caches.get(name).copied().unwrap_or_default();
             (name.clone(), SlabCache { before, after: *after })
@@ -106,8 +106,8 @@ mod tests {
     #[test]
     fn what_no_process_has_is_the_kernels_and_each_end_has_half_of_it() {
         let caches = |bytes| BTreeMap::from([("TCP".to_owned(), bytes)]);
-        let before = Look { available: 1_000_000, server: vec![7_000, 3_000], load: 10_000, caches: caches(50_000) };
-        let after = Look { available: 900_000, server: vec![15_000, 5_000], load: 15_000, caches: caches(110_000) };
+        let before = Look { untouched: 1_000_000, server: vec![7_000, 3_000], load: 10_000, caches: caches(50_000) };
+        let after = Look { untouched: 900_000, server: vec![15_000, 5_000], load: 15_000, caches: caches(110_000) };
         let memory = after.since(&before, 10, true);
         assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_250.0));
         assert_eq!(memory.server_user_bytes_per_connection, Some(1_000.0));

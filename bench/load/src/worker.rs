@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -23,6 +24,8 @@ use crate::subject;
 
 /// What glommio keeps for reads of its own, pinned, and 10 MiB unless it is told: nothing is read through it here.
 const IO_MEMORY_BYTES: usize = 64 * 1024;
+/// Turns begin so far apart, as those of the server do: what comes meanwhile is read by one of them.
+const TURN_INTERVAL_MIN: Duration = Duration::from_micros(250);
 /// What comes in this time gets no older by waiting for it.
 const PACE_LATENCY: Duration = Duration::from_micros(500);
 /// Between two looks at who is on the way.
@@ -169,11 +172,16 @@ async fn pulse(interval: Duration) -> Result<()> {
 
 impl<P: Peer> Stage<P> {
     async fn read(&self, mut sockets: Readiness) {
+        let mut turn_began = std::time::Instant::now();
         loop {
             let ack_ns = self.crowd.borrow().next_ack_ns();
             let until_ack = ack_ns.map(|at| Duration::from_nanos(at.saturating_sub(now_ns())));
             let turned = match sockets.wait(until_ack.map_or(PATIENCE_MAX, |at| at.min(PATIENCE_MAX))).await {
-                Ok(_) => self.crowd.borrow_mut().turn(Duration::ZERO),
+                Ok(_) => {
+                    thread::sleep(TURN_INTERVAL_MIN.saturating_sub(turn_began.elapsed()));
+                    turn_began = std::time::Instant::now();
+                    self.crowd.borrow_mut().turn(Duration::ZERO)
+                }
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = turned {
@@ -322,7 +330,7 @@ impl<P: Peer> Stage<P> {
             telling.tell(|| self.progress())?;
             match schedule.next_due_ns().min(until_ns).saturating_sub(now_ns()) {
                 0 => executor().yield_task_queue_now().await,
-                wait_ns => glommio::timer::sleep(Duration::from_nanos(wait_ns)).await,
+                wait_ns => glommio::timer::sleep(Duration::from_nanos(wait_ns).max(TURN_INTERVAL_MIN)).await,
             }
         }
         Ok(())
@@ -348,7 +356,6 @@ impl Telling {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::thread;
 
     use super::*;
 

@@ -26,6 +26,8 @@ pub struct Report {
     pub baseline_cpu_us_per_message: f64,
     /// The server's CPU over the baseline's.
     pub cpu_over_baseline: f64,
+    /// That of the gateway's threads alone, TLS included: what a router behind it costs is not in it.
+    pub gateway_cpu_over_baseline: f64,
     /// At the paced rate: from when a message was due until the other one has it.
     pub latency_ms: Latency,
     /// At the paced rate: from when a message was due until its ack.
@@ -72,7 +74,11 @@ impl fmt::Display for Report {
         writeln!(f, "at {:.0} messages/s", self.paced_messages_per_second)?;
         writeln!(f, "  server CPU/message   {}", self.server_cpu_us_per_message)?;
         let (floor, ratio) = (self.baseline_cpu_us_per_message, self.cpu_over_baseline);
-        writeln!(f, "  baseline             {floor:.1} µs, so {ratio:.2} times that")?;
+        let of_gateway = self.gateway_cpu_over_baseline;
+        writeln!(
+            f,
+            "  baseline             {floor:.1} µs, so {ratio:.2} times that; its gateway {of_gateway:.2} times"
+        )?;
         writeln!(f, "  due until delivered  {}", self.latency_ms)?;
         writeln!(f, "    on the baseline    {}", self.baseline_latency_ms)?;
         writeln!(f, "  due until acked      {}", self.ack_latency_ms)?;

@@ -84,6 +84,7 @@ fn report(
         server_cpu_us_per_message_at_full_rate: full_stages,
         baseline_cpu_us_per_message: floor_us,
         cpu_over_baseline: paced_stages.total / floor_us,
+        gateway_cpu_over_baseline: paced_stages.gateway / floor_us,
         latency_ms: (&paced.figures.delivery).into(),
         ack_latency_ms: (&paced.figures.ack).into(),
         baseline_latency_ms: (&floor.figures.delivery).into(),

@@ -108,7 +108,7 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, and starts the threads: a shard for each link. A port that is taken is waited for, for 3 s: a former process
+    /// Listens, and starts the threads: a shard for each link. A port that is taken is waited for, for some time: a former process
     /// may be about to give it up.
     pub fn start(
         config: GatewayConfig,

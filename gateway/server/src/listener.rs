@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crate::acceptor::BACKLOG;
 
 /// A port that is taken is asked for again for so long. The rings of a process that was killed are taken down by the
-/// kernel after its end has been reported, and with them its listener: who starts the next one at once meets it still.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// kernel after its end has been reported, and with them its listener: who starts the next one at once meets it still. With
+/// half a million sockets on a busy machine that has taken more than 3 s.
+const PATIENCE: Duration = Duration::from_secs(15);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Listens, as soon as the port is free. Takes [`PATIENCE`] at most.
