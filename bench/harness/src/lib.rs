@@ -33,7 +33,7 @@ pub use driver::{DRIVER_VARIABLE, family, mechanism};
 pub use figures::{Figures, LATENCY_DIGITS, LATENCY_MAX_US};
 pub use generator::{Pace, Phase, gather, run_phase};
 pub use latency::Latency;
-pub use meters::{memory_available_bytes, memory_untouched_bytes, pss_bytes, socket_cache_bytes};
+pub use meters::{RECLAIMABLE_SOCKET_CACHES, memory_available_bytes, pss_bytes, socket_cache_bytes};
 pub use peer::{Desk, Heard, Peer, Stamp};
 pub use product_peer::{Account, ProductPeer, Room};
 pub use resume::Resume;

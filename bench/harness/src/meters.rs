@@ -9,15 +9,12 @@ use anyhow::{Context, Result};
 const SOCKET_CACHES: [&str; 8] =
     ["TCP", "sock_inode_cache", "filp", "dentry", "tcp_bind_bucket", "eventpoll_epi", "eventpoll_pwq", "io_kiocb"];
 
+/// Those of them that the kernel counts as available memory, since it can give back what nobody has open.
+pub const RECLAIMABLE_SOCKET_CACHES: [&str; 2] = ["sock_inode_cache", "dentry"];
+
 /// What the machine could still give, in bytes.
 pub fn memory_available_bytes() -> Result<u64> {
     kib_of("/proc/meminfo", "MemAvailable:").map(|kib| kib * 1024)
-}
-
-/// The same less what its caches could give back: the kernel counts them as available, with the inodes of open sockets among
-/// them, which it cannot give.
-pub fn memory_untouched_bytes() -> Result<u64> {
-    Ok(memory_available_bytes()?.saturating_sub(kib_of("/proc/meminfo", "SReclaimable:")? * 1024))
 }
 
 /// Bytes of the kernel's caches of which a socket has objects, by name; empty for who may not read that.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bench_harness::{memory_untouched_bytes, pss_bytes, socket_cache_bytes};
+use bench_harness::{RECLAIMABLE_SOCKET_CACHES, memory_available_bytes, pss_bytes, socket_cache_bytes};
 use serde::Serialize;
 
 /// A look.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
-    untouched: u64,
+    available: u64,
     /// Of each process: the gateway's, and the router's where that is another.
     server: Vec<u64>,
     load: u64,
@@ -17,7 +17,8 @@ pub(crate) struct Look {
 }
 
 /// In bytes. Memory cgroups do not count what the kernel has for sockets, so it is what is missing of the machine's
-/// memory beside what processes have more than before; server and load have as many sockets, so each has half of it.
+/// memory beside what processes have more than before; server and load have as many sockets, so each has half of it. What
+/// the kernel calls available although open sockets have it, is missing too.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MemoryPerConnection {
     /// One end of it in the kernel.
@@ -50,7 +51,7 @@ impl Look {
     pub(crate) fn take(server: &[u32], load: &[u32]) -> Result<Look> {
         let pss = |processes: &[u32]| processes.iter().map(|id| pss_bytes(*id)).collect::<Result<Vec<u64>>>();
         let load = pss(load)?.iter().sum::<u64>() + pss_bytes(std::process::id())?;
-        Ok(Look { untouched: memory_untouched_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
+        Ok(Look { available: memory_available_bytes()?, server: pss(server)?, load, caches: socket_cache_bytes() })
     }
 
     /// What is more than before, for each of so many; of the server only where it is known.
@@ -59,13 +60,16 @@ impl Look {
         let count = connections.max(1) as f64;
         let of_server: Vec<f64> = before.server.iter().zip(&self.server).map(|(one, now)| growth(*one, *now)).collect();
         let (server, load) = (of_server.iter().sum::<f64>(), growth(before.load, self.load));
-        let kernel = growth(self.untouched, before.untouched) - server - load;
         let cache = |(name, after): (&String, &u64)| {
             let before = before.caches.get(name).copied().unwrap_or_default();
             (name.clone(), SlabCache { before, after: *after })
         };
         let slab_caches: BTreeMap<String, SlabCache> = self.caches.iter().map(cache).collect();
-        let slab: f64 = slab_caches.values().map(|cache| growth(cache.before, cache.after)).sum();
+        let grown = |(_, cache): (&String, &SlabCache)| growth(cache.before, cache.after);
+        let slab: f64 = slab_caches.iter().map(grown).sum();
+        let is_reclaimable = |name: &str| RECLAIMABLE_SOCKET_CACHES.contains(&name);
+        let reclaimable: f64 = slab_caches.iter().filter(|(name, _)| is_reclaimable(name)).map(grown).sum();
+        let kernel = growth(self.available, before.available) + reclaimable - server - load;
         MemoryPerConnection {
             server_kernel_bytes_per_connection: is_server_known.then_some(kernel / count / 2.0),
             server_user_bytes_per_connection: is_server_known.then_some(server / count),
@@ -105,15 +109,15 @@ mod tests {
 
     #[test]
     fn what_no_process_has_is_the_kernels_and_each_end_has_half_of_it() {
-        let caches = |bytes| BTreeMap::from([("TCP".to_owned(), bytes)]);
-        let before = Look { untouched: 1_000_000, server: vec![7_000, 3_000], load: 10_000, caches: caches(50_000) };
-        let after = Look { untouched: 900_000, server: vec![15_000, 5_000], load: 15_000, caches: caches(110_000) };
+        let caches = |bytes| BTreeMap::from([("TCP".to_owned(), bytes), ("sock_inode_cache".to_owned(), bytes / 10)]);
+        let before = Look { available: 1_000_000, server: vec![7_000, 3_000], load: 10_000, caches: caches(50_000) };
+        let after = Look { available: 900_000, server: vec![15_000, 5_000], load: 15_000, caches: caches(110_000) };
         let memory = after.since(&before, 10, true);
-        assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_250.0));
+        assert_eq!(memory.server_kernel_bytes_per_connection, Some(4_550.0));
         assert_eq!(memory.server_user_bytes_per_connection, Some(1_000.0));
         assert_eq!(memory.router_bytes_per_user, Some(200.0));
         assert_eq!(memory.client_user_bytes_per_connection, Some(500.0));
-        assert_eq!(memory.slab_bytes_per_end, Some(3_000.0));
+        assert_eq!(memory.slab_bytes_per_end, Some(3_300.0));
         assert_eq!(after.since(&before, 10, false).server_kernel_bytes_per_connection, None);
     }
 }

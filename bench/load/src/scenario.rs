@@ -79,17 +79,17 @@ fn chat(
     teller: &mut Teller,
 ) -> Result<Report> {
     let rooms = Rooms { count: pairs + idle.div_ceil(2), size: 2, writing: pairs };
+    kernel::prepare(rooms.people(), |what| teller.say(what))?;
+    teller.say("the baseline first: so many connections take a while to end");
+    // Who idles there costs it nothing that is compared.
+    let writing = Rooms::all_writing(pairs, 2);
+    let floor = written_by_baseline(options, writing, per_second, measured, &mut teller.aside())?;
     let mut stand = Stand::set_up(options, rooms, Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s, and {idle} people idle"));
     let written = stand.write(per_second, measured, teller)?;
     report.add_written(&written, per_second, stand.is_server_known());
-    drop(stand);
-    teller.say("the same on the baseline");
-    // Who idles there costs it nothing that is compared.
-    let rooms = Rooms::all_writing(pairs, 2);
-    let floor = written_by_baseline(options, rooms, per_second, measured, &mut teller.aside())?;
     report.baseline_cpu_us_per_message = Some(floor.stages.total);
     report.cpu_over_baseline = report.server_cpu_us_per_message.map(|stages| stages.total / floor.stages.total);
     let floor_latency = latency(&floor.outcome.delivery);
