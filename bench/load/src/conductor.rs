@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bench_harness::Rooms;
 
 use crate::kernel;
-use crate::order::{Order, Outcome, Progress, Setup, Word};
+use crate::order::{Order, Outcome, Progress, Setup, Share, Word};
 
 /// Workers whose people connect at a time, the next ones as soon as those are done. The server sees as many on their way as
 /// it can take; dozens of processes that wake for a few of them each would take most of the processors instead.
@@ -147,21 +147,21 @@ impl Drop for Worker {
 }
 
 /// Rooms shared out evenly over as few workers as may hold them, and those where somebody writes over the first of these;
-/// `setup` gets the first person and the rooms.
-pub(crate) fn setups(rooms: Rooms, mut setup: impl FnMut(usize, Rooms) -> Setup) -> Result<Vec<Setup>> {
+/// `setup` makes one of a share.
+pub(crate) fn setups(rooms: Rooms, setup: impl FnMut(Share) -> Setup) -> Result<Vec<Setup>> {
     let per_worker_max = kernel::connections_per_worker()? / rooms.size;
     ensure!(per_worker_max > 0, "a room is larger than the descriptors of a process: see `ulimit -n`");
     let workers = rooms.count.div_ceil(per_worker_max);
     // Each can have as many, since each has as many rooms.
     let writing_workers = rooms.writing.div_ceil(rooms.count / workers).max(WRITING_WORKERS).min(workers);
-    let share = |of: usize, over: usize, index: usize| index.min(over) * of / over;
-    let shares = (0..workers).map(|index| {
-        let part = |of: usize, over: usize| share(of, over, index + 1) - share(of, over, index);
+    let before = |of: usize, over: usize, index: usize| index.min(over) * of / over;
+    let share = |index| {
+        let part = |of: usize, over: usize| before(of, over, index + 1) - before(of, over, index);
         let (count, writing) = (part(rooms.count, workers), part(rooms.writing, writing_workers));
-        let of_worker = Rooms { count, size: rooms.size, writing };
-        Setup { workers, ..setup(share(rooms.count, workers, index) * rooms.size, of_worker) }
-    });
-    Ok(shares.collect())
+        let first_number = before(rooms.count, workers, index) * rooms.size;
+        Share { rooms: Rooms { count, size: rooms.size, writing }, first_number, workers }
+    };
+    Ok((0..workers).map(share).map(setup).collect())
 }
 
 #[cfg(test)]
@@ -179,19 +179,13 @@ mod tests {
             Rooms { count: 2 * per_worker, size: 2, writing: 2 * per_worker - 1 },
         ] {
             let (mut next, mut writing) = (0, 0);
-            let setup = |first: usize, of_worker: Rooms| {
-                assert_eq!(first, next, "no room is left out");
+            let setup = |share: Share| {
+                let of_worker = share.rooms;
+                assert_eq!(share.first_number, next, "no room is left out");
                 assert!(of_worker.people() <= per_worker && of_worker.writing <= of_worker.count);
-                (next, writing) = (first + of_worker.people(), writing + of_worker.writing);
-                Setup {
-                    subject: SubjectSetup::Baseline,
-                    servers: Vec::new(),
-                    rooms: of_worker,
-                    workers: 1,
-                    first_number: first,
-                    heartbeat_ms: 0,
-                    orphans: Vec::new(),
-                }
+                (next, writing) = (next + of_worker.people(), writing + of_worker.writing);
+                let (servers, orphans) = (Vec::new(), Vec::new());
+                Setup { subject: SubjectSetup::Baseline, servers, share, heartbeat_ms: 0, orphans }
             };
             setups(rooms, setup).expect("descriptors");
             assert_eq!((next, writing), (rooms.people(), rooms.writing));

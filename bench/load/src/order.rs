@@ -13,15 +13,21 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Setup {
     pub(crate) subject: SubjectSetup,
     pub(crate) servers: Vec<SocketAddr>,
-    pub(crate) rooms: Rooms,
-    /// Of the run. The more there are, the rarer each does what it does now and then: together they wake as often.
-    pub(crate) workers: usize,
-    /// Of its first connection among all of the run.
-    pub(crate) first_number: usize,
+    pub(crate) share: Share,
     /// Between two signs of life of each; 0 for none.
     pub(crate) heartbeat_ms: u64,
     /// Processes of the server, which would outlive a conductor that was killed: a worker sees that and ends them.
     pub(crate) orphans: Vec<u32>,
+}
+
+/// Which of the run's people it has.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Share {
+    pub(crate) rooms: Rooms,
+    /// Of its first connection among all of the run.
+    pub(crate) first_number: usize,
+    /// That share the run. The more there are, the rarer each does what it does now and then: together they wake as often.
+    pub(crate) workers: usize,
 }
 
 /// What it speaks to.

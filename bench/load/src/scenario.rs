@@ -101,12 +101,10 @@ fn chat(
 
 /// The bare server, with as many people on it.
 fn people_of(baseline: &Baseline, options: &Options, rooms: Rooms, teller: &mut Teller) -> Result<Workers> {
-    let setup = |first_number, rooms| Setup {
+    let setup = |share| Setup {
         subject: SubjectSetup::Baseline,
         servers: vec![baseline.address()],
-        rooms,
-        workers: 1,
-        first_number,
+        share,
         heartbeat_ms: 0,
         orphans: vec![baseline.process_id()],
     };

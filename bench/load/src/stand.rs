@@ -216,17 +216,15 @@ fn product_setups(
 ) -> Result<Vec<Setup>> {
     let (gateway_dir, router_dir) = product.folders();
     let heartbeat_ms = u64::try_from(options.heartbeat.as_millis())?;
-    setups(rooms, |first, rooms| Setup {
+    setups(rooms, |share| Setup {
         subject: SubjectSetup::Product {
             gateway_dir: gateway_dir.to_owned(),
             router_dir: router_dir.to_owned(),
-            users: users.iter().skip(first).take(rooms.people()).map(|user| user.0).collect(),
+            users: users.iter().skip(share.first_number).take(share.rooms.people()).map(|user| user.0).collect(),
             resume,
         },
         servers: vec![product.address()],
-        rooms,
-        workers: 1,
-        first_number: first,
+        share,
         heartbeat_ms,
         orphans: product.started_ids(),
     })

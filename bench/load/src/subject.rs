@@ -6,19 +6,20 @@ use anyhow::{Result, ensure};
 use bench_harness::{Account, BaselinePeer, ProductPeer, Room};
 use protocol::ids::UserId;
 
-use crate::order::{Setup, SubjectSetup};
+use crate::order::{Setup, Share, SubjectSetup};
 use crate::worker::{self, Orders, Orphans};
 
 /// Runs a worker of this setup.
 pub(crate) async fn run(setup: Setup, orders: Orders, orphans: Orphans) -> Result<()> {
-    let (size, first_room) = (setup.rooms.size, setup.first_number / setup.rooms.size);
+    let Share { rooms, first_number, .. } = setup.share;
+    let (size, first_room) = (rooms.size, first_number / rooms.size);
     match setup.subject.clone() {
         SubjectSetup::Baseline => {
             let peer = |index| BaselinePeer::new(first_room + index / 2, index % 2);
             worker::run(setup, orders, orphans, peer).await
         }
         SubjectSetup::Product { gateway_dir, router_dir, users, resume } => {
-            ensure!(users.len() == setup.rooms.people(), "everybody is a user");
+            ensure!(users.len() == rooms.people(), "everybody is a user");
             let account = Rc::new(Account::read(&gateway_dir, &router_dir, resume)?);
             let user = |index: usize| UserId(*users.get(index).expect("everybody is a user"));
             let room = |index: usize| match size {

@@ -127,7 +127,7 @@ pub(crate) async fn run<P: Peer + 'static>(
     orphans: Orphans,
     peer: impl FnMut(usize) -> P,
 ) -> Result<()> {
-    let crowd = Crowd::new(setup.rooms, peer)?;
+    let crowd = Crowd::new(setup.share.rooms, peer)?;
     let sockets = Readiness::new(crowd.descriptor().try_clone_to_owned()?);
     let dial = Dial::new(setup.servers.clone());
     let stage = Rc::new(Stage { crowd: RefCell::new(crowd), failure: RefCell::new(None), dial, setup, orphans });
@@ -136,7 +136,7 @@ pub(crate) async fn run<P: Peer + 'static>(
     let queue = |error: glommio::GlommioError<()>| anyhow!("{error}");
     let reader = stage.clone();
     spawn_local_into(async move { reader.read(sockets).await }, reading).map_err(queue)?.detach();
-    let interval = PULSE * u32::try_from(stage.setup.workers.div_ceil(PULSED_WORKERS)).unwrap_or(1);
+    let interval = PULSE * u32::try_from(stage.setup.share.workers.div_ceil(PULSED_WORKERS)).unwrap_or(1);
     spawn_local_into(pulse(interval), reading).map_err(queue)?.detach();
     let pinger = stage.clone();
     spawn_local_into(async move { pinger.ping().await }, reading).map_err(queue)?.detach();
@@ -178,6 +178,7 @@ impl<P: Peer> Stage<P> {
             let until_ack = ack_ns.map(|at| Duration::from_nanos(at.saturating_sub(now_ns())));
             let turned = match sockets.wait(until_ack.map_or(PATIENCE_MAX, |at| at.min(PATIENCE_MAX))).await {
                 Ok(_) => {
+                    // There is nothing else to do but to send what is due, which is as late then as the interval is long.
                     thread::sleep(TURN_INTERVAL_MIN.saturating_sub(turn_began.elapsed()));
                     turn_began = std::time::Instant::now();
                     self.crowd.borrow_mut().turn(Duration::ZERO)
@@ -230,7 +231,7 @@ impl<P: Peer> Stage<P> {
             }
             Order::Write { per_second_each, warm_ms, measured_ms } => {
                 self.write(
-                    per_second_each * self.setup.rooms.writers() as f64,
+                    per_second_each * self.setup.share.rooms.writers() as f64,
                     warm_ms * 1_000_000,
                     measured_ms * 1_000_000,
                 )
@@ -267,7 +268,7 @@ impl<P: Peer> Stage<P> {
                 while crowd.arriving_count() < arriving_max
                     && let Some((_, index)) = waiting.pop_front_if(|(not_before_ns, _)| *not_before_ns <= now)
                 {
-                    let stream = self.dial.connect(self.setup.first_number + index).context("cannot connect")?;
+                    let stream = self.dial.connect(self.setup.share.first_number + index).context("cannot connect")?;
                     crowd.arrive(index, stream, since_ns.unwrap_or_else(now_ns))?;
                 }
                 if crowd.live_count() == people {
