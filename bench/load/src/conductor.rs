@@ -58,15 +58,16 @@ impl Workers {
 
     /// Has all of them follow it, and waits until they have.
     pub(crate) fn follow(&mut self, order: Order, mut hear: impl FnMut(Event) -> Result<()>) -> Result<Outcome> {
-        let mut progress = vec![Progress::default(); self.workers.len()];
-        let at_a_time = if matches!(order, Order::Arrive { .. }) { ARRIVING_WORKERS_MAX } else { self.workers.len() };
+        let workers_count = self.workers.len();
+        let mut progress = vec![Progress::default(); workers_count];
+        let at_a_time = if matches!(order, Order::Arrive { .. }) { ARRIVING_WORKERS_MAX } else { workers_count };
         let mut untold = self.workers.iter_mut();
         for worker in untold.by_ref().take(at_a_time) {
             worker.tell(&order)?;
         }
         let (mut is_measuring, mut measured_count, mut done_count) = (false, 0, 0);
         let mut outcome = Outcome::default();
-        while done_count < progress.len() {
+        while done_count < workers_count {
             let (index, word) = match self.words.recv_timeout(SILENCE_MAX) {
                 Ok(word) => word,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -89,7 +90,7 @@ impl Workers {
                 Some(Word::Measured(now)) => {
                     *slot = now;
                     measured_count += 1;
-                    if measured_count == progress.len() {
+                    if measured_count == workers_count {
                         hear(Event::Measured(sum(&progress)))?;
                     }
                 }

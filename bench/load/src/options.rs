@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_harness::{Resume, Tiers};
+use bench_harness::{Resume, Rooms, Tiers};
 
 /// See each field.
 #[derive(Clone, Debug)]
@@ -96,6 +96,17 @@ impl Scenario {
             Scenario::Chat { .. } => "chat",
             Scenario::Storm { .. } => "storm",
             Scenario::Fanout { .. } => "fanout",
+        }
+    }
+
+    /// Who is to whom, and writes.
+    pub(crate) fn rooms(&self) -> Rooms {
+        match *self {
+            Scenario::Hold { connections, .. } | Scenario::Storm { connections, .. } => {
+                Rooms::all_writing(connections / 2, 2)
+            }
+            Scenario::Chat { pairs, idle, .. } => Rooms { count: pairs + idle.div_ceil(2), size: 2, writing: pairs },
+            Scenario::Fanout { groups, members, .. } => Rooms::all_writing(groups, members),
         }
     }
 }

@@ -22,6 +22,7 @@ const MEMORY_SETTLE: Duration = Duration::from_secs(2);
 /// Runs it; `say` is told how far it is.
 pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
     let mut teller = Teller::new(&mut say);
+    kernel::prepare(options.scenario.rooms().people(), |what| teller.say(what))?;
     let mut report = match options.scenario {
         Scenario::Hold { connections, idle, per_second } => hold(options, connections, idle, per_second, &mut teller)?,
         Scenario::Chat { pairs, idle, per_second, measured } => {
@@ -30,17 +31,14 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
         Scenario::Storm { connections, rounds, resume, kills } => {
             storm(options, connections, (rounds, kills), resume, &mut teller)?
         }
-        Scenario::Fanout { groups, members, per_second, measured } => {
-            let rooms = Rooms::all_writing(groups, members);
-            fanout(options, rooms, per_second, measured, &mut teller)?
-        }
+        Scenario::Fanout { per_second, measured, .. } => fanout(options, per_second, measured, &mut teller)?,
     };
     report.plots.timeline = teller.timeline();
     Ok(report)
 }
 
 fn hold(options: &Options, connections: usize, idle: Duration, per_second: f64, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), Resume::Never, teller)?;
+    let mut stand = Stand::set_up(options, Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{connections} are live; they idle for {} s", idle.as_secs()));
@@ -78,13 +76,11 @@ fn chat(
     measured: Duration,
     teller: &mut Teller,
 ) -> Result<Report> {
-    let rooms = Rooms { count: pairs + idle.div_ceil(2), size: 2, writing: pairs };
-    kernel::prepare(rooms.people(), |what| teller.say(what))?;
     teller.say("the baseline first: so many connections take a while to end");
     // Who idles there costs it nothing that is compared.
     let writing = Rooms::all_writing(pairs, 2);
     let floor = written_by_baseline(options, writing, per_second, measured, &mut teller.aside())?;
-    let mut stand = Stand::set_up(options, rooms, Resume::Never, teller)?;
+    let mut stand = Stand::set_up(options, Resume::Never, teller)?;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("{pairs} pairs write {per_second:.0} messages/s, and {idle} people idle"));
@@ -150,7 +146,7 @@ fn storm(
     resume: Resume,
     teller: &mut Teller,
 ) -> Result<Report> {
-    let mut stand = Stand::set_up(options, Rooms::all_writing(connections / 2, 2), resume, teller)?;
+    let mut stand = Stand::set_up(options, resume, teller)?;
     stand.arrive(options, false, teller)?;
     let mut all = Arrival::default();
     for round in 1..=rounds {
@@ -170,8 +166,9 @@ fn storm(
     Ok(report)
 }
 
-fn fanout(options: &Options, rooms: Rooms, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
-    let mut stand = Stand::set_up(options, rooms, Resume::Never, teller)?;
+fn fanout(options: &Options, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
+    let mut stand = Stand::set_up(options, Resume::Never, teller)?;
+    let rooms = stand.rooms;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
     teller.say(&format!("in {} groups of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));

@@ -10,7 +10,6 @@ use bench_harness::{
 use protocol::ids::UserId;
 
 use crate::conductor::{Workers, setups};
-use crate::kernel;
 use crate::memory::{Look, MemoryPerConnection};
 use crate::options::{Options, ServerChoice};
 use crate::order::{Order, Outcome, Setup, SubjectSetup};
@@ -57,8 +56,8 @@ impl Arrival {
 
 impl Stand {
     /// Starts server and workers, with nobody connected.
-    pub(crate) fn set_up(options: &Options, rooms: Rooms, resume: Resume, teller: &mut Teller) -> Result<Stand> {
-        kernel::prepare(rooms.people(), |what| teller.say(what))?;
+    pub(crate) fn set_up(options: &Options, resume: Resume, teller: &mut Teller) -> Result<Stand> {
+        let rooms = options.scenario.rooms();
         let product = start_server(options, rooms.people(), teller)?;
         let users = product.users(rooms.people(), |count| teller.mention(|| format!("{count} users")))?;
         let dial = Dial::new(vec![product.address()]);

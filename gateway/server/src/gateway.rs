@@ -108,8 +108,8 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Listens, and starts the threads: a shard for each link. A port that is taken is waited for, for some time: a former process
-    /// may be about to give it up.
+    /// Listens, and starts the threads: a shard for each link. A port that is taken is waited for some time: a former
+    /// process may be about to give it up.
     pub fn start(
         config: GatewayConfig,
         tls: TlsServer,

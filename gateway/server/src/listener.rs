@@ -9,7 +9,7 @@ use crate::acceptor::BACKLOG;
 
 /// A port that is taken is asked for again for so long. The rings of a process that was killed are taken down by the
 /// kernel after its end has been reported, and with them its listener: who starts the next one at once meets it still. With
-/// half a million sockets on a busy machine that has taken more than 3 s.
+/// half a million sockets on a busy machine that has taken 9 s.
 const PATIENCE: Duration = Duration::from_secs(15);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 

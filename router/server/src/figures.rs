@@ -38,7 +38,7 @@ figures! {
         gauge identities: u64, "Client ids that are found again.", "About those of a week of messages.";
         gauge index_bytes: u64, "Memory of the indexes of full segments.", "4 to 5 bytes a message; for planning.";
         gauge unindexed_bytes: u64, "Bytes of full segments whose index is still being written.",
-            "How far the index is behind. Above 128 MiB new messages are refused.";
+            "How far the index is behind. Above 64 MiB new messages are refused.";
         counter requests: RequestCounts, "Requests to the store, by kind.", "What the load on the store is made of.";
         counter failures: u64, "Answers that were an error.", "Rises: the log says which; damage is an ERROR line.";
         histogram read_seconds: Times, "From a question to its answer.",

@@ -6,10 +6,9 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 /// Bytes of a side file that one step of a seal makes: about 0.2 ms of work between two turns of the embedder.
 pub(crate) const SEAL_STEP_BYTES: usize = 64 << 10;
 
-/// Bytes of full segments that wait for their index: one that is in work, and another one that has filled meanwhile, which
-/// takes little more than a second under full load. Beyond, new messages are shed: what waits is in memory, and takes about
-/// as much of it as the records themselves.
-pub(crate) const INDEX_BEHIND_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of full segments that wait for their index. Beyond, new messages are shed: what waits is in memory, and about
+/// as much memory as the records themselves take.
+pub(crate) const INDEX_BEHIND_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes of segments whose index an opening holds in memory before it waits for side files.
 pub(crate) const UNSEALED_BYTES_MAX: u64 = 192 << 20;
