@@ -18,6 +18,10 @@ use crate::ring::{Buffer, Completion, Operation, Received};
 use crate::socket_id::SocketId;
 use crate::token::{GENERATIONS, Kind, Token};
 
+/// What a watch looks for, in the words of poll.
+const CAN_BE_READ: u16 = libc::POLLIN as u16;
+/// The peer has ended its side, or the connection.
+const HAS_GONE: u16 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u16;
 /// Operations that are handed over at once; more of them in a turn take a system call more.
 const SUBMISSIONS_MAX: u32 = 512;
 /// Completions that are kept without a list of the kernel's own, which is slower.
@@ -126,7 +130,7 @@ impl ChildRing {
     pub(crate) fn submit(&mut self, operation: Operation, out: &mut VecDeque<Completion>) {
         let (entry, token) = match operation {
             Operation::Watch(socket) => {
-                let entry = opcode::PollAdd::new(fixed(socket), libc::POLLIN as u32).multi(true).build();
+                let entry = opcode::PollAdd::new(fixed(socket), u32::from(CAN_BE_READ | HAS_GONE)).multi(true).build();
                 (entry, Token::of_socket(Kind::Watch, socket, 0))
             }
             Operation::Receive(socket) => {
@@ -214,7 +218,10 @@ impl ChildRing {
                     Completion::Accepted(accepted)
                 }
                 Kind::StopAccepting => continue,
-                Kind::Watch => Completion::Watched { socket, is_armed: cqueue::more(entry.flags()) },
+                Kind::Watch => {
+                    let has_gone = result.is_ok_and(|seen| seen & u32::from(HAS_GONE) != 0);
+                    Completion::Watched { socket, is_armed: cqueue::more(entry.flags()), has_gone }
+                }
                 Kind::Receive => {
                     Completion::Received { socket, result: result.map(|size| received(*number, size, entry.flags())) }
                 }

@@ -6,6 +6,7 @@
 //! All `unsafe` of the product stands here: in the files that share memory with the kernel, and in two small ones beside them,
 //! which know nothing of rings: [`take_over`] and, on Linux, `set_time_slice`.
 
+mod quota;
 mod ring;
 mod slots;
 mod socket_id;

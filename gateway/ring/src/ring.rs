@@ -84,6 +84,8 @@ pub enum Completion<D = OwnedFd> {
         socket: SocketId,
         /// Whether it goes on.
         is_armed: bool,
+        /// Whether the peer is known to send nothing more than what is there.
+        has_gone: bool,
     },
     /// A receive.
     Received {

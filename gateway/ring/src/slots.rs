@@ -15,7 +15,7 @@ pub(crate) struct Slot {
     pub(crate) generation: u32,
     pub(crate) life: Life,
     pub(crate) is_owned: bool,
-    pub(crate) is_settled: bool,
+    pub(crate) stage: Stage,
     pub(crate) is_watched: bool,
     /// Something may be there to read.
     pub(crate) is_readable: bool,
@@ -46,6 +46,18 @@ pub(crate) enum Life {
     Ending,
     /// Nothing is under way but the close.
     Closing,
+}
+
+/// How soon it is read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// As one of few in a turn.
+    #[default]
+    New,
+    /// At once.
+    Settled,
+    /// It was settled, and its peer sends nothing more: as one of few in a turn.
+    Departing,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

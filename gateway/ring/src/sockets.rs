@@ -3,8 +3,9 @@
 //! A socket that has nothing to say costs a watch and a slot. When something can be read, one receive takes a buffer of the
 //! ring, and gives it back when its owner has looked. Its owner calls a socket by a name of its own.
 //!
-//! A newcomer is a socket that its owner has not settled. What newcomers say is dear to look at, so a turn receives from
-//! so many of them at most, in the order in which they had something, and nobody who is settled waits for them.
+//! A newcomer is a socket that its owner has not settled. What newcomers say is dear to look at, and so is the end of those
+//! whose peer has gone. So of either kind a turn receives from so many at most, in the order in which they had something,
+//! and nobody else waits for them, though all were to come or go at once.
 //!
 //! Invariants: at most one watch, one receive and one send are under way on a socket; nothing is begun on a socket that is
 //! ending; a socket is closed when nothing is under way on it, and its owner hears of that once, as the last of it.
@@ -15,13 +16,17 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::quota::Quota;
 use crate::ring::{Buffer, Completion, Operation, Received, Ring};
-use crate::slots::{Life, Side, Slot, Slots};
+use crate::slots::{Life, Side, Slot, Slots, Stage};
 use crate::socket_id::SocketId;
 
 /// Accepts that wait at a time. An accept that has ended is begun again in the turn that sees it, so a turn has twice as many
 /// at most: beside them nobody waits for long, and more wait in the kernel.
 const ACCEPTS_WAITING: u32 = 8;
+
+/// Sockets whose peer has gone that a turn receives from at most. To close one takes some 30 µs, as long as several messages.
+const DEPARTING_PER_TURN_MAX: u32 = 16;
 
 /// What has happened to a socket.
 #[derive(Debug)]
@@ -92,11 +97,8 @@ pub struct Sockets<R: Ring> {
     receives: Vec<u32>,
     /// Sockets that have something to read and wait for a buffer.
     hungry: VecDeque<SocketId>,
-    /// Newcomers that have something to read and wait for a turn.
-    queuing: VecDeque<SocketId>,
-    newcomers_per_turn_max: u32,
-    /// Of this turn.
-    newcomers_left: u32,
+    newcomers: Quota,
+    departing: Quota,
     accepts_waiting: u32,
     is_accepting: bool,
     events: VecDeque<Event<R::Descriptor>>,
@@ -106,36 +108,33 @@ pub struct Sockets<R: Ring> {
 impl<R: Ring> Sockets<R> {
     /// Begins to accept. A turn receives from so many newcomers at most, not 0.
     pub fn new(ring: R, newcomers_per_turn_max: u32) -> Sockets<R> {
-        let (slots, receives, events) = (Slots::default(), Vec::new(), VecDeque::new());
-        let (hungry, queuing, newcomers_left) = (VecDeque::new(), VecDeque::new(), 0);
+        let (slots, receives, events, hungry) = (Slots::default(), Vec::new(), VecDeque::new(), VecDeque::new());
+        let (newcomers, departing) = (Quota::new(newcomers_per_turn_max), Quota::new(DEPARTING_PER_TURN_MAX));
         let (accepts_waiting, is_accepting, count) = (0, true, 0);
         let mut sockets = Sockets {
             ring,
             slots,
             receives,
             hungry,
-            queuing,
-            newcomers_per_turn_max,
-            newcomers_left,
+            newcomers,
+            departing,
             accepts_waiting,
             is_accepting,
             events,
             count,
         };
-        sockets.set_newcomers_per_turn_max(newcomers_per_turn_max);
         sockets.accept_again();
         sockets
     }
 
     /// From the next turn on. Not 0.
     pub fn set_newcomers_per_turn_max(&mut self, newcomers_per_turn_max: u32) {
-        assert!(newcomers_per_turn_max > 0, "newcomers would wait for ever");
-        self.newcomers_per_turn_max = newcomers_per_turn_max;
+        self.newcomers.set_per_turn_max(newcomers_per_turn_max);
     }
 
     /// Newcomers that have something to read and wait for a turn; some may be gone.
     pub fn newcomers_waiting(&self) -> usize {
-        self.queuing.len()
+        self.newcomers.waiting_count()
     }
 
     /// Has the kernel begin what was asked for, and takes in what has ended. Waits for that at most so long.
@@ -186,8 +185,8 @@ impl<R: Ring> Sockets<R> {
 
     /// It is no newcomer any more.
     pub fn settle(&mut self, socket: SocketId) {
-        if let Some(slot) = self.slots.open(socket) {
-            slot.is_settled = true;
+        if let Some(slot) = self.slots.open(socket).filter(|slot| slot.stage == Stage::New) {
+            slot.stage = Stage::Settled;
         }
     }
 
@@ -214,13 +213,18 @@ impl<R: Ring> Sockets<R> {
         }
     }
 
-    /// Nothing follows what was sent; the peer is told. Closes when the peer has ended its side too.
+    /// Nothing follows what was sent; the peer is told. Closes when the peer has ended its side too, which tells it as well.
     pub fn finish(&mut self, socket: SocketId) {
         let Some(slot) = self.slots.open(socket).filter(|slot| slot.writing == Side::Open && !slot.is_sending) else {
             return;
         };
-        slot.writing = Side::Ending;
-        self.ring.submit(Operation::ShutDown(socket));
+        if slot.reading == Side::Ended {
+            slot.writing = Side::Ended;
+            self.go_on(socket);
+        } else {
+            slot.writing = Side::Ending;
+            self.ring.submit(Operation::ShutDown(socket));
+        }
     }
 
     /// Closes, whatever is under way.
@@ -273,9 +277,12 @@ impl<R: Ring> Sockets<R> {
     fn completed(&mut self, completion: Completion<R::Descriptor>) {
         match completion {
             Completion::Accepted(result) => self.accepted(result),
-            Completion::Watched { socket, is_armed } => {
+            Completion::Watched { socket, is_armed, has_gone } => {
                 let slot = self.slots.of_operation(socket);
                 (slot.is_watched, slot.is_readable) = (is_armed, true);
+                if has_gone && slot.stage == Stage::Settled {
+                    slot.stage = Stage::Departing;
+                }
                 self.go_on(socket);
             }
             Completion::Received { socket, result } => self.received(socket, result),
@@ -402,7 +409,6 @@ impl<R: Ring> Sockets<R> {
     fn read(&mut self, socket: SocketId) {
         let buffers_count = self.ring.buffers_count();
         let has_buffer = *self.receives_of(socket) < buffers_count;
-        let has_turn = self.newcomers_left > 0;
         let Some(slot) = self.slots.open(socket).filter(|slot| slot.is_owned && slot.reading == Side::Open) else {
             return;
         };
@@ -415,28 +421,35 @@ impl<R: Ring> Sockets<R> {
         if slot.is_held || slot.is_receiving || slot.is_hungry || !slot.is_readable {
             return;
         }
-        let is_settled = slot.is_settled;
-        if has_buffer && (has_turn || is_settled) {
-            slot.is_receiving = true;
-            self.newcomers_left -= u32::from(!is_settled);
-            *self.receives_of(socket) += 1;
-            self.ring.submit(Operation::Receive(socket));
-        } else {
+        let quota = match slot.stage {
+            Stage::New => Some(&mut self.newcomers),
+            Stage::Settled => None,
+            Stage::Departing => Some(&mut self.departing),
+        };
+        if !has_buffer || quota.as_ref().is_some_and(|quota| quota.is_used_up()) {
             slot.is_hungry = true;
-            let queue = if is_settled { &mut self.hungry } else { &mut self.queuing };
-            queue.push_back(socket);
+            return quota.map_or_else(|| self.hungry.push_back(socket), |quota| quota.wait(socket));
         }
+        slot.is_receiving = true;
+        quota.into_iter().for_each(Quota::take);
+        *self.receives_of(socket) += 1;
+        self.ring.submit(Operation::Receive(socket));
     }
 
-    /// Lets those read that had no buffer, as far as there are buffers now, and then newcomers, as far as it is their turn.
+    /// Lets those read that had no buffer, as far as there are buffers now, and then those of whom a turn has few.
     fn feed(&mut self) {
-        self.newcomers_left = self.newcomers_per_turn_max;
         for _ in 0..self.hungry.len() {
             let Some(socket) = self.hungry.pop_front() else { break };
             self.feed_one(socket);
         }
-        for _ in 0..self.queuing.len() {
-            let Some(socket) = self.queuing.pop_front_if(|_| self.newcomers_left > 0) else { break };
+        self.feed_few(|sockets| &mut sockets.newcomers);
+        self.feed_few(|sockets| &mut sockets.departing);
+    }
+
+    fn feed_few(&mut self, quota: fn(&mut Self) -> &mut Quota) {
+        quota(self).begin_turn();
+        for _ in 0..quota(self).waiting_count() {
+            let Some(socket) = quota(self).next() else { break };
             self.feed_one(socket);
         }
     }

@@ -75,8 +75,13 @@ impl Bench {
     }
 
     fn await_watch(&mut self) -> bool {
+        self.await_news().0
+    }
+
+    /// Whether the watch goes on, and whether it has seen the peer gone.
+    fn await_news(&mut self) -> (bool, bool) {
         match self.next() {
-            Completion::Watched { is_armed, .. } => is_armed,
+            Completion::Watched { is_armed, has_gone, .. } => (is_armed, has_gone),
             other => panic!("no watch but {other:?}"),
         }
     }
@@ -95,7 +100,7 @@ fn a_sleeping_thread_is_woken_by_any_ring() {
         client.write_all(b"x").expect("connected");
         let began = Instant::now();
         match bench.next() {
-            Completion::Watched { socket: woken, is_armed: true } => assert_eq!(woken, *socket),
+            Completion::Watched { socket: woken, is_armed: true, .. } => assert_eq!(woken, *socket),
             other => panic!("no watch but {other:?}"),
         }
         assert!(began.elapsed() < PATIENCE / 2, "the wait ended by itself");
@@ -117,6 +122,38 @@ fn a_watch_says_so_each_time_and_also_of_what_was_there_before() {
         bench.nothing_ends();
         client.write_all(b"after").expect("connected");
     }
+}
+
+/// Else those who talk would wait for the end of everybody who goes at the same time.
+#[test]
+fn a_watch_tells_bytes_from_a_peer_that_has_gone() {
+    let mut bench = Bench::new();
+    for is_reset in [false, true] {
+        let (mut client, socket) = bench.connect();
+        bench.rings.submit(Operation::Watch(socket));
+        client.write_all(b"here").expect("connected");
+        assert_eq!(bench.await_news(), (true, false));
+        if is_reset {
+            rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("a socket");
+        }
+        drop(client);
+        assert_eq!(bench.await_news(), (true, true));
+    }
+}
+
+/// Else who has ended its side and waits for the server's would be told of an error.
+#[test]
+fn a_close_after_the_peers_end_is_an_end_for_it_too() {
+    let mut bench = Bench::new();
+    let (mut client, socket) = bench.connect();
+    client.write_all(b"last").expect("connected");
+    client.shutdown(std::net::Shutdown::Write).expect("connected");
+    let (buffer, _) = bench.receive_bytes(socket);
+    bench.rings.give_back(buffer);
+    assert!(matches!(bench.receive(socket), Ok(Received::End)));
+    bench.rings.submit(Operation::Close(socket));
+    assert!(matches!(bench.next(), Completion::Closed(_)));
+    assert_eq!(client.read(&mut [0; 1]).expect("no reset"), 0);
 }
 
 /// Else the machine would take silence for the end of what there is, or the end for silence.

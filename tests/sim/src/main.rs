@@ -84,7 +84,7 @@ fn named<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T, String> {
 }
 
 /// What a run of this many seeds has shown, or it proves nothing.
-const RING_FACTS: [&str; 11] = [
+const RING_FACTS: [&str; 12] = [
     "accepts without a descriptor",
     "connections reset",
     "receives without a buffer",
@@ -96,6 +96,7 @@ const RING_FACTS: [&str; 11] = [
     "sockets that left",
     "turns that did not take everything",
     "watches that ended",
+    "watches that saw the peer gone",
 ];
 const RING_SEEDS_WITH_ALL_FACTS: u64 = 50;
 

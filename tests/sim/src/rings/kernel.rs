@@ -381,7 +381,13 @@ impl Kernel {
             slot.is_news = false;
             slot.is_watched = !is_over;
             let socket = SocketId { ring: 0, slot: place as u16, generation: slot.generation };
-            self.completions.push_back(Completion::Watched { socket, is_armed: !is_over });
+            let pipe = slot.link.and_then(|link| self.pipes.get(&link));
+            // The real one says it whenever it says anything; that may have been before the peer went.
+            let has_gone = pipe.is_some_and(|pipe| pipe.peer_has_ended || pipe.is_reset) && !self.prng.chance(200);
+            self.completions.push_back(Completion::Watched { socket, is_armed: !is_over, has_gone });
+            if has_gone {
+                self.count("watches that saw the peer gone");
+            }
             if is_over {
                 self.count("watches that ended");
             }

@@ -49,7 +49,7 @@ impl<R: Ring> SabotagedRing<R> {
                 if let Some(place) = self.watched.iter().position(|it| it == socket) {
                     self.watched.swap_remove(place);
                     self.forgotten.push(*socket);
-                    self.invented.push_back(Completion::Watched { socket: *socket, is_armed: false });
+                    self.invented.push_back(Completion::Watched { socket: *socket, is_armed: false, has_gone: false });
                 }
             }
             _ => {}
@@ -69,11 +69,11 @@ impl<R: Ring> SabotagedRing<R> {
             (Some(RingSabotage::EarlyFree), Completion::Watched { socket, .. }) if self.forgotten.contains(&socket) => {
                 return None;
             }
-            (Some(RingSabotage::EarlyFree), Completion::Watched { socket, is_armed }) => {
+            (Some(RingSabotage::EarlyFree), Completion::Watched { socket, is_armed, has_gone }) => {
                 if !is_armed {
                     self.watched.retain(|it| *it != socket);
                 }
-                Completion::Watched { socket, is_armed }
+                Completion::Watched { socket, is_armed, has_gone }
             }
             (_, completion) => completion,
         })
