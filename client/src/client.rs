@@ -5,6 +5,7 @@ use protocol::client::{
 };
 use protocol::codes::Code;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq, UserId};
+use protocol::wire::ConversationKind;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::TrustError;
@@ -82,7 +83,23 @@ impl Client {
 
     /// Creates a group of these users and oneself; gives its id and its first entry.
     pub async fn create_group(&self, title: &str, members: &[UserId]) -> Result<MessageId, RequestError> {
-        self.operate(Wish::CreateGroup { title: title.into(), members: members.into() }).await
+        self.create(ConversationKind::Group, title, members).await
+    }
+
+    /// Creates a channel in which these users and oneself write, and which everybody of the realm may follow; gives its id
+    /// and its first entry.
+    pub async fn create_channel(&self, title: &str, members: &[UserId]) -> Result<MessageId, RequestError> {
+        self.create(ConversationKind::Channel, title, members).await
+    }
+
+    async fn create(&self, kind: ConversationKind, title: &str, members: &[UserId]) -> Result<MessageId, RequestError> {
+        self.operate(Wish::CreateConversation { kind, title: title.into(), members: members.into() }).await
+    }
+
+    /// Follows these channels, at most 200, in place of those before: tells of every message behind the entry that is
+    /// named, in order ([`crate::Event::Published`]), until others are named. Answered when the server knows of all.
+    pub async fn follow(&self, channels: &[(ConversationId, Seq)]) -> Result<(), RequestError> {
+        self.ask(Wish::Follow(channels.into())).await.map(drop)
     }
 
     /// Adds, removes, leaves, gives roles; gives the entry, or the end of the conversation where all was as wished.

@@ -2,6 +2,7 @@
 
 use protocol::client::{Answer, Draft, HistoryRange, MemberDraft};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq, UserId};
+use protocol::wire::ConversationKind;
 use tokio::sync::oneshot;
 
 use crate::event::Ticket;
@@ -17,11 +18,12 @@ pub(crate) type Reply = oneshot::Sender<Result<Granted, RequestError>>;
 
 pub(crate) enum Wish {
     Send(Draft),
-    CreateGroup { title: String, members: Vec<UserId> },
+    CreateConversation { kind: ConversationKind, title: String, members: Vec<UserId> },
     ChangeMembers(MemberDraft),
     MarkRead(ConversationId, Seq),
     Typing(ConversationId, bool),
     History { conversation: ConversationId, range: HistoryRange, limit: u16 },
+    Follow(Vec<(ConversationId, Seq)>),
     Members(ConversationId),
     LookUp { handles: Vec<String>, ids: Vec<UserId> },
     Devices,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::Clock;
 use crate::command::{Command, Control, Granted, Reply, Wish};
 use crate::connection::Connection;
-use crate::event::{Event, State, Ticket, Told, of_log};
+use crate::event::{Event, State, Ticket, Told, of_channel, of_log};
 use crate::link::{Dialer, Happening, Link};
 use crate::state_dir::StateError;
 use crate::trouble::{RequestError, Trouble};
@@ -265,8 +265,8 @@ impl Driver {
         let session = &mut self.session;
         match wish {
             Wish::Send(draft) => session.send_message(now, draft).map(|id| Pending::Granted(Granted::Queued(id))),
-            Wish::CreateGroup { title, members } => {
-                session.conversation_create(now, title, members).map(Pending::Operation)
+            Wish::CreateConversation { kind, title, members } => {
+                session.conversation_create(now, *kind, title, members).map(Pending::Operation)
             }
             Wish::ChangeMembers(draft) => session.member_change(now, draft).map(Pending::Operation),
             Wish::MarkRead(conversation, up_to) => {
@@ -278,6 +278,11 @@ impl Driver {
             }
             Wish::History { conversation, range, limit } => {
                 session.history(now, *conversation, *range, *limit).map(Pending::Question)
+            }
+            Wish::Follow(channels) => {
+                let question = session.follow(now, channels).map(Pending::Question);
+                // Nobody answers that nothing is followed.
+                question.map(|question| if channels.is_empty() { Pending::Granted(Granted::Done) } else { question })
             }
             Wish::Members(conversation) => session.members(now, *conversation).map(Pending::Question),
             Wish::LookUp { handles, ids } => session.user_lookup(now, handles, ids).map(Pending::Question),
@@ -312,6 +317,11 @@ impl Driver {
                 Some(event) => self.tell(number, event),
                 None => self.session.handle_applied(self.clock.now(), number),
             },
+            ClientEvent::Channel { event, .. } => {
+                if let Some(event) = of_channel(&event) {
+                    self.tell(number, event);
+                }
+            }
             ClientEvent::Snapshot(snapshot) => self.tell(number, Event::Snapshot(snapshot)),
             ClientEvent::Typing { conversation, by, active } => {
                 self.tell_for_the_moment(number, Event::Typing { conversation, by, active });

@@ -39,6 +39,8 @@ pub enum Event {
     Message(Message),
     /// One has said something oneself, on another device.
     OwnMessage(Message),
+    /// Somebody has said something in a channel that is followed.
+    Published(Message),
     /// A device of somebody has everything up to here.
     Delivered(Receipt),
     /// Somebody has opened everything up to here.
@@ -115,4 +117,16 @@ pub(crate) fn of_log(event: LogEvent, is_repeat: bool, me: UserId) -> Option<Eve
         LogEvent::MemberChanged(change) => Event::MemberChanged(change),
         LogEvent::Echo { .. } | LogEvent::Void(_) | LogEvent::Unknown(_) => return None,
     })
+}
+
+/// `None`: of no interest to an application.
+pub(crate) fn of_channel(event: &LogEvent) -> Option<Event> {
+    match event {
+        LogEvent::MessageNew(message) => Some(Event::Published(Message::from(message))),
+        LogEvent::Void(Some((conversation, seq))) => {
+            Some(Event::Erased(MessageId { conversation: *conversation, seq: *seq }))
+        }
+        // Who writes in it hears of that through the log.
+        _ => None,
+    }
 }

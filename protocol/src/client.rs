@@ -15,6 +15,7 @@
 
 mod action;
 mod backoff;
+mod channels;
 mod connection;
 mod marks;
 mod outbox;
@@ -52,10 +53,12 @@ use crate::encode::FrameBuilder;
 use crate::frame::{self, FrameError};
 use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId};
 use crate::limits::{
-    DEVICE_NAME_SIZE_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
+    CHANNELS_WATCHED_MAX, DEVICE_NAME_SIZE_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, TITLE_SIZE_MAX,
+    USER_LOOKUP_MAX,
 };
 use crate::server::Hello;
 use crate::time::{Instant, Now};
+use channels::Channels;
 use connection::{Connection, Phase};
 use outbox::Outbox;
 use output::Output;
@@ -63,6 +66,7 @@ use questions::Questions;
 use random::Random;
 use server_clock::ServerClock;
 use stream::Stream;
+use wire::ConversationKind;
 
 /// How often it is looked whether something has become too old to be sent.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
@@ -81,6 +85,7 @@ pub struct ClientSession {
     /// `None` for a transient session.
     stream: Option<Stream>,
     questions: Questions,
+    channels: Channels,
     expiry_check_at: Instant,
     is_closing: bool,
     random: Random,
@@ -141,6 +146,7 @@ impl ClientSession {
             outbox,
             stream,
             questions: Questions::default(),
+            channels: Channels::default(),
             expiry_check_at: Instant::default(),
             is_closing: false,
             random: Random::new(seed),
@@ -254,15 +260,16 @@ impl ClientSession {
         self.put(now, draft.client_msg_id, |id, builder| builder.message_send(id, 0, draft))
     }
 
-    /// Creates a group of these users and oneself. Answered by [`ClientEvent::OpDone`] or `Failed` under this id.
+    /// Creates a group or a channel of these users and oneself. Answered by [`ClientEvent::OpDone`] or `Failed` under this id.
     pub fn conversation_create(
         &mut self,
         now: Now,
+        kind: ConversationKind,
         title: &str,
         members: &[UserId],
     ) -> Result<ClientMsgId, CommandError> {
         fits(title.len() <= TITLE_SIZE_MAX && members.len() <= GROUP_MEMBERS_MAX)?;
-        self.put(now, None, |id, builder| builder.conversation_create(id, title, members))
+        self.put(now, None, |id, builder| builder.conversation_create(id, kind, title, members))
     }
 
     /// Adds, removes, leaves, gives roles. Answered as [`ClientSession::conversation_create`] is.
@@ -308,6 +315,17 @@ impl ClientSession {
     ) -> Result<RequestId, CommandError> {
         fits((1..=HISTORY_LIMIT_MAX).contains(&limit))?;
         self.ask(now, |request_id, builder| builder.history_get(request_id, conversation, range, limit))
+    }
+
+    /// Follows these channels, at most 200, in place of those before, each from behind the entry that is named: what comes
+    /// is a [`ClientEvent::Channel`]. Goes on over breaks of the connection. Where one of them is not there, or is none,
+    /// this question is refused, and the others are followed all the same.
+    pub fn follow(&mut self, now: Now, channels: &[(ConversationId, Seq)]) -> Result<RequestId, CommandError> {
+        fits(channels.len() <= CHANNELS_WATCHED_MAX)?;
+        self.check_open()?;
+        self.questions.check_room()?;
+        let now = self.connection.is_live().then_some(now.monotonic);
+        Ok(self.channels.follow(now, channels, &mut self.questions, &mut self.output))
     }
 
     /// Asks who is in a conversation.

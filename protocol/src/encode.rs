@@ -8,7 +8,7 @@ use wire::{ClientBody, ClientFrame, ClientFrameArgs, Encryption, EventBody, Serv
 use crate::codes::Code;
 use crate::event::{Event, MemberChanged, Message, MessageBytes, MessageDraft, MessageHead, nonzero};
 use crate::frame;
-use crate::ids::{ClientMsgId, DeviceId, Seq, UserId, UserSeq};
+use crate::ids::{ClientMsgId, ConversationId, DeviceId, Seq, UserId, UserSeq};
 use crate::time::WallTime;
 
 /// Builds frames without length prefix. The slice it returns is valid until the next frame.
@@ -71,6 +71,16 @@ impl FrameBuilder {
             let events = self::events(fbb, events);
             let args = wire::PushArgs { first_user_seq: first_user_seq.0, events: Some(events) };
             (ServerBody::Push, wire::Push::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// For everybody who follows a channel: how far it is, and an entry where there is one to tell.
+    pub fn channel_push(&mut self, conversation: ConversationId, head: Seq, event: Option<&Event>) -> &[u8] {
+        self.server(|fbb| {
+            let events = event.map(|event| events(fbb, core::slice::from_ref(event)));
+            let conversation = conversation.into();
+            let args = wire::ChannelPushArgs { conversation: Some(&conversation), head_seq: head.0, events };
+            (ServerBody::ChannelPush, wire::ChannelPush::create(fbb, &args).as_union_value())
         })
     }
 

@@ -150,6 +150,16 @@ pub struct Receipt {
 }
 
 impl Event {
+    /// Its place in a conversation, where it is one.
+    pub fn entry_seq(&self) -> Option<Seq> {
+        match self {
+            Event::MessageNew(message) => Some(message.head().seq),
+            Event::Echo { seq, .. } | Event::Void(Some((_, seq))) => Some(*seq),
+            Event::MemberChanged(change) => Some(change.seq),
+            _ => None,
+        }
+    }
+
     /// Decodes a verified event; a nested message is verified here.
     pub fn decode(event: wire::Event<'_>) -> Result<Event, FrameError> {
         use FrameError::Invalid;

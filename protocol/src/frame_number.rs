@@ -34,6 +34,7 @@ pub const CLIENT: &[(u8, &str, Status)] = &[
     (19, "UserLookup", Landed),
     (20, "DevicesGet", Landed),
     (21, "DeviceRevoke", Landed),
+    (22, "ChannelWatch", Landed),
 ];
 
 /// Members of `ServerBody`.
@@ -42,7 +43,7 @@ pub const SERVER: &[(u8, &str, Status)] = &[
     (2, "MessageAck", Landed),
     (3, "OpAck", Landed),
     (4, "Push", Landed),
-    (5, "ChannelPush", Reserved),
+    (5, "ChannelPush", Landed),
     (6, "SyncPage", Landed),
     (7, "HistoryPage", Landed),
     (8, "Ephemeral", Landed),

@@ -42,8 +42,10 @@ pub const TITLE_SIZE_MAX: usize = 256;
 pub const DEVICE_NAME_SIZE_MAX: usize = 64;
 /// Devices in one DevicesPage.
 pub const DEVICES_PAGE_MAX: usize = 256;
-/// Members of a group.
+/// Members of a group; of a channel, those who write in it.
 pub const GROUP_MEMBERS_MAX: usize = 1024;
+/// Channels that a session follows.
+pub const CHANNELS_WATCHED_MAX: usize = 200;
 
 // Every message must fit every frame and page that carries it.
 const _: () = assert!(MESSAGE_SIZE_MAX < PAGE_SIZE_MAX && PAGE_SIZE_MAX < FRAME_SIZE_MAX);

@@ -11,7 +11,7 @@ use protocol::ids::{
     UserId, UserSeq,
 };
 use protocol::limits::{
-    BODY_SIZE_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX, FRAME_SIZE_MAX,
+    BODY_SIZE_MAX, CHANNELS_WATCHED_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX, FRAME_SIZE_MAX,
     FRAME_SIZE_UNAUTHENTICATED_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX,
     MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, RESUME_TICKET_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
 };
@@ -125,7 +125,7 @@ fn hello(device_name: &str) -> Hello {
 #[track_caller]
 fn verdict(bytes: &[u8]) -> Option<Code> {
     match live().handle_frame(NOW, bytes, true) {
-        Step::Forward => None,
+        Step::Forward | Step::Watch(_) => None,
         Step::Refuse(refusal) => Some(refusal.code),
         Step::RefuseOp { code, .. } | Step::Close(code) => Some(code),
         step => panic!("{step:?}"),
@@ -204,6 +204,7 @@ fn the_largest_of_every_event_fits_push_and_pages_and_is_no_larger_than_was_reck
     for event in every_event() {
         let one = [event.clone()];
         fits(FrameBuilder::default().push(UserSeq(u64::MAX), &one));
+        fits(FrameBuilder::default().channel_push(CONVERSATION, Seq(u64::MAX), Some(&event)));
         fits(&sync_page(&one));
         fits(&history_page(&one));
         let page = full_page(&event);
@@ -273,11 +274,17 @@ fn a_batch_of_as_many_messages_as_there_may_be_is_read() {
 fn the_largest_requests_are_taken_and_one_more_of_anything_is_not() {
     let builder = &mut FrameBuilder::default();
     let (title, members) = ("t".repeat(TITLE_SIZE_MAX), vec![USER; GROUP_MEMBERS_MAX]);
-    assert_eq!(verdict(builder.conversation_create(id(1), &title, &members)), None);
+    assert_eq!(verdict(builder.conversation_create(id(1), ConversationKind::Channel, &title, &members)), None);
     let over = "t".repeat(TITLE_SIZE_MAX + 1);
-    assert_eq!(verdict(builder.conversation_create(id(1), &over, &members)), Some(Code::TooLarge));
+    assert_eq!(
+        verdict(builder.conversation_create(id(1), ConversationKind::Group, &over, &members)),
+        Some(Code::TooLarge)
+    );
     let more = vec![USER; GROUP_MEMBERS_MAX + 1];
-    assert_eq!(verdict(builder.conversation_create(id(1), &title, &more)), Some(Code::TooLarge));
+    assert_eq!(
+        verdict(builder.conversation_create(id(1), ConversationKind::Group, &title, &more)),
+        Some(Code::TooLarge)
+    );
     let change = |users: &[UserId]| MemberDraft {
         conversation: CONVERSATION,
         action: MembershipAction::Added,
@@ -294,6 +301,10 @@ fn the_largest_requests_are_taken_and_one_more_of_anything_is_not() {
     let over = vec!["h".repeat(HANDLE_SIZE_MAX + 1)];
     assert_eq!(verdict(builder.user_lookup(question, &over, &[])), Some(Code::TooLarge));
     assert_eq!(verdict(builder.devices_get(question)), None);
+    let channels = vec![CONVERSATION; CHANNELS_WATCHED_MAX];
+    assert_eq!(verdict(builder.channel_watch(question, &channels)), None);
+    let more = vec![CONVERSATION; CHANNELS_WATCHED_MAX + 1];
+    assert_eq!(verdict(builder.channel_watch(question, &more)), Some(Code::TooLarge));
     let (device, generation) = (DeviceId(u64::MAX), DeviceGeneration(u32::MAX));
     assert_eq!(verdict(builder.device_revoke(id(1), device, generation)), None);
     assert_eq!(verdict(builder.device_revoke(id(1), DeviceId(0), generation)), Some(Code::Malformed));

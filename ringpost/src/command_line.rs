@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod groups;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,10 @@ use crate::bench::BenchArguments;
 use crate::binary;
 use crate::config::{DEV, Flags, SERVE, SHOW};
 use crate::mistake::Exit;
+pub(crate) use groups::{
+    ChannelArguments, ChannelVerb, CreateArguments, FollowArguments, GroupArguments, GroupVerb, MemberArguments,
+    OneGroupArguments,
+};
 
 /// In the working folder.
 pub(crate) const DEFAULT_DATA_DIR: &str = "ringpost-data";
@@ -40,6 +46,8 @@ pub(crate) enum Verb {
     History(HistoryArguments),
     /// Make a group, change who is in it, or show it.
     Group(GroupArguments),
+    /// Make a channel, or follow one: its members write, and everybody of the realm may read.
+    Channel(ChannelArguments),
     /// Show one's devices, link one, or revoke one.
     Device(DeviceArguments),
     /// Print an access token for a user of the server on the data folder.
@@ -218,59 +226,6 @@ pub(crate) struct HistoryArguments {
     #[arg(long)]
     pub(crate) all: bool,
     /// One JSON object for each entry.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct GroupArguments {
-    #[command(subcommand)]
-    pub(crate) verb: GroupVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupVerb {
-    /// Make a group and print its id.
-    Create {
-        #[command(flatten)]
-        access: AccessArguments,
-        /// What it is called, at most 256 bytes.
-        #[arg(long, value_name = "TITLE")]
-        title: String,
-        /// Somebody who is in it from the start; may be repeated.
-        #[arg(long = "member", value_name = "NAME")]
-        members: Vec<String>,
-        /// One JSON object.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Add members. Owners and admins may.
-    Add(MemberArguments),
-    /// Remove members. Owners and admins may; nobody removes the owner.
-    Remove(MemberArguments),
-    /// Leave.
-    Leave(OneGroupArguments),
-    /// Print title and members.
-    Show(OneGroupArguments),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct MemberArguments {
-    #[command(flatten)]
-    pub(crate) group: OneGroupArguments,
-    /// Whom; may be repeated.
-    #[arg(long = "member", value_name = "NAME", required = true)]
-    pub(crate) members: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct OneGroupArguments {
-    #[command(flatten)]
-    pub(crate) access: AccessArguments,
-    /// The id that `group create` printed.
-    #[arg(long, value_name = "ID")]
-    pub(crate) group: ConversationId,
-    /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,13 +1,13 @@
 //! `group`: makes groups, changes who is in them, and shows them.
 
-use client::{Client, MemberDraft, MembersPage};
+use client::{Client, MemberDraft, MembersPage, RequestError};
 use protocol::ids::{MessageId, UserId};
 use protocol::limits::TITLE_SIZE_MAX;
 use protocol::wire::{MembershipAction, Role};
 use serde::Serialize;
 
 use crate::access::Access;
-use crate::command_line::{GroupVerb, MemberArguments, OneGroupArguments};
+use crate::command_line::{CreateArguments, GroupVerb, MemberArguments, OneGroupArguments};
 use crate::entry::{DoneLine, Names};
 use crate::mistake::{Exit, Mistake};
 use crate::output::{harmless, print_json, print_line};
@@ -15,18 +15,8 @@ use crate::visit;
 
 pub(crate) fn run(verb: &GroupVerb) -> Result<(), Mistake> {
     match verb {
-        GroupVerb::Create { access, title, members, json } => {
-            if title.len() > TITLE_SIZE_MAX {
-                return Err(Mistake::new(Exit::Data, format!("a title has at most {TITLE_SIZE_MAX} bytes")));
-            }
-            visit::ask(&Access::of(access)?, async |client| {
-                let members = visit::user_ids(client, members).await?;
-                let place = visit::answer(client.create_group(title, &members)).await?;
-                if *json {
-                    return print_json(&DoneLine::from(place));
-                }
-                print_line(place.conversation.to_string().as_bytes())
-            })
+        GroupVerb::Create(arguments) => {
+            create(arguments, async |client, title, members| client.create_group(title, members).await)
         }
         GroupVerb::Add(arguments) => change_members(arguments, MembershipAction::Added),
         GroupVerb::Remove(arguments) => change_members(arguments, MembershipAction::Removed),
@@ -42,6 +32,25 @@ pub(crate) fn run(verb: &GroupVerb) -> Result<(), Mistake> {
             show(&page, &names, arguments.json)
         }),
     }
+}
+
+/// Makes a group, or a channel, and prints its id.
+pub(crate) fn create(
+    arguments: &CreateArguments,
+    make: impl AsyncFnOnce(&Client, &str, &[UserId]) -> Result<MessageId, RequestError>,
+) -> Result<(), Mistake> {
+    let CreateArguments { access, title, members, json } = arguments;
+    if title.len() > TITLE_SIZE_MAX {
+        return Err(Mistake::new(Exit::Data, format!("a title has at most {TITLE_SIZE_MAX} bytes")));
+    }
+    visit::ask(&Access::of(access)?, async |client| {
+        let members = visit::user_ids(client, members).await?;
+        let place = visit::answer(make(client, title, &members)).await?;
+        if *json {
+            return print_json(&DoneLine::from(place));
+        }
+        print_line(place.conversation.to_string().as_bytes())
+    })
 }
 
 fn change_members(arguments: &MemberArguments, action: MembershipAction) -> Result<(), Mistake> {

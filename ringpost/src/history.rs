@@ -9,10 +9,9 @@ use protocol::limits::HISTORY_LIMIT_MAX;
 
 use crate::access::Access;
 use crate::command_line::HistoryArguments;
-use crate::entry::{self, EntryLine, Names};
-use crate::local_time::LocalTime;
+use crate::entry;
 use crate::mistake::Mistake;
-use crate::output::{harmless, print_json, print_line};
+use crate::printer::Printer;
 use crate::room::{Room, RoomName};
 use crate::visit;
 
@@ -38,7 +37,7 @@ pub(crate) fn run(arguments: &HistoryArguments) -> Result<(), Mistake> {
         after: Seq(arguments.after.unwrap_or(0)),
         all_kinds: arguments.all,
     };
-    let mut printer = Printer { as_json: arguments.json, names: Names::default(), local_time: LocalTime::here() };
+    let mut printer = Printer::new(arguments.json);
     visit::ask(&access, async |client| {
         let room = name.find(client).await?;
         let newest_only = arguments.limit.is_some() && arguments.after.is_none();
@@ -94,35 +93,4 @@ async fn page(client: &Client, room: &Room, range: HistoryRange) -> Result<Optio
         }
     })
     .await
-}
-
-struct Printer {
-    as_json: bool,
-    names: Names,
-    local_time: LocalTime,
-}
-
-impl Printer {
-    async fn print(&mut self, client: &Client, events: &[&Event]) -> Result<(), Mistake> {
-        let unknown = self.names.unknown(events.iter().flat_map(|event| entry::users_of(event)));
-        self.names.learn_all(&unknown, visit::users_by_id(client, &unknown).await?);
-        for line in events.iter().filter_map(|event| EntryLine::new(event, &self.names)) {
-            if self.as_json { print_json(&line) } else { print_line(self.for_a_person(&line).as_bytes()) }?;
-        }
-        Ok(())
-    }
-
-    fn for_a_person(&self, line: &EntryLine) -> String {
-        match line {
-            EntryLine::Message(line) => {
-                let time = self.local_time.date_and_minute(line.server_time_ms);
-                harmless(&format!("{:>6}  {time}  {}: {}", line.seq, line.sender, line.shown_text()))
-            }
-            EntryLine::Membership(line) => {
-                let time = self.local_time.date_and_minute(line.server_time_ms);
-                harmless(&format!("{:>6}  {time}  * {}", line.seq, line.shown_text()))
-            }
-            EntryLine::Void(line) => format!("{:>6}  (holds nothing)", line.seq),
-        }
-    }
 }

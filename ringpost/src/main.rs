@@ -5,6 +5,7 @@ mod admin_client;
 #[cfg(target_os = "linux")]
 mod bench;
 mod binary;
+mod channel;
 mod chat;
 mod command_line;
 mod config;
@@ -22,6 +23,7 @@ mod logging;
 mod metrics;
 mod mistake;
 mod output;
+mod printer;
 mod room;
 mod scheduling;
 mod send;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Send(arguments) => send::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Group(arguments) => group::run(&arguments.verb),
+        Verb::Channel(arguments) => channel::run(&arguments.verb),
         Verb::Device(arguments) => device::run(&arguments.verb),
         Verb::Token(arguments) => token::run(&arguments),
         #[cfg(target_os = "linux")]

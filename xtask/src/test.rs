@@ -183,6 +183,32 @@ const STEPS: &[Step] = &[
         ],
         passes: OnSuccess,
     },
+    Step {
+        name: "bench channels",
+        what: "everybody who follows a channel gets each message once and in order, on both drivers",
+        command: &[
+            "cargo",
+            "xtask",
+            "bench",
+            "fanout",
+            "--channels",
+            "--groups",
+            "4",
+            "--members",
+            "100",
+            "--rate",
+            "100",
+            "--seconds",
+            "2",
+            "--driver",
+            "both",
+            "--scratch",
+            "target",
+            "--slo",
+            "lost<=0,duplicated<=0,reordered<=0",
+        ],
+        passes: OnSuccess,
+    },
 ];
 
 /// How many checks ended in which way.

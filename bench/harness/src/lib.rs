@@ -35,7 +35,7 @@ pub use generator::{Pace, Phase, gather, run_phase};
 pub use latency::Latency;
 pub use meters::{RECLAIMABLE_SOCKET_CACHES, memory_available_bytes, pss_bytes, socket_cache_bytes};
 pub use peer::{Desk, Heard, Peer, Stamp};
-pub use product_peer::{Account, ProductPeer, Room};
+pub use product_peer::{Account, ChannelSlot, Following, ProductPeer, Room};
 pub use resume::Resume;
 pub use rooms::Rooms;
 pub use schedule::Schedule;

@@ -1,6 +1,7 @@
 //! A device of the product, as lean as one can be: TLS, frames, a cursor in memory. It trusts the server to keep its word
 //! and lets the crowd check.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,17 +9,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use gateway_core::Identity;
 use gateway_server::TokenSigner;
 use gateway_transport::{Framer, TlsClient, TlsStage};
-use protocol::client::Draft;
+use protocol::client::{Draft, HistoryRange, RequestId};
 use protocol::encode::FrameBuilder;
-use protocol::event::Event;
 use protocol::frame;
 use protocol::ids::{
-    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq,
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq,
 };
-use protocol::limits::FRAME_SIZE_MAX;
+use protocol::limits::{FRAME_SIZE_MAX, HISTORY_LIMIT_MAX};
 use protocol::server::Hello;
 use protocol::time::{Instant, WallTime};
-use protocol::wire::{OpStatus, ServerBody, ServerFrame, Welcome};
+use protocol::wire::{self, ConversationKind, OpStatus, ServerBody, ServerFrame, Welcome};
 
 use crate::peer::{Desk, Heard, Peer, Stamp};
 use crate::resume::Resume;
@@ -45,8 +45,32 @@ pub enum Room {
     Direct(UserId),
     /// A group with these others, which it makes before it is live.
     Founder(Box<[UserId]>),
+    /// A channel, which it makes before it is live.
+    Publisher(ChannelSlot),
+    /// It follows that channel.
+    Follower(Box<Following>),
     /// Nobody.
     Listener,
+}
+
+/// Where the one who makes a channel leaves its id for those who follow it.
+pub type ChannelSlot = Rc<Cell<Option<ConversationId>>>;
+
+/// How far somebody who follows is.
+#[derive(Clone, Debug)]
+pub struct Following {
+    channel: ChannelSlot,
+    /// `None` until the server has said where the channel begins for it.
+    held: Option<Seq>,
+    /// What it has missed is on its way.
+    is_asking: bool,
+}
+
+impl Following {
+    /// From when there is a channel.
+    pub fn new(channel: ChannelSlot) -> Following {
+        Following { channel, held: None, is_asking: false }
+    }
 }
 
 /// What a device that comes back keeps.
@@ -87,7 +111,7 @@ impl ProductPeer {
     pub fn new(account: Rc<Account>, me: UserId, room: Room) -> ProductPeer {
         let conversation = match room {
             Room::Direct(other) => ConversationId::direct(me, other),
-            Room::Founder(_) | Room::Listener => ConversationId([0; 16]),
+            _ => ConversationId([0; 16]),
         };
         let tls = || (account.resume == Resume::Session).then(|| account.tls.clone().keeping_sessions());
         let memory = (account.resume > Resume::Never).then(|| Box::new(Memory { tls: tls(), place: None }));
@@ -148,19 +172,30 @@ impl ProductPeer {
             ServerBody::Snapshot => {
                 let snapshot = frame.body_as_snapshot().context("a Snapshot")?;
                 self.received = UserSeq(snapshot.user_seq());
-                match &self.room {
-                    Room::Founder(members) => {
-                        let op_id = next_id(&mut self.last_id);
-                        seal(&mut self.tls, builder.conversation_create(op_id, "bench", members), outgoing)?;
-                    }
-                    Room::Direct(_) | Room::Listener => heard.push(Heard::Live),
+                self.enter_room(builder, outgoing, heard)?;
+            }
+            ServerBody::Pong => self.follow(builder, outgoing)?,
+            ServerBody::ChannelPush => {
+                let push = frame.body_as_channel_push().context("a ChannelPush")?;
+                let events = push.events().into_iter().flatten();
+                self.published(Seq(push.head_seq()), events, builder, outgoing, heard)?;
+            }
+            ServerBody::HistoryPage => {
+                let page = frame.body_as_history_page().context("a HistoryPage")?;
+                if let Room::Follower(following) = &mut self.room {
+                    following.is_asking = false;
                 }
+                let events = page.entries().into_iter().flatten();
+                self.published(Seq(page.head_seq()), events, builder, outgoing, heard)?;
             }
             ServerBody::OpAck => {
                 let ack = frame.body_as_op_ack().context("an OpAck")?;
                 match ack.conversation() {
                     Some(conversation) if ack.status() == OpStatus::Done => {
                         self.conversation = conversation.into();
+                        if let Room::Publisher(slot) = &self.room {
+                            slot.set(Some(self.conversation));
+                        }
                         heard.push(Heard::Live);
                     }
                     _ => heard.push(Heard::Refused(ack.code())),
@@ -174,7 +209,7 @@ impl ProductPeer {
                         bail!("user_seq {user_seq} where {} was due", self.received.0 + 1);
                     }
                     self.received = UserSeq(user_seq);
-                    heard.extend(heard_of(Event::decode(event).map_err(|_| anyhow!("no event"))?));
+                    heard.extend(told_by(event)?.1);
                 }
             }
             ServerBody::Error => {
@@ -184,6 +219,62 @@ impl ProductPeer {
                 heard.push(Heard::Refused(frame.body_as_go_away().map_or(0, |go_away| go_away.code())));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// What it does before it is live.
+    fn enter_room(&mut self, builder: &mut FrameBuilder, outgoing: &mut Vec<u8>, heard: &mut Vec<Heard>) -> Result<()> {
+        let (kind, members) = match &self.room {
+            Room::Founder(members) => (ConversationKind::Group, &members[..]),
+            Room::Publisher(_) => (ConversationKind::Channel, &[][..]),
+            Room::Follower(_) => return self.follow(builder, outgoing),
+            Room::Direct(_) | Room::Listener => {
+                heard.push(Heard::Live);
+                return Ok(());
+            }
+        };
+        let op_id = next_id(&mut self.last_id);
+        seal(&mut self.tls, builder.conversation_create(op_id, kind, "bench", members), outgoing)
+    }
+
+    /// Asks for its channel, once there is one; until then with every Pong.
+    fn follow(&mut self, builder: &mut FrameBuilder, outgoing: &mut Vec<u8>) -> Result<()> {
+        let Room::Follower(following) = &self.room else { return Ok(()) };
+        match following.channel.get() {
+            Some(_) if following.held.is_some() => Ok(()),
+            Some(channel) => seal(&mut self.tls, builder.channel_watch(RequestId(1), &[channel]), outgoing),
+            None => seal(&mut self.tls, builder.ping(), outgoing),
+        }
+    }
+
+    /// Entries of its channel, which is that far. What is missing is asked for.
+    fn published<'a>(
+        &mut self,
+        head: Seq,
+        events: impl Iterator<Item = wire::Event<'a>>,
+        builder: &mut FrameBuilder,
+        outgoing: &mut Vec<u8>,
+        heard: &mut Vec<Heard>,
+    ) -> Result<()> {
+        let Room::Follower(following) = &mut self.room else { bail!("it follows nothing") };
+        let Some(held) = &mut following.held else {
+            following.held = Some(head);
+            heard.push(Heard::Live);
+            return Ok(());
+        };
+        for event in events {
+            let (seq, news) = told_by(event)?;
+            if seq == Some(held.next()) {
+                *held = held.next();
+                heard.extend(news);
+            }
+        }
+        if head > *held && !following.is_asking {
+            following.is_asking = true;
+            let channel = following.channel.get().context("it follows a channel")?;
+            let range = HistoryRange::After(*held);
+            return seal(&mut self.tls, builder.history_get(RequestId(2), channel, range, HISTORY_LIMIT_MAX), outgoing);
         }
         Ok(())
     }
@@ -203,16 +294,23 @@ impl ProductPeer {
     }
 }
 
-fn heard_of(event: Event) -> Option<Heard> {
-    match event {
-        Event::MessageNew(message) => {
-            let body = message.view().body()?;
-            let number = |at: usize| Some(u64::from_le_bytes(body.bytes().get(at..at + 8)?.try_into().ok()?));
-            Some(Heard::Message(Stamp { number: number(0)?, due_ns: number(8)? }))
-        }
-        Event::Delivered(_) => Some(Heard::Tick),
-        _ => None,
+/// The place of an entry, and what is told. Verified, and read where it lies.
+fn told_by(event: wire::Event<'_>) -> Result<(Option<Seq>, Option<Heard>)> {
+    if event.body_as_delivered().is_some() {
+        return Ok((None, Some(Heard::Tick)));
     }
+    if let Some(void) = event.body_as_void() {
+        return Ok((Some(Seq(void.seq())), None));
+    }
+    if let Some(change) = event.body_as_member_changed() {
+        return Ok((Some(Seq(change.seq())), None));
+    }
+    let Some(new) = event.body_as_message_new() else { return Ok((None, None)) };
+    let message = frame::message(new.message().bytes()).map_err(|_| anyhow!("no message"))?;
+    let body = message.body().map(|body| body.bytes()).unwrap_or_default();
+    let number = |at: usize| Some(u64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?));
+    let stamp = number(0).zip(number(8)).map(|(number, due_ns)| Stamp { number, due_ns });
+    Ok((Some(Seq(message.seq())), stamp.map(Heard::Message)))
 }
 
 impl Peer for ProductPeer {
@@ -252,7 +350,7 @@ impl Peer for ProductPeer {
     fn send(&mut self, stamp: Stamp, desk: &mut Desk, outgoing: &mut Vec<u8>) -> Result<()> {
         let other = match self.room {
             Room::Direct(other) => Some(other),
-            Room::Founder(_) | Room::Listener => None,
+            _ => None,
         };
         let id = next_id(&mut self.last_id);
         let mut draft = Draft::text(self.conversation, other, "");

@@ -56,6 +56,8 @@ pub enum Scenario {
     },
     /// One of each group writes to all others of it.
     Fanout {
+        /// They are channels, which all others follow.
+        channels: bool,
         /// How many.
         groups: usize,
         /// People in each, the writer included.

@@ -33,7 +33,7 @@ pub(crate) struct Share {
 /// What it speaks to.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum SubjectSetup {
-    Product { gateway_dir: PathBuf, router_dir: PathBuf, users: Vec<u64>, resume: Resume },
+    Product { gateway_dir: PathBuf, router_dir: PathBuf, users: Vec<u64>, resume: Resume, channels: bool },
     Baseline,
 }
 

@@ -31,7 +31,9 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Result<Report> {
         Scenario::Storm { connections, rounds, resume, kills } => {
             storm(options, connections, (rounds, kills), resume, &mut teller)?
         }
-        Scenario::Fanout { per_second, measured, .. } => fanout(options, per_second, measured, &mut teller)?,
+        Scenario::Fanout { channels, per_second, measured, .. } => {
+            fanout(options, channels, per_second, measured, &mut teller)?
+        }
     };
     report.plots.timeline = teller.timeline();
     Ok(report)
@@ -166,12 +168,19 @@ fn storm(
     Ok(report)
 }
 
-fn fanout(options: &Options, per_second: f64, measured: Duration, teller: &mut Teller) -> Result<Report> {
+fn fanout(
+    options: &Options,
+    channels: bool,
+    per_second: f64,
+    measured: Duration,
+    teller: &mut Teller,
+) -> Result<Report> {
     let mut stand = Stand::set_up(options, Resume::Never, teller)?;
     let rooms = stand.rooms;
     let arrival = stand.arrive(options, false, teller)?;
     let mut report = stand.report(options, &arrival);
-    teller.say(&format!("in {} groups of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));
+    let kind = if channels { "channels" } else { "groups" };
+    teller.say(&format!("in {} {kind} of {} somebody writes, {per_second} messages/s in all", rooms.count, rooms.size));
     let written = stand.write(per_second, measured, teller)?;
     report.add_written(&written, per_second, stand.is_server_known());
     Ok(report)

@@ -11,7 +11,7 @@ use protocol::ids::UserId;
 
 use crate::conductor::{Workers, setups};
 use crate::memory::{Look, MemoryPerConnection};
-use crate::options::{Options, ServerChoice};
+use crate::options::{Options, Scenario, ServerChoice};
 use crate::order::{Order, Outcome, Setup, SubjectSetup};
 use crate::plot::{Plots, points};
 use crate::report::{Handshakes, LoadConditions, Report, latency};
@@ -221,6 +221,7 @@ fn product_setups(
             router_dir: router_dir.to_owned(),
             users: users.iter().skip(share.first_number).take(share.rooms.people()).map(|user| user.0).collect(),
             resume,
+            channels: matches!(options.scenario, Scenario::Fanout { channels: true, .. }),
         },
         servers: vec![product.address()],
         share,

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
-use protocol::ids::{ClientMsgId, DeviceId, UserSeq};
+use protocol::ids::{ClientMsgId, ConversationId, DeviceId, UserSeq};
 use protocol::link::{ConnectionKey, Fanout, RouterHello, SessionOpened};
 use protocol::peek;
 use protocol::server::{Hello, Phase, ServerSession, Welcome};
@@ -21,6 +21,7 @@ use protocol::time::Now;
 use protocol::trace::{Stage, TraceNotes, TraceStep};
 
 use crate::ack_times::AckTimes;
+use crate::audience::{Audience, Share};
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
 use crate::counters::ShardCounters;
@@ -44,6 +45,7 @@ pub(crate) struct Connections {
     pub(crate) output: Output,
     pub(crate) counters: ShardCounters,
     pub(crate) ack_times: AckTimes,
+    pub(crate) audience: Audience,
     pub(crate) notes: TraceNotes,
     /// Of all connections together.
     pub(crate) send_queue_bytes: u64,
@@ -66,6 +68,7 @@ impl Connections {
             output: Output::default(),
             counters: ShardCounters::default(),
             ack_times: AckTimes::default(),
+            audience: Audience::default(),
             notes,
             send_queue_bytes: 0,
             ticket_keys: None,
@@ -285,6 +288,33 @@ impl Connections {
         }
     }
 
+    /// Entries of a channel, for some that follow it. Past half of its send queue one misses the rest.
+    pub(crate) fn publish(&mut self, share: &Share) {
+        let frames: Vec<FrameRef> = share.entries.iter().map(|frame| self.output.copy(frame)).collect();
+        for id in &share.followers {
+            frames.iter().for_each(|frame| self.publish_to(*id, share.conversation, *frame));
+        }
+    }
+
+    fn publish_to(&mut self, id: ConnectionId, conversation: ConversationId, frame: FrameRef) {
+        let is_served = |it: &&Connection| it.is_live() && it.registration == Registration::Opened;
+        let Some(connection) = self.slab.get(id).filter(is_served) else { return };
+        if connection.send_queue_bytes + frame.queue_bytes() <= self.config.send_queue_bytes_max / 2 {
+            self.counters.channel_deliveries += 1;
+            self.give(id, frame);
+        } else {
+            self.counters.channel_misses += 1;
+            self.audience.note_missed(id, conversation);
+        }
+    }
+
+    /// Its socket has taken everything: it is told of what it has missed.
+    pub(crate) fn tell_missed(&mut self, id: ConnectionId) {
+        for (conversation, head) in self.audience.take_missed(id) {
+            self.send(id, |builder| builder.channel_push(conversation, head, None));
+        }
+    }
+
     /// An answer to a request of this connection leaves.
     pub(crate) fn note_answer(&mut self, now: Now, id: ConnectionId, client_id: ClientMsgId, code: u16) {
         if let Some(since) = self.ack_times.answered(client_id) {
@@ -404,6 +434,7 @@ impl Connections {
 
     /// Takes a connection out of everything but its slot.
     fn depart(&mut self, id: ConnectionId) {
+        self.audience.leave(id);
         let connection = self.slab.get_mut(id).expect("who departs is there");
         let is_live = connection.is_live();
         connection.session.close();
@@ -427,6 +458,7 @@ impl Connections {
     pub(crate) fn forget_router(&mut self) {
         self.slab.values_mut().for_each(|connection| connection.registration = Registration::None);
         self.farewells.clear();
+        self.audience.clear();
         self.opens_in_flight = 0;
     }
 

@@ -45,6 +45,12 @@ figures! {
         counter sent_bytes: u64, "Bytes of those frames, with length prefixes.", "Divided by the frames: their mean size.";
         counter fanouts: u64, "Pushes that came once for several connections.",
             "Pushes per fan-out say how much groups share.";
+        counter channel_entries: u64, "Entries of channels that came once for all who follow them here.",
+            "Deliveries per entry say how large an audience is.";
+        counter channel_deliveries: u64, "Entries of channels that were sent to somebody who follows them.",
+            "What channels cost this shard.";
+        counter channel_misses: u64, "Entries of channels that were left out for somebody whose send queue was half full.",
+            "Rises: devices on slow networks; each asks for the history when it reads again.";
         counter deliveries_late: u64, "Frames and answers of the router for connections that were gone.",
             "A few follow every disconnection; many mean that clients leave while they are being sent to.";
         counter link_ups: u64, "Links that came up.", "Rises without a restart of the router: the link breaks.";
@@ -76,6 +82,8 @@ figures! {
             "After a link has come up it falls to 0 within seconds; if not, the router's store is slow to read.";
         gauge sessions_asked: u64, "Sessions that the router has been asked to open and has not answered.",
             "At 1024 a shard the rest waits.";
+        gauge followers: u64, "Connections that follow a channel, each once for each.",
+            "Times the entries of channels: what is to be sent.";
         gauge link_credits_bytes: u64, "What may be sent to the router before it gives credits back, of 8 MiB a shard.",
             "Near 0: the router does not keep up, and clients are held.";
     }

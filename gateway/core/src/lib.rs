@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod ack_times;
+mod audience;
 mod config;
 mod connection;
 mod connections;
@@ -21,6 +22,7 @@ mod slab;
 mod sweep;
 mod ticket;
 
+pub use audience::{FOLLOWERS_PER_TURN_MAX, ROUND_INTERVAL_MIN};
 pub use config::ShardConfig;
 pub use connection::ConnectionId;
 pub use counters::{ByFrame, FramesOfClients, FramesOfServers, ShardCounters, ShardGauges};

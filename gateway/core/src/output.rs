@@ -163,9 +163,16 @@ impl Output {
     pub(crate) fn build(&mut self, build: impl FnOnce(&mut FrameBuilder) -> &[u8]) -> FrameRef {
         let start = self.frames.len();
         let frame = build(&mut self.builder);
-        self.frames.extend_from_slice(frame);
         let number = peek::server_frame_number(frame);
+        self.frames.extend_from_slice(frame);
         self.reference(OWN, start..self.frames.len(), number)
+    }
+
+    /// Takes a frame that was kept.
+    pub(crate) fn copy(&mut self, frame: &[u8]) -> FrameRef {
+        let start = self.frames.len();
+        self.frames.extend_from_slice(frame);
+        self.reference(OWN, start..self.frames.len(), peek::server_frame_number(frame))
     }
 
     /// In up to three parts.

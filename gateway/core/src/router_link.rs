@@ -19,6 +19,7 @@ use protocol::link::{
 use protocol::server::Phase;
 use protocol::time::{Instant, Now};
 
+use crate::audience::FOLLOWERS_PER_TURN_MAX;
 use crate::config::ShardConfig;
 use crate::connection::{Connection, ConnectionId, Registration};
 use crate::connections::Connections;
@@ -135,13 +136,32 @@ impl RouterLink {
         if let (State::Greeting, State::Ready(router)) = (self.state, state) {
             self.greeted(router, connections);
         }
+        self.publish(now, connections);
         self.release_waiting(connections);
         Ok(())
     }
 
+    /// Sends the next followers of channels what there is for them.
+    fn publish(&mut self, now: Now, connections: &mut Connections) {
+        let mut left = FOLLOWERS_PER_TURN_MAX;
+        while left > 0
+            && let Some(share) = connections.audience.next_share(now.monotonic, left)
+        {
+            let count = share.followers.len();
+            connections.publish(&share);
+            connections.audience.sent(now.monotonic, share, count == left);
+            left -= count;
+        }
+        let spent_bytes = connections.audience.take_spent_bytes();
+        if spent_bytes > 0 {
+            self.end.release(spent_bytes);
+        }
+    }
+
     /// When to call [`Self::handle_timeout`].
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.is_up().then(|| self.pulse.next_at())
+    pub(crate) fn poll_timeout(&self, connections: &Connections) -> Option<Instant> {
+        let beat_at = self.is_up().then(|| self.pulse.next_at())?;
+        Some(connections.audience.next_at().map_or(beat_at, |publish_at| publish_at.min(beat_at)))
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Now, connections: &mut Connections) {
@@ -150,9 +170,12 @@ impl RouterLink {
         }
         if self.pulse.is_silent(now.monotonic) {
             self.fall_silent(connections);
-        } else if self.pulse.is_due(now.monotonic) {
+            return;
+        }
+        if self.pulse.is_due(now.monotonic) {
             self.end.beat();
         }
+        self.publish(now, connections);
     }
 
     fn fall_silent(&mut self, connections: &mut Connections) {
@@ -191,6 +214,9 @@ impl RouterLink {
         if self.is_ready() {
             for key in connections.farewells.drain(..) {
                 send_free(&mut self.end, &GatewayMessage::SessionClose(key));
+            }
+            while let Some((conversation, count)) = connections.audience.next_stopped() {
+                send_free(&mut self.end, &GatewayMessage::ChannelLeft { conversation, count });
             }
             while connections.opens_in_flight < OPENS_IN_FLIGHT_MAX {
                 let Some(id) = self.next_to_open(connections) else { break };
@@ -322,6 +348,14 @@ fn handle_message(
             check_size(frame)?;
             end.release(LinkEnd::cost(frame.len()));
             connections.deliver(now, connection.into(), user_seq_last, batch, frame);
+        }
+        RouterMessage::Watching { connection, request_id, conversation, head } => {
+            connections.audience.join(connection.into(), request_id, conversation, head);
+        }
+        RouterMessage::Publish { conversation, head, frame } => {
+            check_size(frame)?;
+            connections.counters.channel_entries += 1;
+            connections.audience.publish(conversation, head, frame, LinkEnd::cost(frame.len()));
         }
         RouterMessage::Fanout(fanout) => {
             check_size(fanout.frame)?;

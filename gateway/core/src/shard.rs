@@ -196,6 +196,11 @@ impl Shard {
                     None => self.connections.authenticate(connection, access_token),
                 }
             }
+            Step::Watch(request_id) => {
+                counters.frames_forwarded += 1;
+                self.connections.audience.begin(connection, request_id);
+                self.link.forward(connection, frame);
+            }
             Step::Forward => {
                 counters.frames_forwarded += 1;
                 if let Some(id) = peek::requested(frame) {
@@ -270,7 +275,11 @@ impl Shard {
         let rest = entry.send_queue_bytes.checked_sub(bytes_sent);
         entry.send_queue_bytes = rest.expect("the driver sends no more than it was given");
         entry.stalled_since_s = 0;
+        let has_room = entry.send_queue_bytes == 0;
         self.connections.send_queue_bytes -= u64::from(bytes_sent);
+        if has_room {
+            self.connections.tell_missed(connection);
+        }
     }
 
     /// The connection is gone, for whatever reason: once for every one that was opened, and its id means nothing after.
@@ -343,7 +352,7 @@ impl Shard {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let handshake = self.connections.handshakes.first().map(|first| first.deadline);
         let sweep = (self.connections.slab.count() > 0).then(|| self.sweep.next_at());
-        [handshake, sweep, self.link.poll_timeout()].into_iter().flatten().min()
+        [handshake, sweep, self.link.poll_timeout(&self.connections)].into_iter().flatten().min()
     }
 
     /// Whether the link is up. When it is down without [`LinkEvent::Down`], because the router was not heard of or broke
@@ -379,6 +388,7 @@ impl Shard {
             handshakes: self.connections.handshakes.count() as u64,
             send_queue_bytes: self.connections.send_queue_bytes,
             sessions_asked: self.connections.opens_in_flight.into(),
+            followers: self.connections.audience.count() as u64,
             ..ShardGauges::default()
         };
         self.link.gauge(&mut gauges);

@@ -106,6 +106,14 @@ pub enum ClientEvent {
     /// the histories of the conversations; what they show may come again in the stream, and is then for the
     /// application to recognise by conversation and seq.
     Snapshot(Snapshot),
+    /// The next entry of a channel that the session follows, of those that hold something; or a void in the place of one
+    /// that was told, whose content is gone.
+    Channel {
+        /// Which.
+        conversation: ConversationId,
+        /// `MessageNew` or `Void`; for those who write in it `MemberChanged` too.
+        event: Event,
+    },
     /// Somebody has begun or stopped to type. Droppable.
     Typing {
         /// Where.
@@ -212,6 +220,8 @@ pub enum Answer {
     Users(Vec<User>),
     /// To `devices`.
     Devices(Vec<Device>),
+    /// To `follow`: each of them has said how far it is.
+    Following,
     /// It was refused for good.
     Refused(Reason),
 }

@@ -147,7 +147,7 @@ impl Outgoing {
             builder.message_send(id, 0, &draft)
         } else if let Some(create) = view.body_as_conversation_create() {
             let members: Vec<UserId> = create.members().iter().flatten().map(UserId).collect();
-            builder.conversation_create(id, create.title().unwrap_or_default(), &members)
+            builder.conversation_create(id, create.kind(), create.title().unwrap_or_default(), &members)
         } else if let Some(revoke) = view.body_as_device_revoke() {
             builder.device_revoke(id, DeviceId(revoke.device_id()), DeviceGeneration(revoke.device_generation()))
         } else {

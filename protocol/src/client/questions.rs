@@ -44,6 +44,11 @@ impl Questions {
         self.pump(now, output);
     }
 
+    /// Nobody waits for the answer.
+    pub(super) fn forget(&mut self, request_id: RequestId) {
+        self.questions.retain(|question| question.request_id != request_id);
+    }
+
     pub(super) fn disconnected(&mut self) {
         self.questions.iter_mut().for_each(|question| question.ask_at = None);
     }

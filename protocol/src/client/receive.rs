@@ -68,16 +68,44 @@ impl ClientSession {
                 }
             }
             ServerBody::Snapshot => self.snapshot(frame.body_as_snapshot().ok_or(Invalid)?),
+            ServerBody::Ephemeral => {
+                if let Some(typing) = frame.body_as_ephemeral().ok_or(Invalid)?.body_as_typing() {
+                    let (conversation, by) = (typing.conversation().into(), UserId(typing.user()));
+                    self.output.event(ClientEvent::Typing { conversation, by, active: typing.active() });
+                }
+            }
+            ServerBody::Pong => self.pong(now, frame.body_as_pong().ok_or(Invalid)?),
+            ServerBody::Resend => self.resend(now),
+            ServerBody::GoAway => self.go_away(now, frame.body_as_go_away().ok_or(Invalid)?),
+            ServerBody::Error => self.error(now, frame.body_as_error().ok_or(Invalid)?),
+            _ => return self.receive_page(now, frame),
+        }
+        Ok(())
+    }
+
+    /// What was asked for, and what is published.
+    fn receive_page(&mut self, now: Now, frame: wire::ServerFrame<'_>) -> Result<(), FrameError> {
+        match frame.body_type() {
             ServerBody::HistoryPage => {
                 let page = frame.body_as_history_page().ok_or(Invalid)?;
-                let answer = Answer::History(HistoryPage {
+                let request_id = RequestId(page.request_id());
+                let page = HistoryPage {
                     conversation: page.conversation().into(),
                     kind: page.kind(),
                     entries: events(page.entries())?,
                     head: Seq(page.head_seq()),
                     has_more: page.has_more(),
-                });
-                self.questions.answered(RequestId(page.request_id()), answer, &mut self.output);
+                };
+                let Self { channels, questions, output, .. } = self;
+                if !channels.page(now.monotonic, request_id, &page, questions, output) {
+                    questions.answered(request_id, Answer::History(page), output);
+                }
+            }
+            ServerBody::ChannelPush => {
+                let push = frame.body_as_channel_push().ok_or(Invalid)?;
+                let (conversation, head) = (push.conversation().into(), Seq(push.head_seq()));
+                let Self { channels, questions, output, .. } = self;
+                channels.published(now.monotonic, conversation, head, events(push.events())?, questions, output);
             }
             ServerBody::MembersPage => {
                 let page = frame.body_as_members_page().ok_or(Invalid)?;
@@ -95,16 +123,6 @@ impl ClientSession {
                 let devices = page.devices().into_iter().flatten().map(device).collect();
                 self.questions.answered(RequestId(page.request_id()), Answer::Devices(devices), &mut self.output);
             }
-            ServerBody::Ephemeral => {
-                if let Some(typing) = frame.body_as_ephemeral().ok_or(Invalid)?.body_as_typing() {
-                    let (conversation, by) = (typing.conversation().into(), UserId(typing.user()));
-                    self.output.event(ClientEvent::Typing { conversation, by, active: typing.active() });
-                }
-            }
-            ServerBody::Pong => self.pong(now, frame.body_as_pong().ok_or(Invalid)?),
-            ServerBody::Resend => self.resend(now),
-            ServerBody::GoAway => self.go_away(now, frame.body_as_go_away().ok_or(Invalid)?),
-            ServerBody::Error => self.error(now, frame.body_as_error().ok_or(Invalid)?),
             _ => {}
         }
         Ok(())
@@ -145,6 +163,7 @@ impl ClientSession {
         }
         self.fail_expired(now);
         self.outbox.go_live(now, &self.server_clock, &mut self.random, &mut self.output);
+        self.channels.ask_again(&mut self.questions, &mut self.output);
         self.questions.resend(now.monotonic, &mut self.output);
     }
 
@@ -199,6 +218,7 @@ impl ClientSession {
             stream.resend(now.monotonic, &mut self.output);
         }
         self.outbox.forget_flights();
+        self.channels.ask_again(&mut self.questions, &mut self.output);
         self.questions.resend(now.monotonic, &mut self.output);
     }
 
@@ -215,7 +235,10 @@ impl ClientSession {
             return;
         }
         let refusal = refusal(error.code(), error.temporary(), error.retry_after_ms(), error.text());
-        let Self { outbox, questions, random, output, .. } = self;
+        let Self { outbox, questions, channels, random, output, .. } = self;
+        if !refusal.is_temporary && channels.refused(request_id, questions) {
+            return;
+        }
         match error.client_msg_id() {
             Some(id) => outbox.refused(now.monotonic, id.into(), refusal, random, output),
             None => questions.refused(now.monotonic, request_id, refusal, random, output),

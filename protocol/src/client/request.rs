@@ -77,15 +77,17 @@ impl FrameBuilder {
     }
 
     /// A new group of these users and oneself.
-    pub fn conversation_create(&mut self, client_op_id: ClientMsgId, title: &str, members: &[UserId]) -> &[u8] {
+    pub fn conversation_create(
+        &mut self,
+        client_op_id: ClientMsgId,
+        kind: ConversationKind,
+        title: &str,
+        members: &[UserId],
+    ) -> &[u8] {
         self.client(Some(client_op_id), |fbb| {
             let title = fbb.create_string(title);
             let members = user_ids(fbb, members);
-            let args = wire::ConversationCreateArgs {
-                kind: ConversationKind::Group,
-                title: Some(title),
-                members: Some(members),
-            };
+            let args = wire::ConversationCreateArgs { kind, title: Some(title), members: Some(members) };
             (ClientBody::ConversationCreate, wire::ConversationCreate::create(fbb, &args).as_union_value())
         })
     }
@@ -190,6 +192,16 @@ impl FrameBuilder {
     }
 
     /// Which devices there are.
+    pub fn channel_watch(&mut self, request_id: RequestId, channels: &[ConversationId]) -> &[u8] {
+        self.client(None, |fbb| {
+            let channels =
+                fbb.create_vector_from_iter(channels.iter().map(|channel| wire::ConversationId::from(*channel)));
+            let args = wire::ChannelWatchArgs { request_id: request_id.0, channels: Some(channels) };
+            (ClientBody::ChannelWatch, wire::ChannelWatch::create(fbb, &args).as_union_value())
+        })
+    }
+
+    /// Which devices the user has.
     pub fn devices_get(&mut self, request_id: RequestId) -> &[u8] {
         self.client(None, |fbb| {
             let args = wire::DevicesGetArgs { request_id: request_id.0 };

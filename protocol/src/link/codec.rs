@@ -17,7 +17,7 @@ use crate::codes::Code;
 use crate::encode::bytes;
 use crate::event::nonzero;
 use crate::frame;
-use crate::ids::{DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use crate::ids::{DeviceGeneration, DeviceId, Seq, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
 
 /// A verified batch.
 pub(super) struct BatchView<'a>(flatbuffers::Vector<'a, ForwardsUOffset<schema::LinkMessage<'a>>>);
@@ -77,6 +77,13 @@ fn decode(message: schema::LinkMessage<'_>) -> Option<Incoming<'_>> {
         LinkBody::SessionClose => Incoming::Gateway(GatewayMessage::SessionClose(ConnectionKey(
             message.body_as_session_close()?.connection(),
         ))),
+        LinkBody::ChannelLeft => {
+            let left = message.body_as_channel_left()?;
+            Incoming::Gateway(GatewayMessage::ChannelLeft {
+                conversation: left.conversation().into(),
+                count: left.count(),
+            })
+        }
         LinkBody::ClientRequest => {
             let request = message.body_as_client_request()?;
             Incoming::Gateway(GatewayMessage::ClientRequest {
@@ -135,6 +142,23 @@ fn decode_from_router(message: schema::LinkMessage<'_>) -> Option<Incoming<'_>> 
             let frame = fanout.frame().bytes();
             frame.get(user_seq_offset..)?.first_chunk::<8>()?;
             RouterMessage::Fanout(Fanout { targets: FanoutTargets(fanout.targets()), user_seq_offset, frame })
+        }
+        LinkBody::Watching => {
+            let watching = message.body_as_watching()?;
+            RouterMessage::Watching {
+                connection: ConnectionKey(watching.connection()),
+                request_id: watching.request_id(),
+                conversation: watching.conversation().into(),
+                head: Seq(watching.head_seq()),
+            }
+        }
+        LinkBody::Publish => {
+            let publish = message.body_as_publish()?;
+            RouterMessage::Publish {
+                conversation: publish.conversation().into(),
+                head: Seq(publish.head_seq()),
+                frame: publish.frame().bytes(),
+            }
         }
         _ => return Some(Incoming::Unknown),
     }))
@@ -202,6 +226,11 @@ impl BatchBuilder {
                 let args = schema::SessionCloseArgs { connection: connection.0 };
                 (LinkBody::SessionClose, schema::SessionClose::create(fbb, &args).as_union_value())
             }
+            GatewayMessage::ChannelLeft { conversation, count } => {
+                let conversation = conversation.into();
+                let args = schema::ChannelLeftArgs { conversation: Some(&conversation), count };
+                (LinkBody::ChannelLeft, schema::ChannelLeft::create(fbb, &args).as_union_value())
+            }
             GatewayMessage::ClientRequest { connection, frame } => {
                 let frame = bytes(fbb, frame);
                 let args = schema::ClientRequestArgs { connection: connection.0, frame: Some(frame) };
@@ -237,6 +266,19 @@ impl BatchBuilder {
                     frame: Some(frame),
                 };
                 (LinkBody::Deliver, schema::Deliver::create(fbb, &args).as_union_value())
+            }
+            RouterMessage::Watching { connection, request_id, conversation, head } => {
+                let conversation = conversation.into();
+                let (connection, head_seq) = (connection.0, head.0);
+                let args = schema::WatchingArgs { connection, request_id, conversation: Some(&conversation), head_seq };
+                (LinkBody::Watching, schema::Watching::create(fbb, &args).as_union_value())
+            }
+            RouterMessage::Publish { conversation, head, frame } => {
+                let frame = bytes(fbb, frame);
+                let conversation = conversation.into();
+                let args =
+                    schema::PublishArgs { conversation: Some(&conversation), head_seq: head.0, frame: Some(frame) };
+                (LinkBody::Publish, schema::Publish::create(fbb, &args).as_union_value())
             }
             RouterMessage::Fanout(_) => unreachable!("built by `fanout`"),
         };

@@ -114,7 +114,7 @@ impl LinkEnd {
 
     /// From a router.
     pub fn send_to_gateway(&mut self, message: &RouterMessage<'_>) -> Result<(), NoCredit> {
-        if let RouterMessage::Deliver { frame, .. } = message {
+        if let RouterMessage::Deliver { frame, .. } | RouterMessage::Publish { frame, .. } = message {
             self.pay(Self::cost(frame.len()))?;
         }
         self.builder.router(message);

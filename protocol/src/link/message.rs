@@ -4,7 +4,10 @@ use wire::Durability;
 use wire::link as schema;
 
 use crate::codes::Code;
-use crate::ids::{ClientMsgId, DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use crate::ids::{
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, SessionId, StoreIncarnation, UserEpoch, UserId,
+    UserSeq,
+};
 
 /// Names a connection on one link: the gateway's slot and its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +121,13 @@ pub enum GatewayMessage<'a> {
     SessionOpen(SessionOpen<'a>),
     /// The connection is gone; its key may come again.
     SessionClose(ConnectionKey),
+    /// Connections that were [`RouterMessage::Watching`] have stopped.
+    ChannelLeft {
+        /// Which channel.
+        conversation: ConversationId,
+        /// How many.
+        count: u32,
+    },
     /// A verified ClientFrame, byte for byte.
     ClientRequest {
         /// Of whom.
@@ -152,4 +162,24 @@ pub enum RouterMessage<'a> {
     },
     /// See [`Fanout`].
     Fanout(Fanout<'a>),
+    /// The connection follows a channel from now on, until it is gone or has asked for others.
+    Watching {
+        /// Which.
+        connection: ConnectionKey,
+        /// Of its ChannelWatch.
+        request_id: u32,
+        /// Which channel.
+        conversation: ConversationId,
+        /// What was there before.
+        head: Seq,
+    },
+    /// A whole ServerFrame for every connection that follows this channel.
+    Publish {
+        /// Which channel.
+        conversation: ConversationId,
+        /// The head that it tells.
+        head: Seq,
+        /// Byte for byte what the clients get.
+        frame: &'a [u8],
+    },
 }

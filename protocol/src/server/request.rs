@@ -11,8 +11,9 @@ use crate::codes::Code;
 use crate::encode::Refusal;
 use crate::ids::ClientMsgId;
 use crate::limits::{
-    BODY_SIZE_MAX, CLIENT_MSG_ID_AGE_MAX, CLIENT_MSG_ID_AHEAD_MAX, CONTENT_TYPE_SIZE_MAX, GROUP_MEMBERS_MAX,
-    HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX, MESSAGE_FIELDS_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
+    BODY_SIZE_MAX, CHANNELS_WATCHED_MAX, CLIENT_MSG_ID_AGE_MAX, CLIENT_MSG_ID_AHEAD_MAX, CONTENT_TYPE_SIZE_MAX,
+    GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX, MESSAGE_FIELDS_SIZE_MAX, TITLE_SIZE_MAX,
+    USER_LOOKUP_MAX,
 };
 use crate::time::{Now, WallTime};
 
@@ -20,7 +21,7 @@ use crate::time::{Now, WallTime};
 pub const TYPING_BURST: u32 = 20;
 /// One more every so often; a person stops and starts more slowly.
 pub const TYPING_INTERVAL: Duration = Duration::from_millis(500);
-/// UserLookups a session may send at once: an address book of 640 names.
+/// UserLookups and ChannelWatches a session may send at once: an address book of 640 names.
 pub const LOOKUP_BURST: u32 = 10;
 /// One more every so often, so that nobody lists the names of a realm.
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl ServerSession {
             return Step::Wait;
         }
         match self.take_token(now, frame.body_type()) {
-            Ok(()) => Step::Forward,
+            Ok(()) => frame.body_as_channel_watch().map_or(Step::Forward, |watch| Step::Watch(watch.request_id())),
             Err(retry_after) => refuse(Code::RateLimited, retry_after),
         }
     }
@@ -78,7 +79,10 @@ impl ServerSession {
             ClientBody::TypingStart | ClientBody::TypingStop => {
                 self.typing.take(now.monotonic, TYPING_BURST, TYPING_INTERVAL)
             }
-            ClientBody::UserLookup => self.lookups.take(now.monotonic, LOOKUP_BURST, LOOKUP_INTERVAL),
+            // Each may cost the router reads of its store.
+            ClientBody::UserLookup | ClientBody::ChannelWatch => {
+                self.lookups.take(now.monotonic, LOOKUP_BURST, LOOKUP_INTERVAL)
+            }
             _ => Ok(()),
         }
     }
@@ -103,6 +107,7 @@ fn name_of(frame: ClientFrame<'_>, client_op_id: Option<ClientMsgId>) -> Name {
         ClientBody::MembersGet => request(frame.body_as_members_get().map(|get| get.request_id())),
         ClientBody::UserLookup => request(frame.body_as_user_lookup().map(|lookup| lookup.request_id())),
         ClientBody::DevicesGet => request(frame.body_as_devices_get().map(|get| get.request_id())),
+        ClientBody::ChannelWatch => request(frame.body_as_channel_watch().map(|watch| watch.request_id())),
         _ => none,
     }
 }
@@ -135,6 +140,10 @@ fn check(
         ClientBody::Ack | ClientBody::MessageRead | ClientBody::SyncGet if is_transient => Err(Code::NotForTransient),
         ClientBody::HistoryGet => check_history(frame.body_as_history_get().ok_or(Code::Malformed)?),
         ClientBody::UserLookup => check_lookup(frame.body_as_user_lookup().ok_or(Code::Malformed)?),
+        ClientBody::ChannelWatch => {
+            let watch = frame.body_as_channel_watch().ok_or(Code::Malformed)?;
+            at_most(watch.channels().map_or(0, |channels| channels.len()), CHANNELS_WATCHED_MAX)
+        }
         _ => Ok(()),
     }
 }
@@ -161,7 +170,7 @@ fn check_client_id(id: ClientMsgId, wall: WallTime) -> Result<(), Code> {
 fn check_create(create: wire::ConversationCreate<'_>) -> Result<(), Code> {
     at_most(create.title().map_or(0, str::len), TITLE_SIZE_MAX)?;
     at_most(create.members().map_or(0, |members| members.len()), GROUP_MEMBERS_MAX)?;
-    only_if(create.kind() == ConversationKind::Group)
+    only_if(matches!(create.kind(), ConversationKind::Group | ConversationKind::Channel))
 }
 
 fn check_change(change: wire::MemberChange<'_>) -> Result<(), Code> {

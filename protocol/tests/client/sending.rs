@@ -11,7 +11,7 @@ use protocol::encode::{FrameBuilder, Refusal};
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, MessageId, Seq};
 use protocol::limits::{BODY_SIZE_MAX, CLIENT_MSG_ID_AGE_MAX, GROUP_MEMBERS_MAX};
 use protocol::time::WallTime;
-use protocol::wire::{ClientBody, MembershipAction, Role};
+use protocol::wire::{ClientBody, ConversationKind, MembershipAction, Role};
 
 use crate::device::{Device, START, view};
 use crate::frames::{BOB, conversation, message_ack, op_done, usual_welcome};
@@ -132,9 +132,12 @@ fn what_the_wire_would_not_take_is_refused_at_once() {
     assert_eq!(refused(Draft { mentions: vec![BOB; 65], ..draft.clone() }), CommandError::TooLarge);
     let no_uuid = Draft { client_msg_id: Some(ClientMsgId([0; 16])), ..draft };
     assert_eq!(refused(no_uuid), CommandError::ClientIdInvalid);
-    assert_eq!(device.session.conversation_create(START, &"t".repeat(257), &[]), Err(CommandError::TooLarge));
     assert_eq!(
-        device.session.conversation_create(START, "", &[BOB; GROUP_MEMBERS_MAX + 1]),
+        device.session.conversation_create(START, ConversationKind::Group, &"t".repeat(257), &[]),
+        Err(CommandError::TooLarge)
+    );
+    assert_eq!(
+        device.session.conversation_create(START, ConversationKind::Group, "", &[BOB; GROUP_MEMBERS_MAX + 1]),
         Err(CommandError::TooLarge)
     );
 }
@@ -316,7 +319,10 @@ fn a_given_id_is_sent_as_one_that_was_tried_before_and_only_once_at_a_time() {
 #[test]
 fn operations_survive_a_reconnect_and_a_restart() {
     let mut device = Device::online();
-    let create = device.session.conversation_create(device.now, "team", &[BOB]).expect("there is room");
+    let create = device
+        .session
+        .conversation_create(device.now, ConversationKind::Channel, "team", &[BOB])
+        .expect("there is room");
     let draft = MemberDraft {
         conversation: conversation(),
         action: MembershipAction::Added,

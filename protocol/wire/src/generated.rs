@@ -553,10 +553,10 @@ pub mod ringpost {
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     pub const ENUM_MIN_CLIENT_BODY: u8 = 0;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-    pub const ENUM_MAX_CLIENT_BODY: u8 = 21;
+    pub const ENUM_MAX_CLIENT_BODY: u8 = 22;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
-    pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 16] = [
+    pub const ENUM_VALUES_CLIENT_BODY: [ClientBody; 17] = [
         ClientBody::NONE,
         ClientBody::Hello,
         ClientBody::MessageSend,
@@ -573,6 +573,7 @@ pub mod ringpost {
         ClientBody::UserLookup,
         ClientBody::DevicesGet,
         ClientBody::DeviceRevoke,
+        ClientBody::ChannelWatch,
     ];
 
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -596,9 +597,10 @@ pub mod ringpost {
         pub const UserLookup: Self = Self(19);
         pub const DevicesGet: Self = Self(20);
         pub const DeviceRevoke: Self = Self(21);
+        pub const ChannelWatch: Self = Self(22);
 
         pub const ENUM_MIN: u8 = 0;
-        pub const ENUM_MAX: u8 = 21;
+        pub const ENUM_MAX: u8 = 22;
         pub const ENUM_VALUES: &'static [Self] = &[
             Self::NONE,
             Self::Hello,
@@ -616,6 +618,7 @@ pub mod ringpost {
             Self::UserLookup,
             Self::DevicesGet,
             Self::DeviceRevoke,
+            Self::ChannelWatch,
         ];
         /// Returns the variant's name or "" if unknown.
         pub fn variant_name(self) -> Option<&'static str> {
@@ -636,6 +639,7 @@ pub mod ringpost {
                 Self::UserLookup => Some("UserLookup"),
                 Self::DevicesGet => Some("DevicesGet"),
                 Self::DeviceRevoke => Some("DeviceRevoke"),
+                Self::ChannelWatch => Some("ChannelWatch"),
                 _ => None,
             }
         }
@@ -882,12 +886,13 @@ pub mod ringpost {
     pub const ENUM_MAX_SERVER_BODY: u8 = 18;
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
     #[allow(non_camel_case_types)]
-    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 17] = [
+    pub const ENUM_VALUES_SERVER_BODY: [ServerBody; 18] = [
         ServerBody::NONE,
         ServerBody::Welcome,
         ServerBody::MessageAck,
         ServerBody::OpAck,
         ServerBody::Push,
+        ServerBody::ChannelPush,
         ServerBody::SyncPage,
         ServerBody::HistoryPage,
         ServerBody::Ephemeral,
@@ -912,6 +917,7 @@ pub mod ringpost {
         pub const MessageAck: Self = Self(2);
         pub const OpAck: Self = Self(3);
         pub const Push: Self = Self(4);
+        pub const ChannelPush: Self = Self(5);
         pub const SyncPage: Self = Self(6);
         pub const HistoryPage: Self = Self(7);
         pub const Ephemeral: Self = Self(8);
@@ -933,6 +939,7 @@ pub mod ringpost {
             Self::MessageAck,
             Self::OpAck,
             Self::Push,
+            Self::ChannelPush,
             Self::SyncPage,
             Self::HistoryPage,
             Self::Ephemeral,
@@ -954,6 +961,7 @@ pub mod ringpost {
                 Self::MessageAck => Some("MessageAck"),
                 Self::OpAck => Some("OpAck"),
                 Self::Push => Some("Push"),
+                Self::ChannelPush => Some("ChannelPush"),
                 Self::SyncPage => Some("SyncPage"),
                 Self::HistoryPage => Some("HistoryPage"),
                 Self::Ephemeral => Some("Ephemeral"),
@@ -3125,6 +3133,121 @@ pub mod ringpost {
             ds.finish()
         }
     }
+    pub enum ChannelWatchOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct ChannelWatch<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for ChannelWatch<'a> {
+        type Inner = ChannelWatch<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> ChannelWatch<'a> {
+        pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CHANNELS: ::flatbuffers::VOffsetT = 6;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ChannelWatch { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ChannelWatchArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ChannelWatch<'bldr>> {
+            let mut builder = ChannelWatchBuilder::new(_fbb);
+            if let Some(x) = args.channels {
+                builder.add_channels(x);
+            }
+            builder.add_request_id(args.request_id);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request_id(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(ChannelWatch::VT_REQUEST_ID, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn channels(&self) -> Option<::flatbuffers::Vector<'a, ConversationId>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ConversationId>>>(
+                    ChannelWatch::VT_CHANNELS,
+                    None,
+                )
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for ChannelWatch<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ConversationId>>>(
+                    "channels",
+                    Self::VT_CHANNELS,
+                    false,
+                )?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct ChannelWatchArgs<'a> {
+        pub request_id: u32,
+        pub channels: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ConversationId>>>,
+    }
+    impl<'a> Default for ChannelWatchArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ChannelWatchArgs { request_id: 0, channels: None }
+        }
+    }
+
+    pub struct ChannelWatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelWatchBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request_id(&mut self, request_id: u32) {
+            self.fbb_.push_slot::<u32>(ChannelWatch::VT_REQUEST_ID, request_id, 0);
+        }
+        #[inline]
+        pub fn add_channels(&mut self, channels: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ConversationId>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ChannelWatch::VT_CHANNELS, channels);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelWatchBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ChannelWatchBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelWatch<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for ChannelWatch<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ChannelWatch");
+            ds.field("request_id", &self.request_id());
+            ds.field("channels", &self.channels());
+            ds.finish()
+        }
+    }
     pub enum PingOffset {}
     #[derive(Copy, Clone, PartialEq)]
 
@@ -3480,6 +3603,21 @@ pub mod ringpost {
                 None
             }
         }
+
+        #[inline]
+        #[allow(non_snake_case)]
+        pub fn body_as_channel_watch(&self) -> Option<ChannelWatch<'a>> {
+            if self.body_type() == ClientBody::ChannelWatch {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { ChannelWatch::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
     }
 
     impl ::flatbuffers::Verifiable for ClientFrame<'_> {
@@ -3555,6 +3693,11 @@ pub mod ringpost {
                         ClientBody::DeviceRevoke => v
                             .verify_union_variant::<::flatbuffers::ForwardsUOffset<DeviceRevoke>>(
                                 "ClientBody::DeviceRevoke",
+                                pos,
+                            ),
+                        ClientBody::ChannelWatch => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelWatch>>(
+                                "ClientBody::ChannelWatch",
                                 pos,
                             ),
                         _ => Ok(()),
@@ -3711,6 +3854,13 @@ pub mod ringpost {
                 }
                 ClientBody::DeviceRevoke => {
                     if let Some(x) = self.body_as_device_revoke() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
+                ClientBody::ChannelWatch => {
+                    if let Some(x) = self.body_as_channel_watch() {
                         ds.field("body", &x)
                     } else {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -6163,6 +6313,143 @@ pub mod ringpost {
         fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
             let mut ds = f.debug_struct("Push");
             ds.field("first_user_seq", &self.first_user_seq());
+            ds.field("events", &self.events());
+            ds.finish()
+        }
+    }
+    pub enum ChannelPushOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    pub struct ChannelPush<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for ChannelPush<'a> {
+        type Inner = ChannelPush<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> ChannelPush<'a> {
+        pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+        pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 6;
+        pub const VT_EVENTS: ::flatbuffers::VOffsetT = 8;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            ChannelPush { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args ChannelPushArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ChannelPush<'bldr>> {
+            let mut builder = ChannelPushBuilder::new(_fbb);
+            builder.add_head_seq(args.head_seq);
+            if let Some(x) = args.events {
+                builder.add_events(x);
+            }
+            if let Some(x) = args.conversation {
+                builder.add_conversation(x);
+            }
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn conversation(&self) -> &'a ConversationId {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<ConversationId>(ChannelPush::VT_CONVERSATION, None).unwrap() }
+        }
+        #[inline]
+        pub fn head_seq(&self) -> u64 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u64>(ChannelPush::VT_HEAD_SEQ, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>,
+                >>(ChannelPush::VT_EVENTS, None)
+            }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for ChannelPush<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+     .visit_field::<ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+     .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
+     .finish();
+            Ok(())
+        }
+    }
+    pub struct ChannelPushArgs<'a> {
+        pub conversation: Option<&'a ConversationId>,
+        pub head_seq: u64,
+        pub events:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
+    }
+    impl<'a> Default for ChannelPushArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            ChannelPushArgs {
+                conversation: None, // required field
+                head_seq: 0,
+                events: None,
+            }
+        }
+    }
+
+    pub struct ChannelPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelPushBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_conversation(&mut self, conversation: &ConversationId) {
+            self.fbb_.push_slot_always::<&ConversationId>(ChannelPush::VT_CONVERSATION, conversation);
+        }
+        #[inline]
+        pub fn add_head_seq(&mut self, head_seq: u64) {
+            self.fbb_.push_slot::<u64>(ChannelPush::VT_HEAD_SEQ, head_seq, 0);
+        }
+        #[inline]
+        pub fn add_events(
+            &mut self,
+            events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Event<'b>>>>,
+        ) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ChannelPush::VT_EVENTS, events);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelPushBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            ChannelPushBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelPush<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            self.fbb_.required(o, ChannelPush::VT_CONVERSATION, "conversation");
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for ChannelPush<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("ChannelPush");
+            ds.field("conversation", &self.conversation());
+            ds.field("head_seq", &self.head_seq());
             ds.field("events", &self.events());
             ds.finish()
         }
@@ -8705,6 +8992,21 @@ pub mod ringpost {
 
         #[inline]
         #[allow(non_snake_case)]
+        pub fn body_as_channel_push(&self) -> Option<ChannelPush<'a>> {
+            if self.body_type() == ServerBody::ChannelPush {
+                self.body().map(|t| {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    unsafe { ChannelPush::init_from_table(t) }
+                })
+            } else {
+                None
+            }
+        }
+
+        #[inline]
+        #[allow(non_snake_case)]
         pub fn body_as_sync_page(&self) -> Option<SyncPage<'a>> {
             if self.body_type() == ServerBody::SyncPage {
                 self.body().map(|t| {
@@ -8909,6 +9211,11 @@ pub mod ringpost {
                         ServerBody::Push => {
                             v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Push>>("ServerBody::Push", pos)
                         }
+                        ServerBody::ChannelPush => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelPush>>(
+                                "ServerBody::ChannelPush",
+                                pos,
+                            ),
                         ServerBody::SyncPage => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SyncPage>>(
                             "ServerBody::SyncPage",
                             pos,
@@ -9032,6 +9339,13 @@ pub mod ringpost {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
                     }
                 }
+                ServerBody::ChannelPush => {
+                    if let Some(x) = self.body_as_channel_push() {
+                        ds.field("body", &x)
+                    } else {
+                        ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                    }
+                }
                 ServerBody::SyncPage => {
                     if let Some(x) = self.body_as_sync_page() {
                         ds.field("body", &x)
@@ -9142,17 +9456,20 @@ pub mod ringpost {
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_LINK_BODY: [LinkBody; 11] = [
+        pub const ENUM_VALUES_LINK_BODY: [LinkBody; 14] = [
             LinkBody::NONE,
             LinkBody::GatewayHello,
             LinkBody::SessionOpen,
             LinkBody::SessionClose,
             LinkBody::ClientRequest,
+            LinkBody::ChannelLeft,
             LinkBody::RouterHello,
             LinkBody::SessionOpened,
             LinkBody::SessionRefused,
             LinkBody::Deliver,
             LinkBody::Fanout,
+            LinkBody::Watching,
+            LinkBody::Publish,
             LinkBody::Credits,
         ];
 
@@ -9166,11 +9483,14 @@ pub mod ringpost {
             pub const SessionOpen: Self = Self(2);
             pub const SessionClose: Self = Self(3);
             pub const ClientRequest: Self = Self(4);
+            pub const ChannelLeft: Self = Self(5);
             pub const RouterHello: Self = Self(16);
             pub const SessionOpened: Self = Self(17);
             pub const SessionRefused: Self = Self(18);
             pub const Deliver: Self = Self(19);
             pub const Fanout: Self = Self(20);
+            pub const Watching: Self = Self(21);
+            pub const Publish: Self = Self(22);
             pub const Credits: Self = Self(32);
 
             pub const ENUM_MIN: u8 = 0;
@@ -9181,11 +9501,14 @@ pub mod ringpost {
                 Self::SessionOpen,
                 Self::SessionClose,
                 Self::ClientRequest,
+                Self::ChannelLeft,
                 Self::RouterHello,
                 Self::SessionOpened,
                 Self::SessionRefused,
                 Self::Deliver,
                 Self::Fanout,
+                Self::Watching,
+                Self::Publish,
                 Self::Credits,
             ];
             /// Returns the variant's name or "" if unknown.
@@ -9196,11 +9519,14 @@ pub mod ringpost {
                     Self::SessionOpen => Some("SessionOpen"),
                     Self::SessionClose => Some("SessionClose"),
                     Self::ClientRequest => Some("ClientRequest"),
+                    Self::ChannelLeft => Some("ChannelLeft"),
                     Self::RouterHello => Some("RouterHello"),
                     Self::SessionOpened => Some("SessionOpened"),
                     Self::SessionRefused => Some("SessionRefused"),
                     Self::Deliver => Some("Deliver"),
                     Self::Fanout => Some("Fanout"),
+                    Self::Watching => Some("Watching"),
+                    Self::Publish => Some("Publish"),
                     Self::Credits => Some("Credits"),
                     _ => None,
                 }
@@ -9880,6 +10206,119 @@ pub mod ringpost {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("SessionClose");
                 ds.field("connection", &self.connection());
+                ds.finish()
+            }
+        }
+        pub enum ChannelLeftOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct ChannelLeft<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for ChannelLeft<'a> {
+            type Inner = ChannelLeft<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> ChannelLeft<'a> {
+            pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_COUNT: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                ChannelLeft { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args ChannelLeftArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<ChannelLeft<'bldr>> {
+                let mut builder = ChannelLeftBuilder::new(_fbb);
+                builder.add_count(args.count);
+                if let Some(x) = args.conversation {
+                    builder.add_conversation(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn conversation(&self) -> &'a super::ConversationId {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<super::ConversationId>(ChannelLeft::VT_CONVERSATION, None).unwrap() }
+            }
+            #[inline]
+            pub fn count(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(ChannelLeft::VT_COUNT, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for ChannelLeft<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<super::ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                    .visit_field::<u32>("count", Self::VT_COUNT, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct ChannelLeftArgs<'a> {
+            pub conversation: Option<&'a super::ConversationId>,
+            pub count: u32,
+        }
+        impl<'a> Default for ChannelLeftArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                ChannelLeftArgs {
+                    conversation: None, // required field
+                    count: 0,
+                }
+            }
+        }
+
+        pub struct ChannelLeftBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelLeftBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_conversation(&mut self, conversation: &super::ConversationId) {
+                self.fbb_.push_slot_always::<&super::ConversationId>(ChannelLeft::VT_CONVERSATION, conversation);
+            }
+            #[inline]
+            pub fn add_count(&mut self, count: u32) {
+                self.fbb_.push_slot::<u32>(ChannelLeft::VT_COUNT, count, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelLeftBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                ChannelLeftBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelLeft<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, ChannelLeft::VT_CONVERSATION, "conversation");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for ChannelLeft<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("ChannelLeft");
+                ds.field("conversation", &self.conversation());
+                ds.field("count", &self.count());
                 ds.finish()
             }
         }
@@ -10787,6 +11226,294 @@ pub mod ringpost {
                 ds.finish()
             }
         }
+        pub enum WatchingOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Watching<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Watching<'a> {
+            type Inner = Watching<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Watching<'a> {
+            pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 6;
+            pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 8;
+            pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 10;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Watching { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args WatchingArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Watching<'bldr>> {
+                let mut builder = WatchingBuilder::new(_fbb);
+                builder.add_head_seq(args.head_seq);
+                builder.add_connection(args.connection);
+                if let Some(x) = args.conversation {
+                    builder.add_conversation(x);
+                }
+                builder.add_request_id(args.request_id);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn connection(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Watching::VT_CONNECTION, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn request_id(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(Watching::VT_REQUEST_ID, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn conversation(&self) -> &'a super::ConversationId {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<super::ConversationId>(Watching::VT_CONVERSATION, None).unwrap() }
+            }
+            #[inline]
+            pub fn head_seq(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Watching::VT_HEAD_SEQ, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Watching<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("connection", Self::VT_CONNECTION, false)?
+                    .visit_field::<u32>("request_id", Self::VT_REQUEST_ID, false)?
+                    .visit_field::<super::ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                    .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct WatchingArgs<'a> {
+            pub connection: u64,
+            pub request_id: u32,
+            pub conversation: Option<&'a super::ConversationId>,
+            pub head_seq: u64,
+        }
+        impl<'a> Default for WatchingArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                WatchingArgs {
+                    connection: 0,
+                    request_id: 0,
+                    conversation: None, // required field
+                    head_seq: 0,
+                }
+            }
+        }
+
+        pub struct WatchingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WatchingBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_connection(&mut self, connection: u64) {
+                self.fbb_.push_slot::<u64>(Watching::VT_CONNECTION, connection, 0);
+            }
+            #[inline]
+            pub fn add_request_id(&mut self, request_id: u32) {
+                self.fbb_.push_slot::<u32>(Watching::VT_REQUEST_ID, request_id, 0);
+            }
+            #[inline]
+            pub fn add_conversation(&mut self, conversation: &super::ConversationId) {
+                self.fbb_.push_slot_always::<&super::ConversationId>(Watching::VT_CONVERSATION, conversation);
+            }
+            #[inline]
+            pub fn add_head_seq(&mut self, head_seq: u64) {
+                self.fbb_.push_slot::<u64>(Watching::VT_HEAD_SEQ, head_seq, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WatchingBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                WatchingBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Watching<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, Watching::VT_CONVERSATION, "conversation");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Watching<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Watching");
+                ds.field("connection", &self.connection());
+                ds.field("request_id", &self.request_id());
+                ds.field("conversation", &self.conversation());
+                ds.field("head_seq", &self.head_seq());
+                ds.finish()
+            }
+        }
+        pub enum PublishOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Publish<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Publish<'a> {
+            type Inner = Publish<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Publish<'a> {
+            pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 6;
+            pub const VT_FRAME: ::flatbuffers::VOffsetT = 8;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Publish { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args PublishArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Publish<'bldr>> {
+                let mut builder = PublishBuilder::new(_fbb);
+                builder.add_head_seq(args.head_seq);
+                if let Some(x) = args.frame {
+                    builder.add_frame(x);
+                }
+                if let Some(x) = args.conversation {
+                    builder.add_conversation(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn conversation(&self) -> &'a super::ConversationId {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<super::ConversationId>(Publish::VT_CONVERSATION, None).unwrap() }
+            }
+            #[inline]
+            pub fn head_seq(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Publish::VT_HEAD_SEQ, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn frame(&self) -> ::flatbuffers::Vector<'a, u8> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Publish::VT_FRAME, None)
+                        .unwrap()
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Publish<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<super::ConversationId>("conversation", Self::VT_CONVERSATION, true)?
+                    .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "frame",
+                        Self::VT_FRAME,
+                        true,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct PublishArgs<'a> {
+            pub conversation: Option<&'a super::ConversationId>,
+            pub head_seq: u64,
+            pub frame: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for PublishArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                PublishArgs {
+                    conversation: None, // required field
+                    head_seq: 0,
+                    frame: None, // required field
+                }
+            }
+        }
+
+        pub struct PublishBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PublishBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_conversation(&mut self, conversation: &super::ConversationId) {
+                self.fbb_.push_slot_always::<&super::ConversationId>(Publish::VT_CONVERSATION, conversation);
+            }
+            #[inline]
+            pub fn add_head_seq(&mut self, head_seq: u64) {
+                self.fbb_.push_slot::<u64>(Publish::VT_HEAD_SEQ, head_seq, 0);
+            }
+            #[inline]
+            pub fn add_frame(&mut self, frame: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Publish::VT_FRAME, frame);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PublishBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                PublishBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Publish<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, Publish::VT_CONVERSATION, "conversation");
+                self.fbb_.required(o, Publish::VT_FRAME, "frame");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Publish<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Publish");
+                ds.field("conversation", &self.conversation());
+                ds.field("head_seq", &self.head_seq());
+                ds.field("frame", &self.frame());
+                ds.finish()
+            }
+        }
         pub enum CreditsOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -10991,6 +11718,21 @@ pub mod ringpost {
 
             #[inline]
             #[allow(non_snake_case)]
+            pub fn body_as_channel_left(&self) -> Option<ChannelLeft<'a>> {
+                if self.body_type() == LinkBody::ChannelLeft {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { ChannelLeft::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
             pub fn body_as_router_hello(&self) -> Option<RouterHello<'a>> {
                 if self.body_type() == LinkBody::RouterHello {
                     self.body().map(|t| {
@@ -11066,6 +11808,36 @@ pub mod ringpost {
 
             #[inline]
             #[allow(non_snake_case)]
+            pub fn body_as_watching(&self) -> Option<Watching<'a>> {
+                if self.body_type() == LinkBody::Watching {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { Watching::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_publish(&self) -> Option<Publish<'a>> {
+                if self.body_type() == LinkBody::Publish {
+                    self.body().map(|t| {
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        unsafe { Publish::init_from_table(t) }
+                    })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
             pub fn body_as_credits(&self) -> Option<Credits<'a>> {
                 if self.body_type() == LinkBody::Credits {
                     self.body().map(|t| {
@@ -11114,6 +11886,11 @@ pub mod ringpost {
                                     "LinkBody::ClientRequest",
                                     pos,
                                 ),
+                            LinkBody::ChannelLeft => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelLeft>>(
+                                    "LinkBody::ChannelLeft",
+                                    pos,
+                                ),
                             LinkBody::RouterHello => v
                                 .verify_union_variant::<::flatbuffers::ForwardsUOffset<RouterHello>>(
                                     "LinkBody::RouterHello",
@@ -11135,6 +11912,14 @@ pub mod ringpost {
                             ),
                             LinkBody::Fanout => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Fanout>>(
                                 "LinkBody::Fanout",
+                                pos,
+                            ),
+                            LinkBody::Watching => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Watching>>(
+                                "LinkBody::Watching",
+                                pos,
+                            ),
+                            LinkBody::Publish => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Publish>>(
+                                "LinkBody::Publish",
                                 pos,
                             ),
                             LinkBody::Credits => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Credits>>(
@@ -11217,6 +12002,13 @@ pub mod ringpost {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
                         }
                     }
+                    LinkBody::ChannelLeft => {
+                        if let Some(x) = self.body_as_channel_left() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
                     LinkBody::RouterHello => {
                         if let Some(x) = self.body_as_router_hello() {
                             ds.field("body", &x)
@@ -11247,6 +12039,20 @@ pub mod ringpost {
                     }
                     LinkBody::Fanout => {
                         if let Some(x) = self.body_as_fanout() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::Watching => {
+                        if let Some(x) = self.body_as_watching() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    LinkBody::Publish => {
+                        if let Some(x) = self.body_as_publish() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -69,11 +69,14 @@ pub(crate) enum BenchScenario {
     },
     /// One of each group writes to all others of it.
     Fanout {
+        /// Channels instead of groups: the others follow them, and a channel may be larger.
+        #[arg(long)]
+        channels: bool,
         /// How many groups.
         #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         groups: u32,
-        /// People in each, the one who writes included.
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(3..=1_024))]
+        /// People in each, the one who writes included; of a group at most 1,024.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(3..=15_000))]
         members: u16,
         /// Messages a second in all; each goes to all members.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = rate())]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bench_harness::{Resume, Tiers};
 use bench_load::{Options, Report, Scenario, ServerChoice, page, table};
 use gateway_server::DriverChoice;
+use protocol::limits::GROUP_MEMBERS_MAX;
 
 use super::arguments::{BenchScenario, LoadArguments, ResumeArgument, TiersArgument};
 use super::scratch::Scratch;
@@ -41,16 +42,23 @@ pub(super) fn scenario(typed: &BenchScenario) -> Option<(Scenario, Duration, &Lo
             };
             (Scenario::Storm { connections, rounds, resume, kills: *kill }, IDLE_HEARTBEAT, load)
         }
-        BenchScenario::Fanout { groups, members, rate, seconds, load } => {
+        BenchScenario::Fanout { channels, groups, members, rate, seconds, load } => {
+            let channels = *channels;
             let (groups, members, measured) = (count(*groups), usize::from(*members), Duration::from_secs(*seconds));
-            (Scenario::Fanout { groups, members, per_second: f64::from(*rate), measured }, HEARTBEAT, load)
+            (Scenario::Fanout { channels, groups, members, per_second: f64::from(*rate), measured }, HEARTBEAT, load)
         }
         BenchScenario::Slice { .. } | BenchScenario::Baseline | BenchScenario::Worker => return None,
     })
 }
 
+const GROUP_OVER: usize = GROUP_MEMBERS_MAX + 1;
+
 /// One run with each driver.
 pub(super) fn run(scenario: &Scenario, heartbeat: Duration, load: &LoadArguments) -> Result<(), Mistake> {
+    if let Scenario::Fanout { channels: false, members: GROUP_OVER.., .. } = scenario {
+        let text = format!("a group has at most {GROUP_MEMBERS_MAX} members: name fewer, or take --channels");
+        return Err(Mistake::new(Exit::Usage, text));
+    }
     let mut reports = Vec::new();
     if load.server.is_some() {
         reports.push(measure(scenario, heartbeat, load, DriverChoice::Auto)?);

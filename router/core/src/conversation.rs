@@ -5,6 +5,7 @@
 
 mod admit;
 mod answer;
+mod channel;
 mod receipt;
 mod takeover;
 
@@ -22,8 +23,10 @@ use storage_api::{
     ConversationRow, ENTRIES_IN_FLIGHT_MAX, Entry, EntryBody, EntryKey, Identity, Mutation, Request, Response,
 };
 
+use crate::audience::Audience;
 use crate::context::Context;
 use crate::dedup::DedupWindow;
+use crate::links::LinkId;
 use crate::mail::{Effect, Purpose, ReceiptKind, SessionRef, Ticket, ToConversation, ToUser, Told};
 use crate::members::Members;
 use crate::request::ConversationRequest;
@@ -91,6 +94,8 @@ struct Conversation {
     /// First and last pointer that each user's log has not confirmed.
     unconfirmed: BTreeMap<UserId, (Seq, Seq)>,
     fanned: Seq,
+    /// Of a channel.
+    audience: Audience,
 }
 
 impl ConversationOwner {
@@ -104,7 +109,10 @@ impl ConversationOwner {
         self.inbox.is_empty()
             && self.reads == 0
             && self.conversation.as_ref().is_some_and(|conversation| {
-                conversation.in_flight.is_empty() && conversation.step.is_none() && conversation.unconfirmed.is_empty()
+                conversation.in_flight.is_empty()
+                    && conversation.step.is_none()
+                    && conversation.unconfirmed.is_empty()
+                    && conversation.audience.is_empty()
             })
     }
 
@@ -232,6 +240,15 @@ impl ConversationOwner {
         self.reads -= usize::from(!reads_on);
     }
 
+    /// Followers on this link have stopped.
+    pub(crate) fn followers_left(&mut self, link: LinkId, count: u32) {
+        self.conversation.iter_mut().for_each(|conversation| conversation.audience.leave(link, count));
+    }
+
+    pub(crate) fn link_down(&mut self, link: LinkId) {
+        self.conversation.iter_mut().for_each(|conversation| conversation.audience.lose(link));
+    }
+
     fn work(&mut self, context: &mut Context) {
         let Some(conversation) = &mut self.conversation else { return };
         while conversation.step.is_none() && conversation.in_flight.len() < ENTRIES_IN_FLIGHT_MAX {
@@ -260,6 +277,7 @@ impl Conversation {
             receipts: BTreeMap::new(),
             unconfirmed: BTreeMap::new(),
             fanned: Seq(0),
+            audience: Audience::default(),
         };
         if let Some(row) = row {
             conversation.kind = row.kind;
@@ -323,6 +341,7 @@ impl Conversation {
                 for row in self.members.all().filter(|row| self.members.visible_to(row.user, seq)) {
                     context.tell_user(row.user, ToUser::Erased(key));
                 }
+                self.publish_erased(context, seq);
             }
             ToConversation::Leave { user, ticket } => self.leave(context, user, ticket),
         }
@@ -365,6 +384,7 @@ impl Conversation {
             if !context.traits.one_log {
                 self.fan_out(context, &done.entry);
             }
+            self.publish(context, &done.entry);
         }
     }
 

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod audience;
 mod config;
 mod context;
 mod conversation;

@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use protocol::codes::Code;
-use protocol::ids::{DeviceId, UserId, UserSeq};
+use protocol::encode::FrameBuilder;
+use protocol::ids::{ConversationId, DeviceId, Seq, UserId, UserSeq};
 use protocol::limits::PAGE_SIZE_MAX;
 use protocol::link::{ConnectionKey, FANOUT_TARGETS_MAX, LinkEnd, Pulse, RouterMessage};
 use protocol::time::Instant;
@@ -76,6 +77,8 @@ pub(crate) struct Link {
     /// Every page that is being read holds a clone.
     pages: PageSlot,
     starved: Starved,
+    /// Channels whose newest entries found no credits: how far they are.
+    untold: BTreeMap<ConversationId, Seq>,
 }
 
 #[derive(Default)]
@@ -96,6 +99,7 @@ impl Links {
             held: VecDeque::new(),
             pages: PageSlot::default(),
             starved: Starved::default(),
+            untold: BTreeMap::new(),
         };
         assert!(self.links.insert(link, fresh).is_none(), "the shell names every link anew");
     }
@@ -227,6 +231,45 @@ impl Links {
             _ => {
                 link.close_fanout();
                 link.open_fanout = Some((template.clone(), alloc::vec![(session.connection, user_seq)]));
+            }
+        }
+    }
+
+    /// The gateway is to publish this channel to the connection from now on. False where there is nobody to tell.
+    pub(crate) fn watch(
+        &mut self,
+        session: SessionRef,
+        request_id: u32,
+        conversation: ConversationId,
+        head: Seq,
+    ) -> bool {
+        let is_there = self.links.contains_key(&session.link);
+        let connection = session.connection;
+        self.control(session.link, &RouterMessage::Watching { connection, request_id, conversation, head });
+        is_there
+    }
+
+    /// An entry of a channel, for all who follow it on this link. Where there are no credits it is left out, and when they
+    /// come followers are told how far the channel is.
+    pub(crate) fn publish(&mut self, link: LinkId, conversation: ConversationId, head: Seq, frame: &[u8]) {
+        let Some(link) = self.links.get_mut(&link) else { return };
+        link.close_fanout();
+        let message = RouterMessage::Publish { conversation, head, frame };
+        if link.backlog.is_empty() && link.end.send_to_gateway(&message).is_ok() {
+            link.untold.remove(&conversation);
+        } else {
+            link.untold.insert(conversation, head);
+        }
+    }
+
+    /// Credits may have come for what [`Links::publish`] has left out.
+    pub(crate) fn tell_heads(&mut self, link: LinkId, builder: &mut FrameBuilder) {
+        let Some(link) = self.links.get_mut(&link).filter(|link| link.backlog.is_empty()) else { return };
+        while let Some((conversation, head)) = link.untold.pop_first() {
+            let frame = builder.channel_push(conversation, head, None);
+            if link.end.send_to_gateway(&RouterMessage::Publish { conversation, head, frame }).is_err() {
+                link.untold.insert(conversation, head);
+                return;
             }
         }
     }

@@ -80,6 +80,10 @@ pub(crate) enum ConversationRequest {
     Typing {
         active: bool,
     },
+    /// Of a channel.
+    Follow {
+        request_id: u32,
+    },
 }
 
 impl ConversationRequest {
@@ -96,6 +100,7 @@ impl ConversationRequest {
             ConversationRequest::History { request_id, .. } => (ClientBody::HistoryGet, None, *request_id),
             ConversationRequest::Members { request_id } => (ClientBody::MembersGet, None, *request_id),
             ConversationRequest::Typing { .. } => (ClientBody::TypingStart, None, 0),
+            ConversationRequest::Follow { request_id } => (ClientBody::ChannelWatch, None, *request_id),
         }
     }
 
@@ -108,6 +113,11 @@ impl ConversationRequest {
 /// Everything a live session may ask.
 pub(crate) enum ClientRequest {
     Conversation(ConversationId, ConversationRequest),
+    /// Each of these channels.
+    Watch {
+        request_id: u32,
+        channels: Vec<ConversationId>,
+    },
     Ack(UserSeq),
     Read {
         conversation: ConversationId,
@@ -205,6 +215,16 @@ pub(crate) fn decode(
 fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef, page: PageSlot) -> Result<ClientRequest, Code> {
     use Code::Malformed;
     Ok(match frame.body_type() {
+        ClientBody::ChannelWatch => {
+            let watch = frame.body_as_channel_watch().ok_or(Malformed)?;
+            let mut channels: Vec<_> = watch.channels().iter().flatten().map(ConversationId::from).collect();
+            if channels.len() > limits::CHANNELS_WATCHED_MAX {
+                return Err(Code::TooLarge);
+            }
+            channels.sort_unstable();
+            channels.dedup();
+            ClientRequest::Watch { request_id: watch.request_id(), channels }
+        }
         ClientBody::Ack => ClientRequest::Ack(UserSeq(frame.body_as_ack().ok_or(Malformed)?.user_seq())),
         ClientBody::MessageRead => {
             let read = frame.body_as_message_read().ok_or(Malformed)?;

@@ -25,7 +25,7 @@ use crate::counters::RouterCounters;
 use crate::links::{DropCause, LinkId};
 use crate::mail::{Effect, Mail, Purpose, SessionRef, ToConversation, ToUser};
 use crate::orders::{Leavers, OrderId, OrderOutcome};
-use crate::request::{self, ClientRequest, OpenRequest};
+use crate::request::{self, ClientRequest, ConversationRequest, OpenRequest};
 use crate::user::UserOwner;
 use parking::Sweep;
 use user_page::user_page;
@@ -126,6 +126,7 @@ impl Router {
     /// Credits may have come: whose pushes wait for them has its turn, until one finds none. However many wait, a batch
     /// costs no more than what it pays for.
     fn feed(&mut self, link: LinkId) {
+        self.context.links.tell_heads(link, &mut self.context.builder);
         while let Some(user) = self.context.links.next_starved(link) {
             self.with_user_at_hand(user, |owner, context| owner.pump(context));
             if self.context.links.is_starved(link, user) {
@@ -137,6 +138,7 @@ impl Router {
     /// A link is gone, with the sessions on it.
     pub fn handle_link_down(&mut self, now: Now, link: LinkId) {
         self.context.now = now;
+        self.conversations.values_mut().for_each(|owner| owner.link_down(link));
         for session in self.context.links.down(link) {
             self.tell_user(session.user, ToUser::Close(session));
         }
@@ -254,6 +256,12 @@ impl Router {
                     context.tell_user(session.user, ToUser::Close(session));
                 }
             }
+            GatewayMessage::ChannelLeft { conversation, count } => {
+                // Who is followed is here.
+                if let Some(owner) = self.conversations.get_mut(&conversation) {
+                    owner.followers_left(link, count);
+                }
+            }
             GatewayMessage::ClientRequest { connection, frame } => {
                 let entry = context.links.links.get_mut(&link).expect("greeted");
                 if entry.held.is_empty() && entry.answers_bytes() < context.config.link_backlog_bytes_max / 2 {
@@ -297,6 +305,12 @@ impl Router {
             Err(code) => context.refuse_undecoded(session, &frame, code),
             Ok(ClientRequest::Conversation(conversation, request)) => {
                 context.tell_conversation(conversation, ToConversation::Request { session, request });
+            }
+            Ok(ClientRequest::Watch { request_id, channels }) => {
+                for channel in channels {
+                    let request = ConversationRequest::Follow { request_id };
+                    context.tell_conversation(channel, ToConversation::Request { session, request });
+                }
             }
             Ok(ClientRequest::Ack(user_seq)) => context.tell_user(session.user, ToUser::Ack { session, user_seq }),
             Ok(ClientRequest::Read { conversation, up_to }) => {

@@ -19,7 +19,7 @@ use protocol::ids::{
 };
 use protocol::link::{ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterMessage, SessionOpen};
 use protocol::time::WallTime;
-use protocol::wire::ServerBody;
+use protocol::wire::{ConversationKind, ServerBody};
 use protocol_shell::{LINK_BATCHES_MAX, LinkTransport};
 use router_server::{RouterConfig, RouterServer, StoreConfig};
 use storage_embedded::stat;
@@ -94,7 +94,7 @@ impl Gateway {
         }
         self.run_until(|gateway| gateway.opened == there.len());
         let (others, op) = (users.get(1..).expect("others"), id(1));
-        self.request(FrameBuilder::default().conversation_create(op, "group", others));
+        self.request(FrameBuilder::default().conversation_create(op, ConversationKind::Group, "group", others));
         self.run_until(|gateway| gateway.answers == 1 && gateway.pushed == there.len() as u64);
         ConversationId::created_by(*users.first().expect("somebody"), self.device, op)
     }
@@ -154,6 +154,7 @@ impl Gateway {
                     other => panic!("{other:?} has come"),
                 }
             }
+            RouterMessage::Watching { .. } | RouterMessage::Publish { .. } => {}
             RouterMessage::Fanout(fanout) => {
                 let count = fanout.targets.iter().count();
                 end.release(LinkEnd::fanout_cost(count, fanout.frame.len()));

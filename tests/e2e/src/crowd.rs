@@ -10,7 +10,7 @@ use protocol::event::Event;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, UserId, UserSeq};
 use protocol::server::Hello;
 use protocol::time::WallTime;
-use protocol::wire::{self, OpStatus, ServerBody};
+use protocol::wire::{self, ConversationKind, OpStatus, ServerBody};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::raw_client::{RawClient, view};
@@ -108,7 +108,7 @@ impl Crowd {
     pub fn make_group(&mut self) -> Result<()> {
         let others: Vec<UserId> = self.members.iter().skip(1).map(|member| member.user).collect();
         let id = self.next_id();
-        self.send(0, FrameBuilder::default().conversation_create(id, "everybody", &others))?;
+        self.send(0, FrameBuilder::default().conversation_create(id, ConversationKind::Group, "everybody", &others))?;
         self.turn_until("there is a group", |crowd| crowd.group.is_some())
     }
 

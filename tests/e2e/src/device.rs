@@ -204,7 +204,7 @@ impl Life {
                 self.note(News::Mishap("P5", "a cursor of less than 30 days was refused".to_owned()));
             }
             Event::State(_) | Event::Typing { .. } | Event::MemberChanged(_) => {}
-            Event::ReadByMe { .. } | Event::Erased(_) => {}
+            Event::ReadByMe { .. } | Event::Erased(_) | Event::Published(_) => {}
         }
         client.applied(told.ticket);
         Ok(())

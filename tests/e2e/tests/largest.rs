@@ -20,7 +20,7 @@ use protocol::limits::{
 };
 use protocol::server::Hello;
 use protocol::time::WallTime;
-use protocol::wire::{Encryption, OpStatus, ServerFrame};
+use protocol::wire::{ConversationKind, Encryption, OpStatus, ServerFrame};
 
 /// What the router puts into one Snapshot.
 const SNAPSHOT_CONVERSATIONS_MAX: usize = 100;
@@ -225,7 +225,7 @@ fn the_conversations(stage: &Stage) -> Result<()> {
     let title = "t".repeat(TITLE_SIZE_MAX);
     let mut create = |number: u128, title: &str, members: &[UserId]| -> Result<Result<ConversationId, u16>> {
         let id = ClientMsgId::new(now(), number);
-        creator.send(FrameBuilder::default().conversation_create(id, title, members))?;
+        creator.send(FrameBuilder::default().conversation_create(id, ConversationKind::Group, title, members))?;
         expect(&mut creator, |frame| {
             let ack = frame.body_as_op_ack().filter(|ack| ClientMsgId::from(ack.client_op_id()) == id)?;
             let conversation = ack.conversation().map(ConversationId::from);

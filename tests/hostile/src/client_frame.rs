@@ -15,7 +15,7 @@ use protocol::ids::{
 };
 use protocol::limits::BODY_SIZE_MAX;
 use protocol::server::Hello;
-use protocol::wire::{Encryption, MembershipAction, Role};
+use protocol::wire::{ConversationKind, Encryption, MembershipAction, Role};
 
 use crate::backend::{self, HANDLES};
 use crate::input::Input;
@@ -88,7 +88,8 @@ fn step_of(server: &mut Server, kind: u8, connection: ConnectionId, input: &mut 
         MESSAGE => message(builder, input),
         CREATE => {
             let (id, title_size) = (client_id(input), usize::from(input.u16() % 300));
-            builder.conversation_create(id, &"t".repeat(title_size), &users(input))
+            let kind = if input.flag() { ConversationKind::Channel } else { ConversationKind::Group };
+            builder.conversation_create(id, kind, &"t".repeat(title_size), &users(input))
         }
         CHANGE => {
             let id = client_id(input);
@@ -162,7 +163,11 @@ fn message<'a>(builder: &'a mut FrameBuilder, input: &mut Input<'_>) -> &'a [u8]
 
 fn question<'a>(builder: &'a mut FrameBuilder, input: &mut Input<'_>) -> &'a [u8] {
     let request_id = RequestId(input.u32());
-    match input.u8() % 4 {
+    match input.u8() % 5 {
+        4 => {
+            let channels: Vec<_> = (0..input.u8() % 4).map(|_| conversation(input)).collect();
+            builder.channel_watch(request_id, &channels)
+        }
         0 => {
             let range = match input.u8() % 3 {
                 0 => HistoryRange::Newest,

@@ -18,7 +18,7 @@ use protocol::frame;
 use protocol::ids::{ClientMsgId, ConversationId, Seq, UserId, UserSeq};
 use protocol::server::{ServerSession, Step};
 use protocol::time::{Instant, Now};
-use protocol::wire::{self, ClientBody, MembershipAction, Role, ServerBody};
+use protocol::wire::{self, ClientBody, ConversationKind, MembershipAction, Role, ServerBody};
 
 use crate::golden;
 use crate::input::Input;
@@ -154,14 +154,17 @@ impl Device {
                 draft.client_msg_id = input.flag().then(|| ClientMsgId::new(START.wall, u128::from(choice)));
                 self.session.send_message(now, &draft).err()
             }
-            OPERATION if choice % 2 == 0 => self.session.conversation_create(now, "title", &users).err(),
+            OPERATION if choice % 2 == 0 => {
+                self.session.conversation_create(now, ConversationKind::Channel, "title", &users).err()
+            }
             OPERATION => {
                 let draft = MemberDraft { conversation, action: MembershipAction::Added, users, role: Role::Member };
                 self.session.member_change(now, &draft).err()
             }
             READ => self.session.mark_read(now, conversation, Seq(input.u64())).err(),
-            ASK => match choice % 3 {
-                0 => self.session.history(now, conversation, HistoryRange::After(Seq(input.u64())), 10).err(),
+            ASK => match choice % 4 {
+                0 => self.session.follow(now, &[(conversation, Seq(input.u64()))]).err(),
+                3 => self.session.history(now, conversation, HistoryRange::After(Seq(input.u64())), 10).err(),
                 1 => self.session.members(now, conversation).err(),
                 _ => self.session.user_lookup(now, &["bob".to_owned()], &users).err(),
             },

@@ -10,6 +10,7 @@ use protocol::time::Instant;
 
 use crate::ledger::{DeviceIndex, Ledger, Stream};
 use crate::promise::{Broken, Promise};
+use crate::script::{DEVICES, TRANSIENTS};
 use crate::sighting::{Content, Name, Place, StreamEvent};
 use crate::store::Store;
 use crate::stored::{self, Stored};
@@ -52,6 +53,15 @@ pub fn check_event(store: &mut dyn Store, user: UserId, user_seq: UserSeq, event
     Err(Broken::new(Promise::P3, what))
 }
 
+/// At the moment a client is told of an entry of a channel.
+pub fn check_published(store: &mut dyn Store, place: Place, content: &Content) -> Result<(), Broken> {
+    let stored = stored::content_at(store, place.0, place.1);
+    if stored.as_ref().is_some_and(|stored| stored.agrees_with(content)) {
+        return Ok(());
+    }
+    Err(Broken::new(Promise::P1, format!("{content:?} is published at {place:?}, where storage holds {stored:?}")))
+}
+
 /// At the moment a gateway hands something to the socket of a device: one that was revoked is served nothing.
 pub fn check_delivery(ledger: &Ledger, device: (DeviceId, DeviceGeneration), at: Instant) -> Result<(), Broken> {
     match ledger.revoked.get(&device) {
@@ -86,8 +96,29 @@ impl Evidence<'_> {
         self.check_sequences()?;
         self.check_streams()?;
         self.check_everybody_has_everything()?;
+        self.check_followers()?;
         self.check_ticks(Tick::Delivered)?;
         self.check_ticks(Tick::Read(self.kept_reads))
+    }
+
+    /// Whoever follows the channel was told of every message in it.
+    fn check_followers(&self) -> Result<(), Broken> {
+        let Some(channel) = self.ledger.channel else { return Ok(()) };
+        let is_message = |(seq, content): &(Seq, &Content)| {
+            matches!(content, Content::Message { .. }) && !self.ledger.may_be_void((channel, *seq))
+        };
+        let messages: Vec<(Seq, &Content)> = self.stored.all(channel).filter(is_message).collect();
+        let nothing = BTreeMap::new();
+        for client in 0..DEVICES.len() + TRANSIENTS.len() {
+            let told = self.ledger.published.get(&client).unwrap_or(&nothing);
+            let missing =
+                messages.iter().find(|(seq, content)| !told.get(seq).is_some_and(|it| it.agrees_with(content)));
+            if let Some((seq, content)) = missing {
+                let what = format!("client {client} was not told of {content:?} at {seq} of the channel it follows");
+                return Err(Broken::new(Promise::P4, what));
+            }
+        }
+        Ok(())
     }
 
     /// After everybody has opened everything once more and asked for every history: all of it.
@@ -99,6 +130,10 @@ impl Evidence<'_> {
 
     fn check_strangers(&self) -> Result<(), Broken> {
         for (user, (conversation, seq)) in &self.ledger.sightings {
+            let is_membership = matches!(self.stored.content(*conversation, *seq), Some(Content::Membership { .. }));
+            if self.ledger.channel == Some(*conversation) && !is_membership {
+                continue;
+            }
             let stints = self.stored.stints(*conversation, *user);
             if !stints.iter().any(|stint| stint.contains(seq)) {
                 let what = format!("user {user} saw {conversation}/{seq} and was in that conversation for {stints:?}");
@@ -110,7 +145,7 @@ impl Evidence<'_> {
             heights.into_iter().flat_map(BTreeMap::into_keys).map(|(conversation, _)| (stream.user, conversation))
         });
         for (user, conversation) in self.ledger.glimpses.iter().copied().chain(ticks) {
-            if self.stored.stints(conversation, user).is_empty() {
+            if self.ledger.channel != Some(conversation) && self.stored.stints(conversation, user).is_empty() {
                 let what = format!("user {user} noticed {conversation} and was never in it");
                 return Err(Broken::new(Promise::P6, what));
             }

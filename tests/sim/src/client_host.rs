@@ -14,7 +14,7 @@ use protocol::codes::Code;
 use protocol::event::Event;
 use protocol::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserEpoch, UserId, UserSeq};
 use protocol::time::{Instant, Now, WallTime};
-use protocol::wire::{MembershipAction, Role};
+use protocol::wire::{ConversationKind, MembershipAction, Role};
 
 use crate::gateway_host::access_token;
 use crate::network::{End, Happening, WireId};
@@ -61,6 +61,10 @@ pub struct ClientHost {
     scrolls: VecDeque<Scroll>,
     /// What it has asked to be revoked, by the name of the operation.
     revokes: BTreeMap<ClientMsgId, (DeviceId, DeviceGeneration)>,
+    /// The operation that makes the channel.
+    channel_op: Option<ClientMsgId>,
+    /// The session has been told to follow the channel.
+    is_following: bool,
     /// It is revoked: its user links it anew in its next life.
     is_revoked: bool,
 }
@@ -83,6 +87,8 @@ impl ClientHost {
             unacked_in_group: BTreeSet::new(),
             scrolls: VecDeque::new(),
             revokes: BTreeMap::new(),
+            channel_op: None,
+            is_following: false,
             is_revoked: false,
         }
     }
@@ -96,6 +102,7 @@ impl ClientHost {
             self.session.link_anew();
         }
         self.wire = None;
+        self.is_following = false;
         self.unacked_in_group.clear();
         self.scrolls.clear();
     }
@@ -174,7 +181,16 @@ impl ClientHost {
             self.session.handle_timeout(now);
         }
         self.scroll(now, around);
+        self.follow(now, around);
         self.drain(now, around);
+    }
+
+    /// What it was told in an earlier life the app knows.
+    fn follow(&mut self, now: Now, around: &Surroundings<'_>) {
+        if let Some(channel) = around.ledger.channel.filter(|_| !self.is_following) {
+            let held = around.ledger.published_to(self.index);
+            self.is_following = self.session.follow(now, &[(channel, held)]).is_ok();
+        }
     }
 
     fn is_on_disk(&mut self, now: Now, number: ChangeNumber) {
@@ -251,20 +267,23 @@ impl ClientHost {
             Order::CreateGroup(members, crowd) => {
                 let crowd = crowd.into_iter().flat_map(|UserId(first)| (first..).take(CROWD_COUNT).map(UserId));
                 let members: Vec<UserId> = members.into_iter().chain(crowd).collect();
-                return self.session.conversation_create(now, "group", &members).map(drop);
+                return self.session.conversation_create(now, ConversationKind::Group, "group", &members).map(drop);
+            }
+            Order::CreateChannel => {
+                let made = self.session.conversation_create(now, ConversationKind::Channel, "channel", &[]);
+                return made.map(|id| self.channel_op = Some(id));
             }
             Order::Say(room, _) | Order::Read(room) | Order::Type(room, _) | Order::ReadHistory(room) => room,
             Order::Add(_) | Order::Remove(_) | Order::Leave => Room::Group,
         };
         let conversation = match room {
-            Room::Direct(one, other) => ConversationId::direct(one, other),
-            Room::Group => match around.ledger.group {
-                Some(group) => group,
-                None => {
-                    around.later.push((AGAIN_AFTER, Input::Order(order)));
-                    return Ok(());
-                }
-            },
+            Room::Direct(one, other) => Some(ConversationId::direct(one, other)),
+            Room::Group => around.ledger.group,
+            Room::Channel => around.ledger.channel,
+        };
+        let Some(conversation) = conversation else {
+            around.later.push((AGAIN_AFTER, Input::Order(order)));
+            return Ok(());
         };
         let change = |action, user| MemberDraft { conversation, action, users: vec![user], role: Role::Member };
         match order {
@@ -287,7 +306,7 @@ impl ClientHost {
             Order::Leave => {
                 self.session.member_change(now, &change(MembershipAction::Left, self.watched.user)).map(drop)
             }
-            Order::CreateGroup(..) | Order::Revoke(_) => unreachable!("done above"),
+            Order::CreateGroup(..) | Order::CreateChannel | Order::Revoke(_) => unreachable!("done above"),
         }
     }
 
@@ -302,7 +321,7 @@ impl ClientHost {
     fn draft(&self, conversation: ConversationId, room: Room, size: usize, prng: &mut Prng) -> Draft {
         let direct_peer = match room {
             Room::Direct(one, other) => Some(if one == self.watched.user { other } else { one }),
-            Room::Group => None,
+            Room::Group | Room::Channel => None,
         };
         let text = format!("{:016x}", prng.draw()).repeat(size / 16 + 1);
         Draft::text(conversation, direct_peer, &text[..size])
@@ -336,9 +355,11 @@ impl ClientHost {
                 panic!("client {} is closed: {reason:?}", self.index)
             }
             ClientEvent::State(_) | ClientEvent::Typing { .. } => {}
+            ClientEvent::Channel { event, .. } => self.follow_on(&event, around),
             ClientEvent::OpRenamed { from, to } => {
                 let revoke = self.revokes.remove(&from);
                 self.revokes.extend(revoke.map(|revoke| (to, revoke)));
+                self.channel_op = self.channel_op.map(|id| if id == from { to } else { id });
             }
             ClientEvent::Queued { client_msg_id, draft, replaces } => {
                 let name = |client_id| Name { sender: self.watched.user, device: self.watched.device, client_id };
@@ -353,6 +374,9 @@ impl ClientHost {
             }
             ClientEvent::Acked(acked) => drop(self.unacked_in_group.remove(&acked.client_msg_id)),
             ClientEvent::Failed { client_msg_id, .. } => drop(self.unacked_in_group.remove(&client_msg_id)),
+            ClientEvent::OpDone { client_op_id, place: Some(place) } if self.channel_op == Some(client_op_id) => {
+                around.ledger.channel.get_or_insert(place.conversation);
+            }
             ClientEvent::OpDone { place: Some(place), .. } => {
                 around.work.membership_changes += 1;
                 around.ledger.group.get_or_insert(place.conversation);
@@ -364,6 +388,7 @@ impl ClientHost {
             }
             ClientEvent::Stream { user_seq, event, is_repeat } => self.show(user_seq, &event, is_repeat, around),
             ClientEvent::Snapshot(snapshot) => self.begin_anew(&snapshot, around),
+            ClientEvent::Answer(_, Answer::Following) => {}
             ClientEvent::Answer(request_id, answer) => self.turn_page(request_id, answer, around),
         }
     }
@@ -374,6 +399,14 @@ impl ClientHost {
             around.judge(Err(Broken::new(Promise::P4, what)));
         }
         around.ledger.rebase(self.index, snapshot.position.user_seq);
+    }
+
+    fn follow_on(&mut self, event: &Event, around: &mut Surroundings<'_>) {
+        let event = StreamEvent::seen(event, self.watched.user, self.watched.device);
+        let Some(StreamEvent::Entry(place, content)) = event else { panic!("a channel tells of entries") };
+        around.work.entries_published += 1;
+        let verdict = around.ledger.publish(self.index, place, content);
+        around.judge(verdict);
     }
 
     fn show(&mut self, user_seq: UserSeq, event: &Event, is_repeat: bool, around: &mut Surroundings<'_>) {

@@ -43,6 +43,10 @@ impl Stream {
 pub struct Ledger {
     /// The one group, once it is made.
     pub group: Option<ConversationId>,
+    /// The one channel, once it is made.
+    pub channel: Option<ConversationId>,
+    /// What each app was told of the channel that it follows.
+    pub published: BTreeMap<usize, BTreeMap<Seq, Content>>,
     /// What was asked to be sent: where, and the body.
     pub sent: BTreeMap<Name, (ConversationId, Body)>,
     /// What was acknowledged, and where it was said to be.
@@ -155,6 +159,24 @@ impl Ledger {
             }
             None => Err(Broken::new(Promise::P5, format!("{} was given nothing since {}", at(), stream.end()))),
         }
+    }
+
+    /// An app that follows the channel is told of an entry: the next one, or one that was told before and is erased.
+    pub fn publish(&mut self, client: usize, place: Place, content: Content) -> Result<(), Broken> {
+        let is_erased = content == Content::Void && self.may_be_void(place);
+        let told = self.published.entry(client).or_default();
+        let last = told.keys().next_back().copied().unwrap_or_default();
+        if place.1 <= last && !is_erased {
+            let what = format!("client {client} is told of {place:?} of the channel after {last}");
+            return Err(Broken::new(Promise::P3, what));
+        }
+        told.insert(place.1, content);
+        Ok(())
+    }
+
+    /// The last entry of the channel that an app was told of.
+    pub fn published_to(&self, client: usize) -> Seq {
+        self.published.get(&client).and_then(|told| told.keys().next_back().copied()).unwrap_or_default()
     }
 
     /// Everywhere that anybody knows of.

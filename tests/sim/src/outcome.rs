@@ -97,6 +97,7 @@ work! {
     devices_linked_anew "devices linked anew",
     histories_read "histories read",
     messages_erased "messages erased",
+    entries_published "entries of a channel told to those who follow it",
 }
 
 /// What one seed has to show.

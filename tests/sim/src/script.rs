@@ -41,6 +41,8 @@ const BURST: Duration = Duration::from_millis(80);
 const IN_BURST_PER_MILLE: u64 = 750;
 /// So many of a thousand seeds have a large group.
 const CROWDED_PER_MILLE: u64 = 150;
+/// So many of a thousand messages of Alice are for the channel.
+const CHANNEL_PER_MILLE: u64 = 400;
 /// So many of a thousand faults strike in the last burst.
 const LAST_PER_MILLE: u64 = 250;
 
@@ -51,6 +53,8 @@ pub enum Room {
     Direct(UserId, UserId),
     /// The one group.
     Group,
+    /// The one channel: Alice writes in it, and everybody follows it.
+    Channel,
 }
 
 /// What a person does with an app.
@@ -58,6 +62,8 @@ pub enum Room {
 pub enum Order {
     /// Makes the group of these, and of oneself; and of the crowd, if its first one is named.
     CreateGroup([UserId; 2], Option<UserId>),
+    /// Makes the channel.
+    CreateChannel,
     /// Sends a message of so many bytes.
     Say(Room, usize),
     /// Opens what has come.
@@ -108,6 +114,7 @@ impl<'a> Script<'a> {
         let crowd = script.prng.chance(CROWDED_PER_MILLE).then_some(users[HANDLES.len()]);
         let order = Order::CreateGroup([users[1], users[2]], crowd);
         script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, order));
+        script.steps.note(Instant(0) + BEGINNING / 2, Step::Order(0, Order::CreateChannel));
         script.steps.note(begin + TROUBLE, Step::Calm);
         (0..SENDS_COUNT).for_each(|_| script.say());
         (0..120).for_each(|_| script.follow());
@@ -155,7 +162,8 @@ impl<'a> Script<'a> {
 
     fn say(&mut self) {
         let client = self.client();
-        let room = self.room(client);
+        let is_public = user_of(client) == 0 && self.prng.chance(CHANNEL_PER_MILLE);
+        let room = if is_public { Room::Channel } else { self.room(client) };
         let size = if self.prng.chance(20) { 30_000 } else { 1 + self.prng.index(200) };
         self.note(Step::Order(client, Order::Say(room, size)));
     }
@@ -226,6 +234,7 @@ mod tests {
             assert_eq!(count(|step| matches!(step, Step::Order(_, Order::Say(..)))), SENDS_COUNT);
             assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Group, _)))) > 50);
             assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Direct(..), _)))) > 50);
+            assert!(count(|step| matches!(step, Step::Order(_, Order::Say(Room::Channel, _)))) > 20);
             assert_eq!(count(|step| matches!(step, Step::Order(_, Order::CreateGroup(..)))), 1);
             assert!(count(|step| matches!(step, Step::Fault(_))) >= 5);
         }

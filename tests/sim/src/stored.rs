@@ -72,6 +72,12 @@ impl Stored {
         visible.map(|(seq, (_, content))| (*seq, content)).filter(|(_, content)| **content != Content::Void)
     }
 
+    /// The whole of a conversation.
+    pub fn all(&self, conversation: ConversationId) -> impl Iterator<Item = (Seq, &Content)> {
+        let entries = self.conversations.get(&conversation).into_iter().flatten();
+        entries.map(|(seq, (_, content))| (*seq, content))
+    }
+
     /// Since when a user is in a conversation, while it is.
     pub fn member_since(&self, conversation: ConversationId, user: UserId) -> Option<Seq> {
         let stints = self.stints(conversation, user);

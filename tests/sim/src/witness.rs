@@ -45,6 +45,7 @@ pub fn observe(watched: &mut Watched, bytes: &[u8], ledger: &mut Ledger, store: 
             let page = frame.body_as_sync_page().expect("it says so");
             witness.events(page.first_user_seq(), page.events())
         }
+        ServerBody::ChannelPush => witness.published(frame.body_as_channel_push()),
         ServerBody::HistoryPage => witness.history(frame.body_as_history_page()),
         ServerBody::Snapshot => {
             let snapshot = frame.body_as_snapshot().expect("it says so");
@@ -119,6 +120,21 @@ impl Witness<'_> {
             }
             if !event.place().is_some_and(|place| self.ledger.may_be_void(place)) {
                 checker::check_event(self.store, user, UserSeq(user_seq), &event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn published(&mut self, push: Option<wire::ChannelPush<'_>>) -> Result<(), Broken> {
+        let push = push.expect("it says so");
+        for event in push.events().into_iter().flatten() {
+            let event = Event::decode(event).expect("servers send valid events");
+            // A follower has no stream of its own in it, so nothing is an echo.
+            let event = StreamEvent::seen(&event, UserId(0), DeviceId(0));
+            let Some(StreamEvent::Entry(place, content)) = event else { panic!("a channel tells of entries") };
+            self.ledger.see(self.watched.user, place, &content)?;
+            if !self.ledger.may_be_void(place) {
+                checker::check_published(self.store, place, &content)?;
             }
         }
         Ok(())

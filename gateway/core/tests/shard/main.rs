@@ -1,6 +1,7 @@
 //! A shard between a driver and a router that live in memory.
 
 mod bad_input;
+mod channels;
 mod deadlines;
 mod link;
 mod moves;

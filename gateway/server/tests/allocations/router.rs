@@ -98,7 +98,7 @@ impl Answers {
                 };
                 end.send_to_gateway(&RouterMessage::SessionOpened(opened)).expect("it is free");
             }
-            GatewayMessage::SessionClose(_) => {}
+            GatewayMessage::SessionClose(_) | GatewayMessage::ChannelLeft { .. } => {}
             GatewayMessage::ClientRequest { connection, frame } => self.answer(end, connection, frame),
         }
     }

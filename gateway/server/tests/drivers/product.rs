@@ -71,7 +71,7 @@ fn answer(end: &mut LinkEnd, message: GatewayMessage<'_>) {
             user_epoch: UserEpoch(1),
             user_head: UserSeq(0),
         }),
-        GatewayMessage::SessionClose(_) => return,
+        GatewayMessage::SessionClose(_) | GatewayMessage::ChannelLeft { .. } => return,
         GatewayMessage::ClientRequest { connection, frame } => {
             end.release(LinkEnd::cost(frame.len()));
             let frame = frames.server(|fbb| {

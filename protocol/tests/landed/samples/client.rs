@@ -1,9 +1,9 @@
 //! What a client sends.
 
 use protocol::wire::{
-    self, AckArgs, Capability, ConversationCreateArgs, ConversationKind, DeviceRevokeArgs, DevicesGetArgs, Encryption,
-    HelloArgs, HistoryGetArgs, MemberChangeArgs, MembersGetArgs, MembershipAction, MessageReadArgs, MessageSendArgs,
-    PingArgs, Role, SyncGetArgs, TypingStartArgs, TypingStopArgs, UserLookupArgs,
+    self, AckArgs, Capability, ChannelWatchArgs, ConversationCreateArgs, ConversationKind, DeviceRevokeArgs,
+    DevicesGetArgs, Encryption, HelloArgs, HistoryGetArgs, MemberChangeArgs, MembersGetArgs, MembershipAction,
+    MessageReadArgs, MessageSendArgs, PingArgs, Role, SyncGetArgs, TypingStartArgs, TypingStopArgs, UserLookupArgs,
 };
 
 use super::{Sample, client_frame, client_id, direct, user};
@@ -84,7 +84,7 @@ fn cursors() -> [Sample; 5] {
     ]
 }
 
-fn questions() -> [Sample; 6] {
+fn questions() -> [Sample; 7] {
     [
         // Of the two seqs a server takes one at a time.
         client_frame!(None, HistoryGet, fbb, {
@@ -110,6 +110,10 @@ fn questions() -> [Sample; 6] {
         client_frame!(None, DevicesGet, fbb, DevicesGetArgs { request_id: 66 }),
         client_frame!(Some(client_id(67)), DeviceRevoke, fbb, {
             DeviceRevokeArgs { device_id: 68, device_generation: 69 }
+        }),
+        client_frame!(None, ChannelWatch, fbb, {
+            let channels = Some(fbb.create_vector::<wire::ConversationId>(&[direct().into()]));
+            ChannelWatchArgs { request_id: 70, channels }
         }),
         client_frame!(None, Ping, fbb, PingArgs {}),
     ]

@@ -1,14 +1,14 @@
 //! What a gateway and a router tell each other, each as a batch of its own.
 
 use protocol::codes::Code;
-use protocol::ids::{DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserSeq};
+use protocol::ids::{DeviceGeneration, DeviceId, Seq, SessionId, StoreIncarnation, UserEpoch, UserSeq};
 use protocol::link::{
     ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LINK_WINDOW_BYTES, LinkEnd, RouterHello, RouterMessage,
     SessionOpen, SessionOpened,
 };
 use protocol::wire::Durability;
 
-use super::{Sample, client_id, user};
+use super::{Sample, client_id, direct, user};
 
 pub(super) fn all() -> Vec<Sample> {
     let mut all: Vec<Sample> = of_gateway()
@@ -37,7 +37,7 @@ fn sample(member: &'static str, send: impl FnOnce(&mut LinkEnd)) -> Sample {
     Sample { union: "LinkBody", member, bytes: end.poll_batch().expect("something was put in").to_vec() }
 }
 
-fn of_gateway() -> [(&'static str, GatewayMessage<'static>); 4] {
+fn of_gateway() -> [(&'static str, GatewayMessage<'static>); 5] {
     let hello = GatewayHello { version: LINK_VERSION, gateway_id: 300, shard_index: 301, gateway_incarnation: 302 };
     let open = SessionOpen {
         connection: ConnectionKey(303),
@@ -56,11 +56,12 @@ fn of_gateway() -> [(&'static str, GatewayMessage<'static>); 4] {
         ("GatewayHello", GatewayMessage::Hello(hello)),
         ("SessionOpen", GatewayMessage::SessionOpen(open)),
         ("SessionClose", GatewayMessage::SessionClose(ConnectionKey(311))),
+        ("ChannelLeft", GatewayMessage::ChannelLeft { conversation: direct(), count: 313 }),
         ("ClientRequest", GatewayMessage::ClientRequest { connection: ConnectionKey(312), frame: b"a request" }),
     ]
 }
 
-fn of_router() -> [(&'static str, RouterMessage<'static>); 4] {
+fn of_router() -> [(&'static str, RouterMessage<'static>); 6] {
     let hello = RouterHello {
         version: LINK_VERSION,
         router_incarnation: 320,
@@ -80,10 +81,18 @@ fn of_router() -> [(&'static str, RouterMessage<'static>); 4] {
     };
     let deliver =
         RouterMessage::Deliver { connection: ConnectionKey(329), user_seq_last: UserSeq(340), frame: b"an answer" };
+    let watching = RouterMessage::Watching {
+        connection: ConnectionKey(341),
+        request_id: 342,
+        conversation: direct(),
+        head: Seq(344),
+    };
     [
         ("RouterHello", RouterMessage::Hello(hello)),
         ("SessionOpened", RouterMessage::SessionOpened(opened)),
         ("SessionRefused", RouterMessage::SessionRefused { connection: ConnectionKey(328), code: Code::DeviceRevoked }),
         ("Deliver", deliver),
+        ("Watching", watching),
+        ("Publish", RouterMessage::Publish { conversation: direct(), head: Seq(343), frame: b"an entry" }),
     ]
 }

@@ -2,10 +2,10 @@
 
 use protocol::encode::{FrameBuilder, events};
 use protocol::wire::{
-    self, ConversationKind, ConversationSummaryArgs, DeviceArgs, DevicesPageArgs, Durability, EphemeralArgs,
-    EphemeralBody, ErrorArgs, GoAwayArgs, HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs, OpAckArgs,
-    OpStatus, PongArgs, PullModeArgs, PushArgs, ResendArgs, Role, ServerBody, SnapshotArgs, SyncPageArgs, TypingArgs,
-    UserArgs, UserPageArgs, WelcomeArgs,
+    self, ChannelPushArgs, ConversationKind, ConversationSummaryArgs, DeviceArgs, DevicesPageArgs, Durability,
+    EphemeralArgs, EphemeralBody, ErrorArgs, GoAwayArgs, HistoryPageArgs, MemberArgs, MembersPageArgs, MessageAckArgs,
+    OpAckArgs, OpStatus, PongArgs, PullModeArgs, PushArgs, ResendArgs, Role, ServerBody, SnapshotArgs, SyncPageArgs,
+    TypingArgs, UserArgs, UserPageArgs, WelcomeArgs,
 };
 
 use super::event::two_events;
@@ -108,11 +108,15 @@ fn snapshot() -> Sample {
     })
 }
 
-fn pages_of_events() -> [Sample; 3] {
+fn pages_of_events() -> [Sample; 4] {
     [
         server_frame!(Push, fbb, {
             let events = Some(events(fbb, &two_events()));
             PushArgs { first_user_seq: 130, events }
+        }),
+        server_frame!(ChannelPush, fbb, {
+            let events = Some(events(fbb, &two_events()));
+            ChannelPushArgs { conversation: Some(&direct().into()), head_seq: 136, events }
         }),
         server_frame!(SyncPage, fbb, {
             let events = Some(events(fbb, &two_events()));

@@ -106,7 +106,7 @@ impl Conversation {
                 if is_alone { Err(Code::NoSuchUser) } else { Ok(Vec::new()) }
             }
             ConversationRequest::Create { kind, title, members, .. } => {
-                if *kind != ConversationKind::Group {
+                if !matches!(*kind, ConversationKind::Group | ConversationKind::Channel) {
                     return Err(Code::Unsupported);
                 }
                 if title.len() > limits::TITLE_SIZE_MAX {
@@ -141,7 +141,7 @@ impl Conversation {
         role: Role,
     ) -> Result<Vec<UserId>, Code> {
         let own_role = self.present(session.user)?;
-        if self.kind != ConversationKind::Group || users.is_empty() {
+        if self.kind == ConversationKind::Direct || users.is_empty() {
             return Err(Code::Malformed);
         }
         if users.len() > limits::GROUP_MEMBERS_MAX {

@@ -21,18 +21,19 @@ use crate::request::ConversationRequest;
 impl Conversation {
     /// Whether the store reads a page for it now.
     pub(super) fn read_request(
-        &self,
+        &mut self,
         context: &mut Context,
         session: SessionRef,
         request: ConversationRequest,
     ) -> bool {
-        let was_member = self.members.last_visible(session.user, self.durable_head) > Seq(0);
+        let may_read = self.head_for(session.user) > Seq(0);
         let is_member = self.members.role(session.user) != Role::None;
         let refusal = if !self.exists() {
             Some(Code::ConversationUnknown)
         } else {
             match request {
-                ConversationRequest::History { .. } => (!was_member).then_some(Code::NotPermitted),
+                ConversationRequest::History { .. } => (!may_read).then_some(Code::NotPermitted),
+                ConversationRequest::Follow { .. } => (!self.may_follow(session.user)).then_some(Code::NotPermitted),
                 _ => (!is_member).then_some(Code::NotPermitted),
             }
         };
@@ -44,6 +45,7 @@ impl Conversation {
             ConversationRequest::History { request_id, before, after, limit, page } => {
                 return self.history(context, session, request_id, (before, after), limit, page);
             }
+            ConversationRequest::Follow { request_id } => self.follow(context, session, request_id),
             ConversationRequest::Members { request_id } => self.members_page(context, session, request_id),
             ConversationRequest::Typing { active } => {
                 for row in self.members.present().filter(|row| row.user != session.user) {
@@ -65,7 +67,7 @@ impl Conversation {
         limit: usize,
         page: PageSlot,
     ) -> bool {
-        let last = self.members.last_visible(session.user, self.durable_head);
+        let last = self.head_for(session.user);
         // Behind the largest number there is nothing, and the page is empty.
         let from = Seq(after.0.saturating_add(1));
         let to = before.map_or(last, |before| last.min(Seq(before.0.saturating_sub(1))));
@@ -96,7 +98,7 @@ impl Conversation {
         let mut page: Vec<Event> = Vec::new();
         let mut size = 0;
         for entry in entries {
-            let event = if self.members.visible_to(session.user, entry.key.seq) {
+            let event = if self.may_read(session.user, entry) {
                 entry.event()
             } else {
                 Event::Void(Some((self.id, entry.key.seq)))
@@ -107,7 +109,7 @@ impl Conversation {
             }
             page.push(event);
         }
-        let head = self.members.last_visible(session.user, self.durable_head);
+        let head = self.head_for(session.user);
         let last_sent = entries.get(page.len().saturating_sub(1)).map_or(head, |entry| entry.key.seq);
         let first_sent = entries.first().map_or(Seq(1), |entry| entry.key.seq);
         let has_more = last_sent < head || first_sent > Seq(1);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod channels;
 mod devices;
 mod floods;
 mod groups;
@@ -55,17 +56,7 @@ fn change(group: ConversationId, action: MembershipAction, users: &[UserId], op:
 }
 
 fn create_group(members: &[UserId], op: u128) -> Vec<u8> {
-    FrameBuilder::default()
-        .client(Some(id(op)), |fbb| {
-            let members = protocol::encode::user_ids(fbb, members);
-            let args = wire::ConversationCreateArgs {
-                kind: ConversationKind::Group,
-                members: Some(members),
-                ..Default::default()
-            };
-            (ClientBody::ConversationCreate, wire::ConversationCreate::create(fbb, &args).as_union_value())
-        })
-        .to_vec()
+    FrameBuilder::default().conversation_create(id(op), ConversationKind::Group, "", members).to_vec()
 }
 
 /// Alice on connection 1, Bob on 2, Carol on 3.

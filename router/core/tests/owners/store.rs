@@ -20,8 +20,11 @@ pub(crate) fn member(index: usize) -> UserId {
     UserId(ALICE.0 + 1000 + index as u64)
 }
 
+/// Of another realm.
+pub(crate) const STRANGER: UserId = UserId(9 << 48 | 1);
+
 fn exists(user: UserId) -> bool {
-    (ALICE..=CAROL).contains(&user) || (member(0)..member(9000)).contains(&user)
+    user == STRANGER || (ALICE..=CAROL).contains(&user) || (member(0)..member(9000)).contains(&user)
 }
 
 #[derive(Default)]

@@ -41,6 +41,10 @@ pub(crate) enum Got {
     Void(UserSeq, Seq),
     /// A page of so many entries.
     History(usize),
+    /// How far a channel is, and the entry it tells of.
+    Channel(Seq, Option<Seq>),
+    /// It follows a channel from now on.
+    Watching(u32, Seq),
     /// A page of the user's log: its first place, and how many events.
     Page(UserSeq, usize),
     Other(ServerBody),
@@ -67,6 +71,8 @@ pub(crate) struct World {
     one_log: bool,
     gateway: LinkEnd,
     got: Vec<(ConnectionKey, Got)>,
+    /// What was published to all who follow a channel on the link.
+    published: Vec<Got>,
     /// What the gateway was sent and has not paid back.
     pub(crate) taken_bytes: u64,
     /// How many connections each shared frame was for.
@@ -88,6 +94,7 @@ impl World {
             one_log,
             gateway: LinkEnd::default(),
             got: Vec::new(),
+            published: Vec::new(),
             taken_bytes: 0,
             fanouts: Vec::new(),
             now: Now { monotonic: Instant(1), wall: WALL },
@@ -256,6 +263,7 @@ impl World {
                 Action::DropLink { .. } => panic!("the test takes what it is sent"),
                 Action::SendBatch { batch, .. } => {
                     let (got, devices) = (&mut self.got, &mut self.devices);
+                    let published = &mut self.published;
                     let (taken_bytes, fanouts, listed) = (&mut self.taken_bytes, &mut self.fanouts, &mut self.listed);
                     let handled = self.gateway.handle_batch_of_router(&batch, |_, message| match message {
                         RouterMessage::SessionOpened(opened) => {
@@ -280,12 +288,30 @@ impl World {
                         RouterMessage::SessionRefused { connection, code } => {
                             got.push((connection, Got::Closed(code)));
                         }
+                        RouterMessage::Watching { connection, request_id, head, .. } => {
+                            got.push((connection, Got::Watching(request_id, head)));
+                        }
+                        RouterMessage::Publish { frame, head, .. } => {
+                            *taken_bytes += LinkEnd::cost(frame.len());
+                            published.push(channel(frame));
+                            assert!(matches!(published.last(), Some(Got::Channel(told, _)) if *told == head));
+                        }
                         RouterMessage::Hello(_) => {}
                     });
                     handled.expect("the router's end is true");
                 }
             }
         }
+    }
+
+    /// What was published since the last question.
+    pub(crate) fn published(&mut self) -> Vec<Got> {
+        std::mem::take(&mut self.published)
+    }
+
+    /// So many who follow a channel have stopped.
+    pub(crate) fn stop_following(&mut self, conversation: ConversationId, count: u32) {
+        self.send(GatewayMessage::ChannelLeft { conversation, count });
     }
 
     /// What a connection got since the last question.
@@ -295,6 +321,14 @@ impl World {
         let mine: Vec<(ConnectionKey, Got)> = mine;
         mine.into_iter().map(|(_, got)| got).collect()
     }
+}
+
+/// Of the only event of a ChannelPush.
+fn channel(bytes: &[u8]) -> Got {
+    let frame = frame::server_frame(bytes).expect("a router sends valid frames");
+    let push = frame.body_as_channel_push().expect("what is published is of a channel");
+    let event = push.events().into_iter().flatten().next().map(|event| Event::decode(event).expect("a valid event"));
+    Got::Channel(Seq(push.head_seq()), event.and_then(|event| event.entry_seq()))
 }
 
 pub(crate) fn traits(one_log: bool) -> StoreTraits {
@@ -347,6 +381,7 @@ fn read(got: &mut Vec<(ConnectionKey, Got)>, connection: ConnectionKey, bytes: &
             let page = frame.body_as_history_page().expect("a page");
             got.push((connection, Got::History(page.entries().map_or(0, |entries| entries.len()))));
         }
+        ServerBody::ChannelPush => got.push((connection, channel(bytes))),
         ServerBody::SyncPage => {
             let page = frame.body_as_sync_page().expect("a page");
             let events_count = page.events().map_or(0, |events| events.len());

@@ -1,6 +1,7 @@
 //! The verbs of the binary as scripts rely on them: what they print, how they end, and what a kill -9 leaves.
 
 mod canary;
+mod channel;
 mod chat;
 mod devices;
 mod erase;

@@ -108,7 +108,7 @@ impl World {
         self.ledger.histories.clear();
         let users = &self.users;
         let pairs = (0..HANDLES.len()).map(|user| Room::Direct(users[user], users[peer_of(user)]));
-        let rooms: Vec<Room> = pairs.chain([Room::Group]).collect();
+        let rooms: Vec<Room> = pairs.chain([Room::Group, Room::Channel]).collect();
         for client in 0..self.clients.len() {
             for &room in &rooms {
                 let orders = if client < DEVICES.len() {

@@ -79,6 +79,7 @@ impl Driver {
         {
             shard.handle_sent(now, *connection, guest.queue_bytes);
             guest.queue_bytes = 0;
+            acted = true;
         }
         acted
     }

@@ -1,10 +1,12 @@
 //! What clients send and receive, as values.
 
+use protocol::client::RequestId;
 use protocol::codes::Code;
 use protocol::encode::FrameBuilder;
 use protocol::event::Event;
 use protocol::frame;
-use protocol::ids::{ClientMsgId, DeviceGeneration, DeviceId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::ids;
+use protocol::ids::{ClientMsgId, DeviceGeneration, DeviceId, Seq, StoreIncarnation, UserEpoch, UserId, UserSeq};
 use protocol::time::WallTime;
 use protocol::wire::{
     self, Ack, AckArgs, Capability, ClientBody, ConversationCreate, ConversationCreateArgs, ConversationId,
@@ -152,6 +154,17 @@ pub(crate) fn push_template() -> (usize, Vec<u8>) {
     (at, frame)
 }
 
+pub(crate) fn watch(request_id: u32, channels: &[ids::ConversationId]) -> Vec<u8> {
+    FrameBuilder::default().channel_watch(RequestId(request_id), channels).to_vec()
+}
+
+/// Of an entry, of about that many bytes.
+pub(crate) fn channel_push(channel: ids::ConversationId, head: Seq, size: usize) -> Vec<u8> {
+    let mut frame = FrameBuilder::default().channel_push(channel, head, None).to_vec();
+    frame.resize(frame.len().max(size), 0);
+    frame
+}
+
 /// An answer of about that many bytes.
 pub(crate) fn page(size: usize) -> Vec<u8> {
     let mut builder = FrameBuilder::default();
@@ -170,6 +183,7 @@ pub(crate) fn page(size: usize) -> Vec<u8> {
 pub(crate) enum ServerFrame {
     Welcome(Welcome),
     Push(UserSeq),
+    Channel(Seq),
     Page,
     Pong(UserSeq, WallTime),
     Resend,
@@ -216,6 +230,9 @@ pub(crate) fn decode(bytes: &[u8]) -> ServerFrame {
     match view.body_type() {
         ServerBody::Welcome => ServerFrame::Welcome(decode_welcome(view.body_as_welcome().expect("by its type"))),
         ServerBody::Push => ServerFrame::Push(UserSeq(view.body_as_push().expect("by its type").first_user_seq())),
+        ServerBody::ChannelPush => {
+            ServerFrame::Channel(Seq(view.body_as_channel_push().expect("by its type").head_seq()))
+        }
         ServerBody::UserPage => ServerFrame::Page,
         ServerBody::Pong => {
             let pong = view.body_as_pong().expect("by its type");

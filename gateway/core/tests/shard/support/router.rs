@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::codes::Code;
-use protocol::ids::{ClientMsgId, DeviceGeneration, DeviceId, SessionId, StoreIncarnation, UserEpoch, UserId, UserSeq};
+use protocol::frame;
+use protocol::ids::{
+    ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, SessionId, StoreIncarnation, UserEpoch, UserId,
+    UserSeq,
+};
 use protocol::link::{
     ConnectionKey, GatewayHello, GatewayMessage, LINK_VERSION, LinkEnd, RouterHello, RouterMessage, SessionOpen,
     SessionOpened,
@@ -69,6 +73,8 @@ pub(crate) struct Router {
     pub(crate) opens: Vec<Open>,
     pub(crate) farewells: Vec<ConnectionKey>,
     pub(crate) requests: Vec<(ConnectionKey, Vec<u8>)>,
+    /// How many connections it let follow each channel, less those that have stopped.
+    pub(crate) followers: BTreeMap<ConversationId, u32>,
     /// Requests taken and not finished with, while lazy.
     pub(crate) unpaid_bytes: u64,
     /// Sessions opened for the first time.
@@ -94,6 +100,7 @@ impl Default for Router {
             opens: Vec::new(),
             farewells: Vec::new(),
             requests: Vec::new(),
+            followers: BTreeMap::new(),
             unpaid_bytes: 0,
             sessions_opened: 0,
         }
@@ -130,10 +137,15 @@ impl Router {
                 self.asked.retain(|open| open.connection != key);
                 self.farewells.push(key);
             }
+            GatewayMessage::ChannelLeft { conversation, count } => {
+                let followers = self.followers.get_mut(&conversation).expect("only who follows stops");
+                *followers = followers.checked_sub(count).expect("each stops once");
+            }
             GatewayMessage::ClientRequest { connection, frame } => {
                 let is_served = self.sessions.contains_key(&connection) || self.refused.contains(&connection);
                 assert!(is_served, "only live sessions ask");
                 self.requests.push((connection, frame.to_vec()));
+                self.let_follow(end, connection, frame);
                 let cost_bytes = LinkEnd::cost(frame.len());
                 if self.is_lazy {
                     self.unpaid_bytes += cost_bytes;
@@ -141,6 +153,18 @@ impl Router {
                     end.release(cost_bytes);
                 }
             }
+        }
+    }
+
+    /// Where it asks for channels: all of them.
+    fn let_follow(&mut self, end: &mut LinkEnd, connection: ConnectionKey, frame: &[u8]) {
+        let view = frame::client_frame(frame).expect("a gateway forwards what it has verified");
+        let Some(watch) = view.body_as_channel_watch() else { return };
+        for conversation in watch.channels().into_iter().flatten().map(ConversationId::from) {
+            *self.followers.entry(conversation).or_default() += 1;
+            let request_id = watch.request_id();
+            let watching = RouterMessage::Watching { connection, request_id, conversation, head: Seq(0) };
+            end.send_to_gateway(&watching).expect("it is free");
         }
     }
 
@@ -193,6 +217,7 @@ impl Router {
         self.sessions.clear();
         self.asked.clear();
         self.refused.clear();
+        self.followers.clear();
         self.unpaid_bytes = 0;
     }
 

@@ -1,0 +1,168 @@
+//! The channels that a session follows: what is published of them, and out of their histories what of it was missed.
+//!
+//! What is published comes once or never, so each has its place to tell. An application gets every entry after the place
+//! that it has named, in order; where it begins the next time is for it to remember.
+
+use alloc::vec::Vec;
+
+use super::action::{Action, Answer, ClientEvent, HistoryPage, HistoryRange, RequestId};
+use super::output::Output;
+use super::questions::Questions;
+use crate::event::Event;
+use crate::ids::{ConversationId, Seq};
+use crate::limits::HISTORY_LIMIT_MAX;
+use crate::time::Instant;
+
+/// Channels whose history is being asked for at a time: a page is up to 60 KiB, and a gateway closes who asks for far more
+/// than it reads.
+const CATCHING_UP_MAX: usize = 4;
+
+#[derive(Default)]
+pub(super) struct Channels {
+    /// Under which the server was asked last.
+    watch: Option<RequestId>,
+    followed: Vec<Followed>,
+}
+
+struct Followed {
+    conversation: ConversationId,
+    /// Everything up to here was told.
+    held: Seq,
+    /// How far it is, as far as is known.
+    head: Seq,
+    /// What is missing is being asked for.
+    asked: Option<RequestId>,
+    /// The server has said how far it is since it was asked last.
+    is_answered: bool,
+}
+
+impl Channels {
+    /// These, in place of those before. `now`: it can be asked.
+    pub(super) fn follow(
+        &mut self,
+        now: Option<Instant>,
+        channels: &[(ConversationId, Seq)],
+        questions: &mut Questions,
+        output: &mut Output,
+    ) -> RequestId {
+        self.followed.drain(..).filter_map(|followed| followed.asked).for_each(|asked| questions.forget(asked));
+        self.watch.into_iter().for_each(|watch| questions.forget(watch));
+        let request_id = output.request_id();
+        self.watch = Some(request_id);
+        self.followed.extend(channels.iter().map(|&(conversation, held)| Followed {
+            conversation,
+            held,
+            head: held,
+            asked: None,
+            is_answered: false,
+        }));
+        let frame = self.frame(request_id, output);
+        if self.followed.is_empty() {
+            // Nobody answers that.
+            now.into_iter().for_each(|_| output.push(Action::Transmit(frame.clone())));
+        } else {
+            questions.put(request_id, frame, now, output);
+        }
+        request_id
+    }
+
+    /// The server knows of no channel that the session follows: it is to be asked with all other questions.
+    pub(super) fn ask_again(&mut self, questions: &mut Questions, output: &mut Output) {
+        let Some(watch) = self.watch.filter(|_| !self.followed.is_empty()) else { return };
+        self.followed.iter_mut().for_each(|followed| followed.is_answered = false);
+        questions.forget(watch);
+        questions.put(watch, self.frame(watch, output), None, output);
+    }
+
+    fn frame(&self, request_id: RequestId, output: &mut Output) -> Vec<u8> {
+        let channels: Vec<ConversationId> = self.followed.iter().map(|followed| followed.conversation).collect();
+        output.builder.channel_watch(request_id, &channels).to_vec()
+    }
+
+    /// What was published.
+    pub(super) fn published(
+        &mut self,
+        now: Instant,
+        conversation: ConversationId,
+        head: Seq,
+        events: Vec<Event>,
+        questions: &mut Questions,
+        output: &mut Output,
+    ) {
+        let Some(followed) = self.followed.iter_mut().find(|followed| followed.conversation == conversation) else {
+            return;
+        };
+        followed.is_answered = true;
+        followed.head = followed.head.max(head);
+        events.into_iter().for_each(|event| followed.tell(event, output));
+        self.catch_up(now, questions, output);
+        if let Some(watch) = self.watch.filter(|_| self.followed.iter().all(|followed| followed.is_answered)) {
+            questions.answered(watch, Answer::Following, output);
+        }
+    }
+
+    /// Whether a page of a history was asked for here.
+    pub(super) fn page(
+        &mut self,
+        now: Instant,
+        request_id: RequestId,
+        page: &HistoryPage,
+        questions: &mut Questions,
+        output: &mut Output,
+    ) -> bool {
+        let Some(followed) = self.followed.iter_mut().find(|followed| followed.asked == Some(request_id)) else {
+            return false;
+        };
+        followed.asked = None;
+        questions.forget(request_id);
+        let held = followed.held;
+        followed.head = followed.head.max(page.head);
+        page.entries.iter().for_each(|event| followed.tell(event.clone(), output));
+        if followed.held == held {
+            // There is no more than that, whatever was said.
+            followed.head = held;
+        }
+        self.catch_up(now, questions, output);
+        true
+    }
+
+    /// Asks for what is missing, of few at a time.
+    fn catch_up(&mut self, now: Instant, questions: &mut Questions, output: &mut Output) {
+        let asked_count = self.followed.iter().filter(|followed| followed.asked.is_some()).count();
+        let behind =
+            self.followed.iter_mut().filter(|followed| followed.head > followed.held && followed.asked.is_none());
+        for followed in behind.take(CATCHING_UP_MAX.saturating_sub(asked_count)) {
+            let request_id = output.request_id();
+            let range = HistoryRange::After(followed.held);
+            let frame =
+                output.builder.history_get(request_id, followed.conversation, range, HISTORY_LIMIT_MAX).to_vec();
+            followed.asked = Some(request_id);
+            questions.put(request_id, frame, Some(now), output);
+        }
+    }
+
+    /// A question of this name was refused for good: whether it was one of these. It is asked again with what comes next.
+    pub(super) fn refused(&mut self, request_id: RequestId, questions: &mut Questions) -> bool {
+        let Some(followed) = self.followed.iter_mut().find(|followed| followed.asked == Some(request_id)) else {
+            return false;
+        };
+        followed.asked = None;
+        questions.forget(request_id);
+        true
+    }
+}
+
+impl Followed {
+    /// The next one; or, of one that was told before, that it is gone.
+    fn tell(&mut self, event: Event, output: &mut Output) {
+        let Some(seq) = event.entry_seq() else { return };
+        let (is_next, is_void) = (seq.0.checked_sub(1) == Some(self.held.0), matches!(event, Event::Void(_)));
+        let is_gone = is_void && seq <= self.held;
+        if is_next {
+            self.held = seq;
+        }
+        if is_gone || is_next && !is_void {
+            output.event(ClientEvent::Channel { conversation: self.conversation, event });
+        }
+    }
+}
