@@ -8,7 +8,6 @@
 mod expanded_keys;
 mod framer;
 mod handshake;
-mod hybrid_group;
 mod key_exchange;
 mod last_session;
 mod provider;

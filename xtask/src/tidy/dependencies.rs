@@ -15,6 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("libc", &["gateway/ring"]),
     ("monoio", &["gateway/server"]),
     ("redis", &["storage/redis"]),
+    ("ring", &["gateway/transport", TESTS]),
     ("rustix", &["protocol/shell", "gateway/ring", "gateway/server", "router/server", "storage/log", "bench/*", TESTS]),
     ("scylla", &["storage/scylla"]),
     ("socket2", &["bench/load"]),
