@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::token_public_key::TokenPublicKey;
+
 /// A longer token is refused unread. Ours have about 300 bytes.
 pub const ACCESS_TOKEN_SIZE_MAX: usize = 2048;
 /// Public keys trusted at a time: one, and while it is exchanged two. A forged token costs one check with each.
@@ -49,10 +51,6 @@ pub struct KeyInvalid;
 pub struct TokenVerifier {
     keys: Vec<TokenPublicKey>,
 }
-
-/// An Ed25519 public key.
-#[derive(Clone, PartialEq)]
-pub struct TokenPublicKey(AsymmetricPublicKey<V4>);
 
 /// An Ed25519 key pair that makes tokens. Has no Debug.
 pub struct TokenSigner {
@@ -89,15 +87,17 @@ impl TokenVerifier {
         TokenVerifier { keys }
     }
 
-    /// Costs one signature check, about 60 µs, and for a forged token one with each key.
+    /// Costs one signature check, about 50 µs, and for a forged token one with each key.
     pub fn verify(&self, token: &str, now: WallTime) -> Result<Identity, TokenRefusal> {
         if token.len() > ACCESS_TOKEN_SIZE_MAX {
             return Err(TokenRefusal::Untrusted);
         }
         let token = UntrustedToken::try_from(token).map_err(|_| TokenRefusal::Untrusted)?;
-        let trusted = self.keys.iter().find_map(|key| PublicToken::verify(&key.0, &token, None, None).ok());
-        let trusted = trusted.ok_or(TokenRefusal::Untrusted)?;
-        let payload: Payload = serde_json::from_str(trusted.payload()).map_err(|_| TokenRefusal::ClaimsInvalid)?;
+        if !self.keys.iter().any(|key| key.has_signed(&token, b"")) {
+            return Err(TokenRefusal::Untrusted);
+        }
+        let payload: Payload =
+            serde_json::from_slice(token.untrusted_payload()).map_err(|_| TokenRefusal::ClaimsInvalid)?;
         let identity = payload.identity().ok_or(TokenRefusal::ClaimsInvalid)?;
         let not_before = match &payload.nbf {
             Some(text) => parse_time(text).ok_or(TokenRefusal::ClaimsInvalid)?,
@@ -113,37 +113,19 @@ impl TokenVerifier {
     }
 }
 
-impl TokenPublicKey {
-    /// From its text form, `k4.public.…` (PASERK).
-    pub fn from_paserk(text: &str) -> Result<TokenPublicKey, KeyInvalid> {
-        AsymmetricPublicKey::try_from(text).map(TokenPublicKey).map_err(|_| KeyInvalid)
-    }
-
-    /// From its 32 bytes.
-    pub fn from_bytes(bytes: &[u8; 32]) -> TokenPublicKey {
-        TokenPublicKey(AsymmetricPublicKey::from(bytes).expect("32 bytes are a key of the right size"))
-    }
-
-    /// Its text form, `k4.public.…` (PASERK).
-    pub fn to_paserk(&self) -> String {
-        let mut text = String::new();
-        self.0.fmt(&mut text).expect("writing to memory does not fail");
-        text
-    }
-}
-
 impl TokenSigner {
     /// A new key pair from the system's randomness.
     pub fn generate() -> std::io::Result<TokenSigner> {
         let pair = AsymmetricKeyPair::<V4>::generate().map_err(|_| std::io::Error::other("no randomness"))?;
-        Ok(TokenSigner { secret: pair.secret, public: TokenPublicKey(pair.public) })
+        let public = TokenPublicKey::new(pair.public).expect("a secret key has a public one of large order");
+        Ok(TokenSigner { secret: pair.secret, public })
     }
 
     /// From its text form, `k4.secret.…` (PASERK).
     pub fn from_paserk(text: &str) -> Result<TokenSigner, KeyInvalid> {
         let secret = AsymmetricSecretKey::<V4>::try_from(text).map_err(|_| KeyInvalid)?;
         let public = AsymmetricPublicKey::try_from(&secret).map_err(|_| KeyInvalid)?;
-        Ok(TokenSigner { secret, public: TokenPublicKey(public) })
+        Ok(TokenSigner { secret, public: TokenPublicKey::new(public)? })
     }
 
     /// Its text form, `k4.secret.…` (PASERK). Whoever has it can speak for every user.

@@ -13,7 +13,7 @@ use crate::access_token::{TokenRefusal, TokenVerifier};
 use crate::doorbell::Doorbell;
 use protocol_shell::clock;
 
-/// Tokens that wait for their check. At about 60 µs each the last one waits 60 ms; beyond that connections are told to
+/// Tokens that wait for their check. At about 50 µs each the last one waits 50 ms; beyond that connections are told to
 /// come back later.
 pub(crate) const TOKENS_QUEUED_MAX: usize = 1024;
 

@@ -26,13 +26,12 @@ mod shard_port;
 mod spare_buffers;
 mod task_wakers;
 mod ticket_key;
+mod token_public_key;
 #[cfg(target_os = "linux")]
 mod uring_driver;
 mod wiretap;
 
-pub use access_token::{
-    ACCESS_TOKEN_SIZE_MAX, KeyInvalid, TRUSTED_KEYS_MAX, TokenPublicKey, TokenRefusal, TokenSigner, TokenVerifier,
-};
+pub use access_token::{ACCESS_TOKEN_SIZE_MAX, KeyInvalid, TRUSTED_KEYS_MAX, TokenRefusal, TokenSigner, TokenVerifier};
 pub use config::{ConfigError, GatewayConfig, PinShards, range};
 pub use doorbell::{Doorbell, DoorbellListener, DoorbellPost};
 pub use driver::{Driver, DriverChoice, DriverPick, DriverUnavailable, DriverUnknown};
@@ -41,3 +40,4 @@ pub use gateway_core::{Identity, ShardConfig, TicketKeys};
 pub use metrics::Metrics;
 pub use shard_port::{ShardAction, ShardPort};
 pub use ticket_key::TicketKey;
+pub use token_public_key::TokenPublicKey;

@@ -8,7 +8,9 @@ const TESTS: &str = "tests/*";
 
 /// The library, and who may name it.
 const TABLE: &[(&str, &[&str])] = &[
+    ("aws-lc-rs", &["gateway/server"]),
     ("axum", &["router/server", "ringpost", TESTS]),
+    ("ed25519-compact", &["gateway/server"]),
     ("futures-lite", &["bench/load"]),
     ("glommio", &["bench/load"]),
     ("io-uring", &["gateway/ring"]),
