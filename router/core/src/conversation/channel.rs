@@ -44,20 +44,20 @@ impl Conversation {
 
     /// It is durable, and so is everything before it.
     pub(super) fn publish(&self, context: &mut Context, entry: &Arc<Entry>) {
-        let event = Some(entry.event()).filter(|event| matches!(event, Event::MessageNew(_)));
-        self.publish_event(context, event.as_ref());
+        self.publish_event(context, || Some(entry.event()).filter(|event| matches!(event, Event::MessageNew(_))));
     }
 
     /// What an entry said is gone.
     pub(super) fn publish_erased(&self, context: &mut Context, seq: Seq) {
-        self.publish_event(context, Some(&Event::Void(Some((self.id, seq)))));
+        self.publish_event(context, || Some(Event::Void(Some((self.id, seq)))));
     }
 
-    fn publish_event(&self, context: &mut Context, event: Option<&Event>) {
+    /// Most conversations have no audience, and build nothing.
+    fn publish_event(&self, context: &mut Context, event: impl FnOnce() -> Option<Event>) {
         if self.audience.is_empty() {
             return;
         }
-        let frame = context.builder.channel_push(self.id, self.durable_head, event);
+        let frame = context.builder.channel_push(self.id, self.durable_head, event().as_ref());
         for link in self.audience.links() {
             context.links.publish(link, self.id, self.durable_head, frame);
         }
