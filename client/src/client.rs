@@ -97,7 +97,8 @@ impl Client {
     }
 
     /// Follows these channels, at most 200, in place of those before: tells of every message behind the entry that is
-    /// named, in order ([`crate::Event::Published`]), until others are named. Answered when the server knows of all.
+    /// named, in order ([`crate::Event::Published`]), until others are named. Answered when the server knows of all. Who
+    /// writes in one gets its messages in the stream too.
     pub async fn follow(&self, channels: &[(ConversationId, Seq)]) -> Result<(), RequestError> {
         self.ask(Wish::Follow(channels.into())).await.map(drop)
     }

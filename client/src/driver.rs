@@ -279,11 +279,7 @@ impl Driver {
             Wish::History { conversation, range, limit } => {
                 session.history(now, *conversation, *range, *limit).map(Pending::Question)
             }
-            Wish::Follow(channels) => {
-                let question = session.follow(now, channels).map(Pending::Question);
-                // Nobody answers that nothing is followed.
-                question.map(|question| if channels.is_empty() { Pending::Granted(Granted::Done) } else { question })
-            }
+            Wish::Follow(channels) => session.follow(now, channels).map(Pending::Question),
             Wish::Members(conversation) => session.members(now, *conversation).map(Pending::Question),
             Wish::LookUp { handles, ids } => session.user_lookup(now, handles, ids).map(Pending::Question),
             Wish::Devices => session.devices(now).map(Pending::Question),
@@ -317,11 +313,10 @@ impl Driver {
                 Some(event) => self.tell(number, event),
                 None => self.session.handle_applied(self.clock.now(), number),
             },
-            ClientEvent::Channel { event, .. } => {
-                if let Some(event) = of_channel(&event) {
-                    self.tell(number, event);
-                }
-            }
+            ClientEvent::Channel { event, .. } => match of_channel(&event) {
+                Some(event) => self.tell(number, event),
+                None => self.session.handle_applied(self.clock.now(), number),
+            },
             ClientEvent::Snapshot(snapshot) => self.tell(number, Event::Snapshot(snapshot)),
             ClientEvent::Typing { conversation, by, active } => {
                 self.tell_for_the_moment(number, Event::Typing { conversation, by, active });

@@ -39,7 +39,8 @@ pub enum Event {
     Message(Message),
     /// One has said something oneself, on another device.
     OwnMessage(Message),
-    /// Somebody has said something in a channel that is followed.
+    /// Somebody has said something in a channel that is followed. It is not told again after a restart: whoever follows
+    /// names where to begin.
     Published(Message),
     /// A device of somebody has everything up to here.
     Delivered(Receipt),

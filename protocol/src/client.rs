@@ -53,7 +53,7 @@ use crate::encode::FrameBuilder;
 use crate::frame::{self, FrameError};
 use crate::ids::{ClientMsgId, ConversationId, DeviceGeneration, DeviceId, Seq, UserId};
 use crate::limits::{
-    CHANNELS_WATCHED_MAX, DEVICE_NAME_SIZE_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, TITLE_SIZE_MAX,
+    CHANNELS_FOLLOWED_MAX, DEVICE_NAME_SIZE_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, TITLE_SIZE_MAX,
     USER_LOOKUP_MAX,
 };
 use crate::server::Hello;
@@ -219,8 +219,10 @@ impl ClientSession {
     pub fn handle_applied(&mut self, now: Now, number: EventNumber) {
         let is_of_stream =
             self.stream.as_mut().is_some_and(|stream| stream.applied(now.monotonic, number, &mut self.output));
-        if !is_of_stream {
-            self.outbox.applied(number, &mut self.output);
+        let asks_at = self.connection.is_live().then_some(now.monotonic);
+        let Self { channels, questions, outbox, output, .. } = self;
+        if !is_of_stream && !channels.applied(asks_at, number, questions, output) {
+            outbox.applied(number, output);
         }
         self.finish(now);
     }
@@ -321,7 +323,7 @@ impl ClientSession {
     /// is a [`ClientEvent::Channel`]. Goes on over breaks of the connection. Where one of them is not there, or is none,
     /// this question is refused, and the others are followed all the same.
     pub fn follow(&mut self, now: Now, channels: &[(ConversationId, Seq)]) -> Result<RequestId, CommandError> {
-        fits(channels.len() <= CHANNELS_WATCHED_MAX)?;
+        fits(channels.len() <= CHANNELS_FOLLOWED_MAX)?;
         self.check_open()?;
         self.questions.check_room()?;
         let now = self.connection.is_live().then_some(now.monotonic);

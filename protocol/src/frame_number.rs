@@ -34,7 +34,7 @@ pub const CLIENT: &[(u8, &str, Status)] = &[
     (19, "UserLookup", Landed),
     (20, "DevicesGet", Landed),
     (21, "DeviceRevoke", Landed),
-    (22, "ChannelWatch", Landed),
+    (22, "ChannelFollow", Landed),
 ];
 
 /// Members of `ServerBody`.

@@ -45,7 +45,7 @@ pub const DEVICES_PAGE_MAX: usize = 256;
 /// Members of a group; of a channel, those who write in it.
 pub const GROUP_MEMBERS_MAX: usize = 1024;
 /// Channels that a session follows.
-pub const CHANNELS_WATCHED_MAX: usize = 200;
+pub const CHANNELS_FOLLOWED_MAX: usize = 200;
 
 // Every message must fit every frame and page that carries it.
 const _: () = assert!(MESSAGE_SIZE_MAX < PAGE_SIZE_MAX && PAGE_SIZE_MAX < FRAME_SIZE_MAX);

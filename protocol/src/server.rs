@@ -54,7 +54,7 @@ pub enum Step<'a> {
     /// Hand it to the router, byte for byte.
     Forward,
     /// Likewise; under this request_id the router says which channels the session follows, in place of those before.
-    Watch(u32),
+    Follow(u32),
     /// It would have to go to the router, which cannot take it: bring it again later.
     Wait,
     /// Answer with a Pong.

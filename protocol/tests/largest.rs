@@ -11,9 +11,10 @@ use protocol::ids::{
     UserId, UserSeq,
 };
 use protocol::limits::{
-    BODY_SIZE_MAX, CHANNELS_WATCHED_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX, FRAME_SIZE_MAX,
-    FRAME_SIZE_UNAUTHENTICATED_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX,
-    MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, RESUME_TICKET_SIZE_MAX, TITLE_SIZE_MAX, USER_LOOKUP_MAX,
+    BODY_SIZE_MAX, CHANNELS_FOLLOWED_MAX, CONTENT_TYPE_SIZE_MAX, DEVICE_NAME_SIZE_MAX, DEVICES_PAGE_MAX,
+    FRAME_SIZE_MAX, FRAME_SIZE_UNAUTHENTICATED_MAX, GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX,
+    MENTIONS_MAX, MESSAGE_FIELDS_SIZE_MAX, MESSAGE_SIZE_MAX, PAGE_SIZE_MAX, RESUME_TICKET_SIZE_MAX, TITLE_SIZE_MAX,
+    USER_LOOKUP_MAX,
 };
 use protocol::link::{
     BATCH_MESSAGES_MAX, BATCH_SIZE_MAX, BATCH_SIZE_TARGET, ConnectionKey, FANOUT_TARGETS_MAX, GatewayMessage, LinkEnd,
@@ -125,7 +126,7 @@ fn hello(device_name: &str) -> Hello {
 #[track_caller]
 fn verdict(bytes: &[u8]) -> Option<Code> {
     match live().handle_frame(NOW, bytes, true) {
-        Step::Forward | Step::Watch(_) => None,
+        Step::Forward | Step::Follow(_) => None,
         Step::Refuse(refusal) => Some(refusal.code),
         Step::RefuseOp { code, .. } | Step::Close(code) => Some(code),
         step => panic!("{step:?}"),
@@ -301,10 +302,10 @@ fn the_largest_requests_are_taken_and_one_more_of_anything_is_not() {
     let over = vec!["h".repeat(HANDLE_SIZE_MAX + 1)];
     assert_eq!(verdict(builder.user_lookup(question, &over, &[])), Some(Code::TooLarge));
     assert_eq!(verdict(builder.devices_get(question)), None);
-    let channels = vec![CONVERSATION; CHANNELS_WATCHED_MAX];
-    assert_eq!(verdict(builder.channel_watch(question, &channels)), None);
-    let more = vec![CONVERSATION; CHANNELS_WATCHED_MAX + 1];
-    assert_eq!(verdict(builder.channel_watch(question, &more)), Some(Code::TooLarge));
+    let channels = vec![CONVERSATION; CHANNELS_FOLLOWED_MAX];
+    assert_eq!(verdict(builder.channel_follow(question, &channels)), None);
+    let more = vec![CONVERSATION; CHANNELS_FOLLOWED_MAX + 1];
+    assert_eq!(verdict(builder.channel_follow(question, &more)), Some(Code::TooLarge));
     let (device, generation) = (DeviceId(u64::MAX), DeviceGeneration(u32::MAX));
     assert_eq!(verdict(builder.device_revoke(id(1), device, generation)), None);
     assert_eq!(verdict(builder.device_revoke(id(1), DeviceId(0), generation)), Some(Code::Malformed));

@@ -1,6 +1,6 @@
 //! `channel`: makes channels, and prints what is said in one as long as it is wanted.
 
-use client::{Client, Event, Events, HistoryRange, Identity};
+use client::{Client, Event, Events, HistoryRange, Identity, Told};
 use protocol::ids::{ConversationId, Seq};
 
 use crate::access::Access;
@@ -47,13 +47,14 @@ async fn print_published(
     while left > 0 {
         tokio::select! {
             result = &mut begun, if !has_begun => (has_begun, ()) = (true, result?),
-            told = events.next() => match told.map(|told| told.event) {
-                Some(Event::State(state)) => reach.check(access, state)?,
-                Some(Event::Published(message)) => {
+            told = events.next() => match told {
+                Some(Told { event: Event::State(state), .. }) => reach.check(access, state)?,
+                Some(Told { event: Event::Published(message), ticket }) => {
                     printer.print_message(client, &message).await?;
+                    client.applied(ticket);
                     left -= 1;
                 }
-                Some(_) => {}
+                Some(told) => client.applied(told.ticket),
                 None => return Err(Mistake::new(Exit::Software, "the client has ended by itself")),
             },
         }

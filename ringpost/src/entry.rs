@@ -2,7 +2,7 @@
 
 use client::{Acked, User};
 use protocol::event::{Event, MemberChanged, Message};
-use protocol::ids::{MessageId, Seq, UserId};
+use protocol::ids::{MessageId, UserId};
 use protocol::wire::{Durability, Encryption, MembershipAction};
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ impl MembershipLine {
     pub(crate) fn shown_text(&self) -> String {
         let members = self.members.join(", ");
         match self.kind {
-            "created" => format!("{} made the group with {members}", self.sender),
+            "created" => format!("{} made it, with {members}", self.sender),
             "left" => format!("{} left", self.sender),
             "role_changed" => format!("{} changed the role of {members}", self.sender),
             kind => format!("{} {kind} {members}", self.sender),
@@ -166,16 +166,6 @@ pub(crate) fn users_of(event: &Event) -> Vec<UserId> {
         Event::MessageNew(message) => vec![UserId(message.view().sender())],
         Event::MemberChanged(change) => change.users.iter().copied().chain([change.actor]).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// The place of an entry.
-pub(crate) fn seq_of(event: &Event) -> Option<Seq> {
-    match event {
-        Event::MessageNew(message) => Some(Seq(message.view().seq())),
-        Event::MemberChanged(change) => Some(change.seq),
-        Event::Void(Some((_, seq))) => Some(*seq),
-        _ => None,
     }
 }
 

@@ -9,7 +9,6 @@ use protocol::limits::HISTORY_LIMIT_MAX;
 
 use crate::access::Access;
 use crate::command_line::HistoryArguments;
-use crate::entry;
 use crate::mistake::Mistake;
 use crate::printer::Printer;
 use crate::room::{Room, RoomName};
@@ -56,7 +55,7 @@ async fn print_from(client: &Client, room: &Room, wanted: &Wanted, printer: &mut
         let shown = shown.get(..shown.len().min(wanted.count_max - printed_count)).unwrap_or_default();
         printer.print(client, shown).await?;
         printed_count += shown.len();
-        match page.entries.iter().filter_map(entry::seq_of).max() {
+        match page.entries.iter().filter_map(Event::entry_seq).max() {
             Some(last) if last < page.head => after = last,
             _ => break,
         }
@@ -70,7 +69,7 @@ async fn print_newest(client: &Client, room: &Room, wanted: &Wanted, printer: &m
     let mut range = HistoryRange::Newest;
     while newest.len() < wanted.count_max {
         let Some(page) = page(client, room, range).await? else { break };
-        let first = page.entries.iter().filter_map(entry::seq_of).min();
+        let first = page.entries.iter().filter_map(Event::entry_seq).min();
         let shown = page.entries.into_iter().filter(|event| wanted.is_wanted(event)).rev();
         for event in shown.take(wanted.count_max - newest.len()) {
             newest.push_front(event);

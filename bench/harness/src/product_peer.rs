@@ -243,7 +243,7 @@ impl ProductPeer {
         let Room::Follower(following) = &self.room else { return Ok(()) };
         match following.channel.get() {
             Some(_) if following.held.is_some() => Ok(()),
-            Some(channel) => seal(&mut self.tls, builder.channel_watch(RequestId(1), &[channel]), outgoing),
+            Some(channel) => seal(&mut self.tls, builder.channel_follow(RequestId(1), &[channel]), outgoing),
             None => seal(&mut self.tls, builder.ping(), outgoing),
         }
     }

@@ -78,7 +78,7 @@ struct Round {
 }
 
 struct Follower {
-    /// Of its last ChannelWatch.
+    /// Of its last ChannelFollow.
     request_id: u32,
     channels: Vec<Followed>,
 }

@@ -349,7 +349,7 @@ fn handle_message(
             end.release(LinkEnd::cost(frame.len()));
             connections.deliver(now, connection.into(), user_seq_last, batch, frame);
         }
-        RouterMessage::Watching { connection, request_id, conversation, head } => {
+        RouterMessage::ChannelJoined { connection, request_id, conversation, head } => {
             connections.audience.join(connection.into(), request_id, conversation, head);
         }
         RouterMessage::Publish { conversation, head, frame } => {

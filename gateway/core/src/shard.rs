@@ -196,7 +196,7 @@ impl Shard {
                     None => self.connections.authenticate(connection, access_token),
                 }
             }
-            Step::Watch(request_id) => {
+            Step::Follow(request_id) => {
                 counters.frames_forwarded += 1;
                 self.connections.audience.begin(connection, request_id);
                 self.link.forward(connection, frame);

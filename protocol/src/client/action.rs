@@ -107,7 +107,7 @@ pub enum ClientEvent {
     /// application to recognise by conversation and seq.
     Snapshot(Snapshot),
     /// The next entry of a channel that the session follows, of those that hold something; or a void in the place of one
-    /// that was told, whose content is gone.
+    /// that was told, whose content is gone. More comes as the application is done with these.
     Channel {
         /// Which.
         conversation: ConversationId,

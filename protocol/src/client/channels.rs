@@ -1,13 +1,16 @@
 //! The channels that a session follows: what is published of them, and out of their histories what of it was missed.
 //!
 //! What is published comes once or never, so each has its place to tell. An application gets every entry after the place
-//! that it has named, in order; where it begins the next time is for it to remember.
+//! that it has named, in order; where it begins the next time is for it to remember. While it does not keep up nothing more
+//! is asked for, and what is published is left out, to be found in the history later.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::action::{Action, Answer, ClientEvent, HistoryPage, HistoryRange, RequestId};
+use super::action::{Action, Answer, ClientEvent, EventNumber, HistoryPage, HistoryRange, RequestId};
 use super::output::Output;
 use super::questions::Questions;
+use super::stream::UNAPPLIED_EVENTS_MAX;
 use crate::event::Event;
 use crate::ids::{ConversationId, Seq};
 use crate::limits::HISTORY_LIMIT_MAX;
@@ -20,8 +23,10 @@ const CATCHING_UP_MAX: usize = 4;
 #[derive(Default)]
 pub(super) struct Channels {
     /// Under which the server was asked last.
-    watch: Option<RequestId>,
+    request_id: Option<RequestId>,
     followed: Vec<Followed>,
+    /// What the application is not done with.
+    unapplied: BTreeSet<EventNumber>,
 }
 
 struct Followed {
@@ -46,9 +51,9 @@ impl Channels {
         output: &mut Output,
     ) -> RequestId {
         self.followed.drain(..).filter_map(|followed| followed.asked).for_each(|asked| questions.forget(asked));
-        self.watch.into_iter().for_each(|watch| questions.forget(watch));
+        self.request_id.into_iter().for_each(|request_id| questions.forget(request_id));
         let request_id = output.request_id();
-        self.watch = Some(request_id);
+        self.request_id = Some(request_id);
         self.followed.extend(channels.iter().map(|&(conversation, held)| Followed {
             conversation,
             held,
@@ -58,8 +63,11 @@ impl Channels {
         }));
         let frame = self.frame(request_id, output);
         if self.followed.is_empty() {
-            // Nobody answers that.
-            now.into_iter().for_each(|_| output.push(Action::Transmit(frame.clone())));
+            // The server has nothing to say to that; without a connection it knows of none anyhow.
+            if now.is_some() {
+                output.push(Action::Transmit(frame));
+            }
+            output.event(ClientEvent::Answer(request_id, Answer::Following));
         } else {
             questions.put(request_id, frame, now, output);
         }
@@ -68,15 +76,15 @@ impl Channels {
 
     /// The server knows of no channel that the session follows: it is to be asked with all other questions.
     pub(super) fn ask_again(&mut self, questions: &mut Questions, output: &mut Output) {
-        let Some(watch) = self.watch.filter(|_| !self.followed.is_empty()) else { return };
+        let Some(request_id) = self.request_id.filter(|_| !self.followed.is_empty()) else { return };
         self.followed.iter_mut().for_each(|followed| followed.is_answered = false);
-        questions.forget(watch);
-        questions.put(watch, self.frame(watch, output), None, output);
+        questions.forget(request_id);
+        questions.put(request_id, self.frame(request_id, output), None, output);
     }
 
     fn frame(&self, request_id: RequestId, output: &mut Output) -> Vec<u8> {
         let channels: Vec<ConversationId> = self.followed.iter().map(|followed| followed.conversation).collect();
-        output.builder.channel_watch(request_id, &channels).to_vec()
+        output.builder.channel_follow(request_id, &channels).to_vec()
     }
 
     /// What was published.
@@ -94,10 +102,14 @@ impl Channels {
         };
         followed.is_answered = true;
         followed.head = followed.head.max(head);
-        events.into_iter().for_each(|event| followed.tell(event, output));
-        self.catch_up(now, questions, output);
-        if let Some(watch) = self.watch.filter(|_| self.followed.iter().all(|followed| followed.is_answered)) {
-            questions.answered(watch, Answer::Following, output);
+        if self.unapplied.len() < UNAPPLIED_EVENTS_MAX {
+            let told = events.into_iter().filter_map(|event| followed.tell(event, output));
+            self.unapplied.extend(told);
+        }
+        self.catch_up(Some(now), questions, output);
+        if let Some(request_id) = self.request_id.filter(|_| self.followed.iter().all(|followed| followed.is_answered))
+        {
+            questions.answered(request_id, Answer::Following, output);
         }
     }
 
@@ -117,17 +129,36 @@ impl Channels {
         questions.forget(request_id);
         let held = followed.held;
         followed.head = followed.head.max(page.head);
-        page.entries.iter().for_each(|event| followed.tell(event.clone(), output));
+        let told = page.entries.iter().filter_map(|event| followed.tell(event.clone(), output));
+        self.unapplied.extend(told);
         if followed.held == held {
             // There is no more than that, whatever was said.
             followed.head = held;
         }
-        self.catch_up(now, questions, output);
+        self.catch_up(Some(now), questions, output);
         true
     }
 
-    /// Asks for what is missing, of few at a time.
-    fn catch_up(&mut self, now: Instant, questions: &mut Questions, output: &mut Output) {
+    /// Whether the application was told this of a channel; it is done with it. `now`: it can be asked for more.
+    pub(super) fn applied(
+        &mut self,
+        now: Option<Instant>,
+        number: EventNumber,
+        questions: &mut Questions,
+        output: &mut Output,
+    ) -> bool {
+        let is_ours = self.unapplied.remove(&number);
+        if is_ours {
+            self.catch_up(now, questions, output);
+        }
+        is_ours
+    }
+
+    /// Asks for what is missing, of few at a time, while the application keeps up.
+    fn catch_up(&mut self, now: Option<Instant>, questions: &mut Questions, output: &mut Output) {
+        if self.unapplied.len() > UNAPPLIED_EVENTS_MAX / 2 {
+            return;
+        }
         let asked_count = self.followed.iter().filter(|followed| followed.asked.is_some()).count();
         let behind =
             self.followed.iter_mut().filter(|followed| followed.head > followed.held && followed.asked.is_none());
@@ -137,7 +168,7 @@ impl Channels {
             let frame =
                 output.builder.history_get(request_id, followed.conversation, range, HISTORY_LIMIT_MAX).to_vec();
             followed.asked = Some(request_id);
-            questions.put(request_id, frame, Some(now), output);
+            questions.put(request_id, frame, now, output);
         }
     }
 
@@ -153,16 +184,15 @@ impl Channels {
 }
 
 impl Followed {
-    /// The next one; or, of one that was told before, that it is gone.
-    fn tell(&mut self, event: Event, output: &mut Output) {
-        let Some(seq) = event.entry_seq() else { return };
+    /// The next one; or, of one that was told before, that it is gone. `None`: there is nothing to tell.
+    fn tell(&mut self, event: Event, output: &mut Output) -> Option<EventNumber> {
+        let seq = event.entry_seq()?;
         let (is_next, is_void) = (seq.0.checked_sub(1) == Some(self.held.0), matches!(event, Event::Void(_)));
         let is_gone = is_void && seq <= self.held;
         if is_next {
             self.held = seq;
         }
-        if is_gone || is_next && !is_void {
-            output.event(ClientEvent::Channel { conversation: self.conversation, event });
-        }
+        let is_told = is_gone || is_next && !is_void;
+        is_told.then(|| output.event(ClientEvent::Channel { conversation: self.conversation, event }))
     }
 }

@@ -192,12 +192,12 @@ impl FrameBuilder {
     }
 
     /// Which devices there are.
-    pub fn channel_watch(&mut self, request_id: RequestId, channels: &[ConversationId]) -> &[u8] {
+    pub fn channel_follow(&mut self, request_id: RequestId, channels: &[ConversationId]) -> &[u8] {
         self.client(None, |fbb| {
             let channels =
                 fbb.create_vector_from_iter(channels.iter().map(|channel| wire::ConversationId::from(*channel)));
-            let args = wire::ChannelWatchArgs { request_id: request_id.0, channels: Some(channels) };
-            (ClientBody::ChannelWatch, wire::ChannelWatch::create(fbb, &args).as_union_value())
+            let args = wire::ChannelFollowArgs { request_id: request_id.0, channels: Some(channels) };
+            (ClientBody::ChannelFollow, wire::ChannelFollow::create(fbb, &args).as_union_value())
         })
     }
 

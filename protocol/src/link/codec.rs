@@ -143,13 +143,13 @@ fn decode_from_router(message: schema::LinkMessage<'_>) -> Option<Incoming<'_>> 
             frame.get(user_seq_offset..)?.first_chunk::<8>()?;
             RouterMessage::Fanout(Fanout { targets: FanoutTargets(fanout.targets()), user_seq_offset, frame })
         }
-        LinkBody::Watching => {
-            let watching = message.body_as_watching()?;
-            RouterMessage::Watching {
-                connection: ConnectionKey(watching.connection()),
-                request_id: watching.request_id(),
-                conversation: watching.conversation().into(),
-                head: Seq(watching.head_seq()),
+        LinkBody::ChannelJoined => {
+            let joined = message.body_as_channel_joined()?;
+            RouterMessage::ChannelJoined {
+                connection: ConnectionKey(joined.connection()),
+                request_id: joined.request_id(),
+                conversation: joined.conversation().into(),
+                head: Seq(joined.head_seq()),
             }
         }
         LinkBody::Publish => {
@@ -267,11 +267,12 @@ impl BatchBuilder {
                 };
                 (LinkBody::Deliver, schema::Deliver::create(fbb, &args).as_union_value())
             }
-            RouterMessage::Watching { connection, request_id, conversation, head } => {
+            RouterMessage::ChannelJoined { connection, request_id, conversation, head } => {
                 let conversation = conversation.into();
                 let (connection, head_seq) = (connection.0, head.0);
-                let args = schema::WatchingArgs { connection, request_id, conversation: Some(&conversation), head_seq };
-                (LinkBody::Watching, schema::Watching::create(fbb, &args).as_union_value())
+                let args =
+                    schema::ChannelJoinedArgs { connection, request_id, conversation: Some(&conversation), head_seq };
+                (LinkBody::ChannelJoined, schema::ChannelJoined::create(fbb, &args).as_union_value())
             }
             RouterMessage::Publish { conversation, head, frame } => {
                 let frame = bytes(fbb, frame);

@@ -121,7 +121,7 @@ pub enum GatewayMessage<'a> {
     SessionOpen(SessionOpen<'a>),
     /// The connection is gone; its key may come again.
     SessionClose(ConnectionKey),
-    /// Connections that were [`RouterMessage::Watching`] have stopped.
+    /// Connections of which the router has said [`RouterMessage::ChannelJoined`] have stopped.
     ChannelLeft {
         /// Which channel.
         conversation: ConversationId,
@@ -163,10 +163,10 @@ pub enum RouterMessage<'a> {
     /// See [`Fanout`].
     Fanout(Fanout<'a>),
     /// The connection follows a channel from now on, until it is gone or has asked for others.
-    Watching {
+    ChannelJoined {
         /// Which.
         connection: ConnectionKey,
-        /// Of its ChannelWatch.
+        /// Of its ChannelFollow.
         request_id: u32,
         /// Which channel.
         conversation: ConversationId,

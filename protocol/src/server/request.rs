@@ -11,7 +11,7 @@ use crate::codes::Code;
 use crate::encode::Refusal;
 use crate::ids::ClientMsgId;
 use crate::limits::{
-    BODY_SIZE_MAX, CHANNELS_WATCHED_MAX, CLIENT_MSG_ID_AGE_MAX, CLIENT_MSG_ID_AHEAD_MAX, CONTENT_TYPE_SIZE_MAX,
+    BODY_SIZE_MAX, CHANNELS_FOLLOWED_MAX, CLIENT_MSG_ID_AGE_MAX, CLIENT_MSG_ID_AHEAD_MAX, CONTENT_TYPE_SIZE_MAX,
     GROUP_MEMBERS_MAX, HANDLE_SIZE_MAX, HISTORY_LIMIT_MAX, MENTIONS_MAX, MESSAGE_FIELDS_SIZE_MAX, TITLE_SIZE_MAX,
     USER_LOOKUP_MAX,
 };
@@ -21,7 +21,7 @@ use crate::time::{Now, WallTime};
 pub const TYPING_BURST: u32 = 20;
 /// One more every so often; a person stops and starts more slowly.
 pub const TYPING_INTERVAL: Duration = Duration::from_millis(500);
-/// UserLookups and ChannelWatches a session may send at once: an address book of 640 names.
+/// UserLookups and ChannelFollows a session may send at once: an address book of 640 names.
 pub const LOOKUP_BURST: u32 = 10;
 /// One more every so often, so that nobody lists the names of a realm.
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl ServerSession {
             return Step::Wait;
         }
         match self.take_token(now, frame.body_type()) {
-            Ok(()) => frame.body_as_channel_watch().map_or(Step::Forward, |watch| Step::Watch(watch.request_id())),
+            Ok(()) => frame.body_as_channel_follow().map_or(Step::Forward, |follow| Step::Follow(follow.request_id())),
             Err(retry_after) => refuse(Code::RateLimited, retry_after),
         }
     }
@@ -80,7 +80,7 @@ impl ServerSession {
                 self.typing.take(now.monotonic, TYPING_BURST, TYPING_INTERVAL)
             }
             // Each may cost the router reads of its store.
-            ClientBody::UserLookup | ClientBody::ChannelWatch => {
+            ClientBody::UserLookup | ClientBody::ChannelFollow => {
                 self.lookups.take(now.monotonic, LOOKUP_BURST, LOOKUP_INTERVAL)
             }
             _ => Ok(()),
@@ -107,7 +107,7 @@ fn name_of(frame: ClientFrame<'_>, client_op_id: Option<ClientMsgId>) -> Name {
         ClientBody::MembersGet => request(frame.body_as_members_get().map(|get| get.request_id())),
         ClientBody::UserLookup => request(frame.body_as_user_lookup().map(|lookup| lookup.request_id())),
         ClientBody::DevicesGet => request(frame.body_as_devices_get().map(|get| get.request_id())),
-        ClientBody::ChannelWatch => request(frame.body_as_channel_watch().map(|watch| watch.request_id())),
+        ClientBody::ChannelFollow => request(frame.body_as_channel_follow().map(|follow| follow.request_id())),
         _ => none,
     }
 }
@@ -140,9 +140,9 @@ fn check(
         ClientBody::Ack | ClientBody::MessageRead | ClientBody::SyncGet if is_transient => Err(Code::NotForTransient),
         ClientBody::HistoryGet => check_history(frame.body_as_history_get().ok_or(Code::Malformed)?),
         ClientBody::UserLookup => check_lookup(frame.body_as_user_lookup().ok_or(Code::Malformed)?),
-        ClientBody::ChannelWatch => {
-            let watch = frame.body_as_channel_watch().ok_or(Code::Malformed)?;
-            at_most(watch.channels().map_or(0, |channels| channels.len()), CHANNELS_WATCHED_MAX)
+        ClientBody::ChannelFollow => {
+            let follow = frame.body_as_channel_follow().ok_or(Code::Malformed)?;
+            at_most(follow.channels().map_or(0, |channels| channels.len()), CHANNELS_FOLLOWED_MAX)
         }
         _ => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Channels that a session follows: every message once and in order, whatever of what is published gets lost.
 
-use protocol::client::{ANSWER_TIMEOUT, Answer, ClientEvent, HistoryRange, RequestId};
+use protocol::client::{ANSWER_TIMEOUT, Answer, ClientEvent, HistoryRange, RequestId, UNAPPLIED_EVENTS_MAX};
 use protocol::encode::FrameBuilder;
 use protocol::event::Event;
 use protocol::ids::{ConversationId, Seq};
@@ -17,11 +17,11 @@ fn following(held: u64) -> (Device, RequestId) {
     (device, asked)
 }
 
-fn watched(device: &mut Device) -> (RequestId, Vec<ConversationId>) {
-    let frame = device.expect_frame(ClientBody::ChannelWatch);
-    let watch = view(&frame).body_as_channel_watch().expect("a ChannelWatch");
-    let channels = watch.channels().into_iter().flatten().map(ConversationId::from).collect();
-    (RequestId(watch.request_id()), channels)
+fn follows_asked(device: &mut Device) -> (RequestId, Vec<ConversationId>) {
+    let frame = device.expect_frame(ClientBody::ChannelFollow);
+    let follow = view(&frame).body_as_channel_follow().expect("a ChannelFollow");
+    let channels = follow.channels().into_iter().flatten().map(ConversationId::from).collect();
+    (RequestId(follow.request_id()), channels)
 }
 
 /// Which part of the history is asked for.
@@ -51,7 +51,7 @@ fn told(device: &mut Device) -> Vec<(u64, bool)> {
 #[test]
 fn what_is_published_is_told_and_what_is_missing_is_asked_for_first() {
     let (mut device, request_id) = following(2);
-    assert_eq!(watched(&mut device), (request_id, vec![conversation()]));
+    assert_eq!(follows_asked(&mut device), (request_id, vec![conversation()]));
     publish(&mut device, 4, None);
     assert!(matches!(device.events.pop_front(), Some(ClientEvent::Answer(id, Answer::Following)) if id == request_id));
     let (history, after) = asked(&mut device);
@@ -77,20 +77,20 @@ fn what_is_published_is_told_and_what_is_missing_is_asked_for_first() {
 #[test]
 fn it_is_asked_again_after_a_break_and_goes_on_where_it_was() {
     let (mut device, _) = following(0);
-    watched(&mut device);
+    follows_asked(&mut device);
     publish(&mut device, 1, Some(message(Seq(1))));
     device.pass(ANSWER_TIMEOUT * 2);
-    assert!(device.transmitted.iter().all(|frame| view(frame).body_type() != ClientBody::ChannelWatch));
+    assert!(device.transmitted.iter().all(|frame| view(frame).body_type() != ClientBody::ChannelFollow));
     device.transmitted.clear();
     device.receive(FrameBuilder::default().resend());
-    watched(&mut device);
+    follows_asked(&mut device);
     device.expect_nothing_sent();
     device.pass(ANSWER_TIMEOUT);
-    watched(&mut device);
+    follows_asked(&mut device);
     device.lose_connection();
     device.say_hello();
     device.receive(FrameBuilder::default().welcome(&usual_welcome(START.wall)));
-    watched(&mut device);
+    follows_asked(&mut device);
     publish(&mut device, 3, Some(message(Seq(3))));
     assert_eq!(asked(&mut device).1, 1);
 }
@@ -98,13 +98,14 @@ fn it_is_asked_again_after_a_break_and_goes_on_where_it_was() {
 #[test]
 fn others_take_the_place_of_those_before() {
     let (mut device, first) = following(0);
-    watched(&mut device);
+    follows_asked(&mut device);
     publish(&mut device, 5, None);
     let (history, _) = asked(&mut device);
     let second = device.session.follow(device.now, &[]).expect("there is room");
     device.settle();
+    assert!(matches!(device.events.pop_back(), Some(ClientEvent::Answer(id, Answer::Following)) if id == second));
     assert_ne!(first, second);
-    assert_eq!(watched(&mut device), (second, vec![]));
+    assert_eq!(follows_asked(&mut device), (second, vec![]));
     publish(&mut device, 6, Some(message(Seq(1))));
     device.receive(&history_page(history, &[message(Seq(1))]));
     assert_eq!(told(&mut device), []);
@@ -115,7 +116,7 @@ fn others_take_the_place_of_those_before() {
 #[test]
 fn an_answer_that_brings_nothing_new_ends_the_questions() {
     let (mut device, _) = following(0);
-    watched(&mut device);
+    follows_asked(&mut device);
     publish(&mut device, 5, None);
     let (history, _) = asked(&mut device);
     device.receive(&history_page(history, &[message(Seq(3))]));
@@ -134,7 +135,7 @@ fn of_many_channels_few_are_caught_up_with_at_a_time() {
     let channels: Vec<_> = (1..=10).map(|number| (ConversationId([number; 16]), Seq(0))).collect();
     device.session.follow(device.now, &channels).expect("there is room");
     device.settle();
-    watched(&mut device);
+    follows_asked(&mut device);
     for (channel, _) in &channels {
         device.receive(FrameBuilder::default().channel_push(*channel, Seq(9), None));
     }
@@ -147,4 +148,22 @@ fn of_many_channels_few_are_caught_up_with_at_a_time() {
         caught_up += 1;
     }
     assert_eq!((caught_up, told(&mut device).len()), (10, 90));
+}
+
+#[test]
+fn an_application_that_does_not_keep_up_is_told_no_more_and_nothing_is_lost_by_that() {
+    let (mut device, _) = following(0);
+    follows_asked(&mut device);
+    device.applies_at_once = false;
+    let published = 2 * UNAPPLIED_EVENTS_MAX as u64;
+    for seq in 1..=published {
+        publish(&mut device, seq, Some(message(Seq(seq))));
+    }
+    assert_eq!(told(&mut device).len(), UNAPPLIED_EVENTS_MAX);
+    device.expect_nothing_sent();
+    while device.transmitted.is_empty() {
+        device.apply_next();
+    }
+    assert!(device.unapplied.len() <= UNAPPLIED_EVENTS_MAX / 2);
+    assert_eq!(asked(&mut device).1, UNAPPLIED_EVENTS_MAX as u64);
 }

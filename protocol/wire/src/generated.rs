@@ -573,7 +573,7 @@ pub mod ringpost {
         ClientBody::UserLookup,
         ClientBody::DevicesGet,
         ClientBody::DeviceRevoke,
-        ClientBody::ChannelWatch,
+        ClientBody::ChannelFollow,
     ];
 
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -597,7 +597,7 @@ pub mod ringpost {
         pub const UserLookup: Self = Self(19);
         pub const DevicesGet: Self = Self(20);
         pub const DeviceRevoke: Self = Self(21);
-        pub const ChannelWatch: Self = Self(22);
+        pub const ChannelFollow: Self = Self(22);
 
         pub const ENUM_MIN: u8 = 0;
         pub const ENUM_MAX: u8 = 22;
@@ -618,7 +618,7 @@ pub mod ringpost {
             Self::UserLookup,
             Self::DevicesGet,
             Self::DeviceRevoke,
-            Self::ChannelWatch,
+            Self::ChannelFollow,
         ];
         /// Returns the variant's name or "" if unknown.
         pub fn variant_name(self) -> Option<&'static str> {
@@ -639,7 +639,7 @@ pub mod ringpost {
                 Self::UserLookup => Some("UserLookup"),
                 Self::DevicesGet => Some("DevicesGet"),
                 Self::DeviceRevoke => Some("DeviceRevoke"),
-                Self::ChannelWatch => Some("ChannelWatch"),
+                Self::ChannelFollow => Some("ChannelFollow"),
                 _ => None,
             }
         }
@@ -3133,35 +3133,35 @@ pub mod ringpost {
             ds.finish()
         }
     }
-    pub enum ChannelWatchOffset {}
+    pub enum ChannelFollowOffset {}
     #[derive(Copy, Clone, PartialEq)]
 
-    pub struct ChannelWatch<'a> {
+    pub struct ChannelFollow<'a> {
         pub _tab: ::flatbuffers::Table<'a>,
     }
 
-    impl<'a> ::flatbuffers::Follow<'a> for ChannelWatch<'a> {
-        type Inner = ChannelWatch<'a>;
+    impl<'a> ::flatbuffers::Follow<'a> for ChannelFollow<'a> {
+        type Inner = ChannelFollow<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
             Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
-    impl<'a> ChannelWatch<'a> {
+    impl<'a> ChannelFollow<'a> {
         pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 4;
         pub const VT_CHANNELS: ::flatbuffers::VOffsetT = 6;
 
         #[inline]
         pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-            ChannelWatch { _tab: table }
+            ChannelFollow { _tab: table }
         }
         #[allow(unused_mut)]
         pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-            args: &'args ChannelWatchArgs<'args>,
-        ) -> ::flatbuffers::WIPOffset<ChannelWatch<'bldr>> {
-            let mut builder = ChannelWatchBuilder::new(_fbb);
+            args: &'args ChannelFollowArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<ChannelFollow<'bldr>> {
+            let mut builder = ChannelFollowBuilder::new(_fbb);
             if let Some(x) = args.channels {
                 builder.add_channels(x);
             }
@@ -3174,7 +3174,7 @@ pub mod ringpost {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe { self._tab.get::<u32>(ChannelWatch::VT_REQUEST_ID, Some(0)).unwrap() }
+            unsafe { self._tab.get::<u32>(ChannelFollow::VT_REQUEST_ID, Some(0)).unwrap() }
         }
         #[inline]
         pub fn channels(&self) -> Option<::flatbuffers::Vector<'a, ConversationId>> {
@@ -3183,14 +3183,14 @@ pub mod ringpost {
             // which contains a valid value in this slot
             unsafe {
                 self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ConversationId>>>(
-                    ChannelWatch::VT_CHANNELS,
+                    ChannelFollow::VT_CHANNELS,
                     None,
                 )
             }
         }
     }
 
-    impl ::flatbuffers::Verifiable for ChannelWatch<'_> {
+    impl ::flatbuffers::Verifiable for ChannelFollow<'_> {
         #[inline]
         fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
@@ -3204,45 +3204,45 @@ pub mod ringpost {
             Ok(())
         }
     }
-    pub struct ChannelWatchArgs<'a> {
+    pub struct ChannelFollowArgs<'a> {
         pub request_id: u32,
         pub channels: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ConversationId>>>,
     }
-    impl<'a> Default for ChannelWatchArgs<'a> {
+    impl<'a> Default for ChannelFollowArgs<'a> {
         #[inline]
         fn default() -> Self {
-            ChannelWatchArgs { request_id: 0, channels: None }
+            ChannelFollowArgs { request_id: 0, channels: None }
         }
     }
 
-    pub struct ChannelWatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+    pub struct ChannelFollowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
         fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
         start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
     }
-    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelWatchBuilder<'a, 'b, A> {
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelFollowBuilder<'a, 'b, A> {
         #[inline]
         pub fn add_request_id(&mut self, request_id: u32) {
-            self.fbb_.push_slot::<u32>(ChannelWatch::VT_REQUEST_ID, request_id, 0);
+            self.fbb_.push_slot::<u32>(ChannelFollow::VT_REQUEST_ID, request_id, 0);
         }
         #[inline]
         pub fn add_channels(&mut self, channels: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ConversationId>>) {
-            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ChannelWatch::VT_CHANNELS, channels);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ChannelFollow::VT_CHANNELS, channels);
         }
         #[inline]
-        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelWatchBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelFollowBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            ChannelWatchBuilder { fbb_: _fbb, start_: start }
+            ChannelFollowBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
-        pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelWatch<'a>> {
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelFollow<'a>> {
             let o = self.fbb_.end_table(self.start_);
             ::flatbuffers::WIPOffset::new(o.value())
         }
     }
 
-    impl ::core::fmt::Debug for ChannelWatch<'_> {
+    impl ::core::fmt::Debug for ChannelFollow<'_> {
         fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            let mut ds = f.debug_struct("ChannelWatch");
+            let mut ds = f.debug_struct("ChannelFollow");
             ds.field("request_id", &self.request_id());
             ds.field("channels", &self.channels());
             ds.finish()
@@ -3606,13 +3606,13 @@ pub mod ringpost {
 
         #[inline]
         #[allow(non_snake_case)]
-        pub fn body_as_channel_watch(&self) -> Option<ChannelWatch<'a>> {
-            if self.body_type() == ClientBody::ChannelWatch {
+        pub fn body_as_channel_follow(&self) -> Option<ChannelFollow<'a>> {
+            if self.body_type() == ClientBody::ChannelFollow {
                 self.body().map(|t| {
                     // Safety:
                     // Created from a valid Table for this object
                     // Which contains a valid union in this slot
-                    unsafe { ChannelWatch::init_from_table(t) }
+                    unsafe { ChannelFollow::init_from_table(t) }
                 })
             } else {
                 None
@@ -3695,9 +3695,9 @@ pub mod ringpost {
                                 "ClientBody::DeviceRevoke",
                                 pos,
                             ),
-                        ClientBody::ChannelWatch => v
-                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelWatch>>(
-                                "ClientBody::ChannelWatch",
+                        ClientBody::ChannelFollow => v
+                            .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelFollow>>(
+                                "ClientBody::ChannelFollow",
                                 pos,
                             ),
                         _ => Ok(()),
@@ -3859,8 +3859,8 @@ pub mod ringpost {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
                     }
                 }
-                ClientBody::ChannelWatch => {
-                    if let Some(x) = self.body_as_channel_watch() {
+                ClientBody::ChannelFollow => {
+                    if let Some(x) = self.body_as_channel_follow() {
                         ds.field("body", &x)
                     } else {
                         ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -9468,7 +9468,7 @@ pub mod ringpost {
             LinkBody::SessionRefused,
             LinkBody::Deliver,
             LinkBody::Fanout,
-            LinkBody::Watching,
+            LinkBody::ChannelJoined,
             LinkBody::Publish,
             LinkBody::Credits,
         ];
@@ -9489,7 +9489,7 @@ pub mod ringpost {
             pub const SessionRefused: Self = Self(18);
             pub const Deliver: Self = Self(19);
             pub const Fanout: Self = Self(20);
-            pub const Watching: Self = Self(21);
+            pub const ChannelJoined: Self = Self(21);
             pub const Publish: Self = Self(22);
             pub const Credits: Self = Self(32);
 
@@ -9507,7 +9507,7 @@ pub mod ringpost {
                 Self::SessionRefused,
                 Self::Deliver,
                 Self::Fanout,
-                Self::Watching,
+                Self::ChannelJoined,
                 Self::Publish,
                 Self::Credits,
             ];
@@ -9525,7 +9525,7 @@ pub mod ringpost {
                     Self::SessionRefused => Some("SessionRefused"),
                     Self::Deliver => Some("Deliver"),
                     Self::Fanout => Some("Fanout"),
-                    Self::Watching => Some("Watching"),
+                    Self::ChannelJoined => Some("ChannelJoined"),
                     Self::Publish => Some("Publish"),
                     Self::Credits => Some("Credits"),
                     _ => None,
@@ -11226,22 +11226,22 @@ pub mod ringpost {
                 ds.finish()
             }
         }
-        pub enum WatchingOffset {}
+        pub enum ChannelJoinedOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
-        pub struct Watching<'a> {
+        pub struct ChannelJoined<'a> {
             pub _tab: ::flatbuffers::Table<'a>,
         }
 
-        impl<'a> ::flatbuffers::Follow<'a> for Watching<'a> {
-            type Inner = Watching<'a>;
+        impl<'a> ::flatbuffers::Follow<'a> for ChannelJoined<'a> {
+            type Inner = ChannelJoined<'a>;
             #[inline]
             unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
                 Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
             }
         }
 
-        impl<'a> Watching<'a> {
+        impl<'a> ChannelJoined<'a> {
             pub const VT_CONNECTION: ::flatbuffers::VOffsetT = 4;
             pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 6;
             pub const VT_CONVERSATION: ::flatbuffers::VOffsetT = 8;
@@ -11249,14 +11249,14 @@ pub mod ringpost {
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                Watching { _tab: table }
+                ChannelJoined { _tab: table }
             }
             #[allow(unused_mut)]
             pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                 _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                args: &'args WatchingArgs<'args>,
-            ) -> ::flatbuffers::WIPOffset<Watching<'bldr>> {
-                let mut builder = WatchingBuilder::new(_fbb);
+                args: &'args ChannelJoinedArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<ChannelJoined<'bldr>> {
+                let mut builder = ChannelJoinedBuilder::new(_fbb);
                 builder.add_head_seq(args.head_seq);
                 builder.add_connection(args.connection);
                 if let Some(x) = args.conversation {
@@ -11271,32 +11271,32 @@ pub mod ringpost {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Watching::VT_CONNECTION, Some(0)).unwrap() }
+                unsafe { self._tab.get::<u64>(ChannelJoined::VT_CONNECTION, Some(0)).unwrap() }
             }
             #[inline]
             pub fn request_id(&self) -> u32 {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<u32>(Watching::VT_REQUEST_ID, Some(0)).unwrap() }
+                unsafe { self._tab.get::<u32>(ChannelJoined::VT_REQUEST_ID, Some(0)).unwrap() }
             }
             #[inline]
             pub fn conversation(&self) -> &'a super::ConversationId {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<super::ConversationId>(Watching::VT_CONVERSATION, None).unwrap() }
+                unsafe { self._tab.get::<super::ConversationId>(ChannelJoined::VT_CONVERSATION, None).unwrap() }
             }
             #[inline]
             pub fn head_seq(&self) -> u64 {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Watching::VT_HEAD_SEQ, Some(0)).unwrap() }
+                unsafe { self._tab.get::<u64>(ChannelJoined::VT_HEAD_SEQ, Some(0)).unwrap() }
             }
         }
 
-        impl ::flatbuffers::Verifiable for Watching<'_> {
+        impl ::flatbuffers::Verifiable for ChannelJoined<'_> {
             #[inline]
             fn run_verifier(
                 v: &mut ::flatbuffers::Verifier,
@@ -11311,16 +11311,16 @@ pub mod ringpost {
                 Ok(())
             }
         }
-        pub struct WatchingArgs<'a> {
+        pub struct ChannelJoinedArgs<'a> {
             pub connection: u64,
             pub request_id: u32,
             pub conversation: Option<&'a super::ConversationId>,
             pub head_seq: u64,
         }
-        impl<'a> Default for WatchingArgs<'a> {
+        impl<'a> Default for ChannelJoinedArgs<'a> {
             #[inline]
             fn default() -> Self {
-                WatchingArgs {
+                ChannelJoinedArgs {
                     connection: 0,
                     request_id: 0,
                     conversation: None, // required field
@@ -11329,43 +11329,43 @@ pub mod ringpost {
             }
         }
 
-        pub struct WatchingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        pub struct ChannelJoinedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
             fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
             start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
         }
-        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WatchingBuilder<'a, 'b, A> {
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelJoinedBuilder<'a, 'b, A> {
             #[inline]
             pub fn add_connection(&mut self, connection: u64) {
-                self.fbb_.push_slot::<u64>(Watching::VT_CONNECTION, connection, 0);
+                self.fbb_.push_slot::<u64>(ChannelJoined::VT_CONNECTION, connection, 0);
             }
             #[inline]
             pub fn add_request_id(&mut self, request_id: u32) {
-                self.fbb_.push_slot::<u32>(Watching::VT_REQUEST_ID, request_id, 0);
+                self.fbb_.push_slot::<u32>(ChannelJoined::VT_REQUEST_ID, request_id, 0);
             }
             #[inline]
             pub fn add_conversation(&mut self, conversation: &super::ConversationId) {
-                self.fbb_.push_slot_always::<&super::ConversationId>(Watching::VT_CONVERSATION, conversation);
+                self.fbb_.push_slot_always::<&super::ConversationId>(ChannelJoined::VT_CONVERSATION, conversation);
             }
             #[inline]
             pub fn add_head_seq(&mut self, head_seq: u64) {
-                self.fbb_.push_slot::<u64>(Watching::VT_HEAD_SEQ, head_seq, 0);
+                self.fbb_.push_slot::<u64>(ChannelJoined::VT_HEAD_SEQ, head_seq, 0);
             }
             #[inline]
-            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WatchingBuilder<'a, 'b, A> {
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelJoinedBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
-                WatchingBuilder { fbb_: _fbb, start_: start }
+                ChannelJoinedBuilder { fbb_: _fbb, start_: start }
             }
             #[inline]
-            pub fn finish(self) -> ::flatbuffers::WIPOffset<Watching<'a>> {
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<ChannelJoined<'a>> {
                 let o = self.fbb_.end_table(self.start_);
-                self.fbb_.required(o, Watching::VT_CONVERSATION, "conversation");
+                self.fbb_.required(o, ChannelJoined::VT_CONVERSATION, "conversation");
                 ::flatbuffers::WIPOffset::new(o.value())
             }
         }
 
-        impl ::core::fmt::Debug for Watching<'_> {
+        impl ::core::fmt::Debug for ChannelJoined<'_> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                let mut ds = f.debug_struct("Watching");
+                let mut ds = f.debug_struct("ChannelJoined");
                 ds.field("connection", &self.connection());
                 ds.field("request_id", &self.request_id());
                 ds.field("conversation", &self.conversation());
@@ -11808,13 +11808,13 @@ pub mod ringpost {
 
             #[inline]
             #[allow(non_snake_case)]
-            pub fn body_as_watching(&self) -> Option<Watching<'a>> {
-                if self.body_type() == LinkBody::Watching {
+            pub fn body_as_channel_joined(&self) -> Option<ChannelJoined<'a>> {
+                if self.body_type() == LinkBody::ChannelJoined {
                     self.body().map(|t| {
                         // Safety:
                         // Created from a valid Table for this object
                         // Which contains a valid union in this slot
-                        unsafe { Watching::init_from_table(t) }
+                        unsafe { ChannelJoined::init_from_table(t) }
                     })
                 } else {
                     None
@@ -11914,10 +11914,11 @@ pub mod ringpost {
                                 "LinkBody::Fanout",
                                 pos,
                             ),
-                            LinkBody::Watching => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Watching>>(
-                                "LinkBody::Watching",
-                                pos,
-                            ),
+                            LinkBody::ChannelJoined => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<ChannelJoined>>(
+                                    "LinkBody::ChannelJoined",
+                                    pos,
+                                ),
                             LinkBody::Publish => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Publish>>(
                                 "LinkBody::Publish",
                                 pos,
@@ -12044,8 +12045,8 @@ pub mod ringpost {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
                         }
                     }
-                    LinkBody::Watching => {
-                        if let Some(x) = self.body_as_watching() {
+                    LinkBody::ChannelJoined => {
+                        if let Some(x) = self.body_as_channel_joined() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

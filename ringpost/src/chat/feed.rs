@@ -240,7 +240,7 @@ impl Feed {
     /// The page goes first, then the rest of the hole, then what the stream has brought since. A page without an entry
     /// is the last one: what the snapshot has promised beyond it is on its way in the stream.
     fn take_page(&mut self, head: Seq, ticket: Ticket, page: HistoryPage) {
-        let last = page.entries.iter().filter_map(entry::seq_of).max();
+        let last = page.entries.iter().filter_map(LogEvent::entry_seq).max();
         self.shown_up_to = self.shown_up_to.max(last.unwrap_or_default());
         self.held.push_front(Held::Hole { after: last.unwrap_or(head), head, ticket });
         page.entries.into_iter().rev().for_each(|event| self.held.push_front(Held::Missed(event)));

@@ -268,7 +268,7 @@ impl<'a> View<'a> {
                     self.title = title;
                 }
                 self.names.learn_all(&[], users);
-                let first = page.entries.iter().filter_map(entry::seq_of).min();
+                let first = page.entries.iter().filter_map(LogEvent::entry_seq).min();
                 self.has_more_past = first.is_some_and(|first| first > Seq(1));
                 for event in &page.entries {
                     match event {

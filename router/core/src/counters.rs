@@ -29,6 +29,10 @@ figures! {
         counter gap_pulls: u64, "Entries that a user's log lacked and pulled.",
             "After a start for a moment. At other times: pointers got lost, which is a fault.";
         counter pointers_repeated: u64, "Pointers sent again after a start.", "After a start only.";
+        counter entries_published: u64, "Entries of channels sent to a gateway shard for those who follow there.",
+            "What channels cost the links: it does not depend on how many follow.";
+        counter entries_left_out: u64, "Entries of channels that a link had no credits for.",
+            "Rises: that gateway does not keep up; who follows there reads the history instead.";
         counter takeovers: u64, "Conversations whose tail was written anew after a former owner.",
             "After a change of owners only; 0 on one log.";
         counter holes_voided: u64, "Places that a takeover filled with voids.", "With takeovers only; 0 on one log.";

@@ -236,7 +236,7 @@ impl Links {
     }
 
     /// The gateway is to publish this channel to the connection from now on. False where there is nobody to tell.
-    pub(crate) fn watch(
+    pub(crate) fn join(
         &mut self,
         session: SessionRef,
         request_id: u32,
@@ -245,21 +245,23 @@ impl Links {
     ) -> bool {
         let is_there = self.links.contains_key(&session.link);
         let connection = session.connection;
-        self.control(session.link, &RouterMessage::Watching { connection, request_id, conversation, head });
+        self.control(session.link, &RouterMessage::ChannelJoined { connection, request_id, conversation, head });
         is_there
     }
 
     /// An entry of a channel, for all who follow it on this link. Where there are no credits it is left out, and when they
-    /// come followers are told how far the channel is.
-    pub(crate) fn publish(&mut self, link: LinkId, conversation: ConversationId, head: Seq, frame: &[u8]) {
-        let Some(link) = self.links.get_mut(&link) else { return };
+    /// come followers are told how far the channel is. Whether it has gone.
+    pub(crate) fn publish(&mut self, link: LinkId, conversation: ConversationId, head: Seq, frame: &[u8]) -> bool {
+        let Some(link) = self.links.get_mut(&link) else { return false };
         link.close_fanout();
         let message = RouterMessage::Publish { conversation, head, frame };
-        if link.backlog.is_empty() && link.end.send_to_gateway(&message).is_ok() {
+        let has_gone = link.backlog.is_empty() && link.end.send_to_gateway(&message).is_ok();
+        if has_gone {
             link.untold.remove(&conversation);
         } else {
             link.untold.insert(conversation, head);
         }
+        has_gone
     }
 
     /// Credits may have come for what [`Links::publish`] has left out.

@@ -100,7 +100,7 @@ impl ConversationRequest {
             ConversationRequest::History { request_id, .. } => (ClientBody::HistoryGet, None, *request_id),
             ConversationRequest::Members { request_id } => (ClientBody::MembersGet, None, *request_id),
             ConversationRequest::Typing { .. } => (ClientBody::TypingStart, None, 0),
-            ConversationRequest::Follow { request_id } => (ClientBody::ChannelWatch, None, *request_id),
+            ConversationRequest::Follow { request_id } => (ClientBody::ChannelFollow, None, *request_id),
         }
     }
 
@@ -114,7 +114,7 @@ impl ConversationRequest {
 pub(crate) enum ClientRequest {
     Conversation(ConversationId, ConversationRequest),
     /// Each of these channels.
-    Watch {
+    Follow {
         request_id: u32,
         channels: Vec<ConversationId>,
     },
@@ -215,15 +215,15 @@ pub(crate) fn decode(
 fn decode_of_user(frame: &wire::ClientFrame<'_>, session: SessionRef, page: PageSlot) -> Result<ClientRequest, Code> {
     use Code::Malformed;
     Ok(match frame.body_type() {
-        ClientBody::ChannelWatch => {
-            let watch = frame.body_as_channel_watch().ok_or(Malformed)?;
-            let mut channels: Vec<_> = watch.channels().iter().flatten().map(ConversationId::from).collect();
-            if channels.len() > limits::CHANNELS_WATCHED_MAX {
+        ClientBody::ChannelFollow => {
+            let follow = frame.body_as_channel_follow().ok_or(Malformed)?;
+            let mut channels: Vec<_> = follow.channels().iter().flatten().map(ConversationId::from).collect();
+            if channels.len() > limits::CHANNELS_FOLLOWED_MAX {
                 return Err(Code::TooLarge);
             }
             channels.sort_unstable();
             channels.dedup();
-            ClientRequest::Watch { request_id: watch.request_id(), channels }
+            ClientRequest::Follow { request_id: follow.request_id(), channels }
         }
         ClientBody::Ack => ClientRequest::Ack(UserSeq(frame.body_as_ack().ok_or(Malformed)?.user_seq())),
         ClientBody::MessageRead => {

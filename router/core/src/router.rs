@@ -306,7 +306,7 @@ impl Router {
             Ok(ClientRequest::Conversation(conversation, request)) => {
                 context.tell_conversation(conversation, ToConversation::Request { session, request });
             }
-            Ok(ClientRequest::Watch { request_id, channels }) => {
+            Ok(ClientRequest::Follow { request_id, channels }) => {
                 for channel in channels {
                     let request = ConversationRequest::Follow { request_id };
                     context.tell_conversation(channel, ToConversation::Request { session, request });

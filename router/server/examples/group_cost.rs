@@ -154,7 +154,7 @@ impl Gateway {
                     other => panic!("{other:?} has come"),
                 }
             }
-            RouterMessage::Watching { .. } | RouterMessage::Publish { .. } => {}
+            RouterMessage::ChannelJoined { .. } | RouterMessage::Publish { .. } => {}
             RouterMessage::Fanout(fanout) => {
                 let count = fanout.targets.iter().count();
                 end.release(LinkEnd::fanout_cost(count, fanout.frame.len()));

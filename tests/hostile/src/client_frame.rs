@@ -166,7 +166,7 @@ fn question<'a>(builder: &'a mut FrameBuilder, input: &mut Input<'_>) -> &'a [u8
     match input.u8() % 5 {
         4 => {
             let channels: Vec<_> = (0..input.u8() % 4).map(|_| conversation(input)).collect();
-            builder.channel_watch(request_id, &channels)
+            builder.channel_follow(request_id, &channels)
         }
         0 => {
             let range = match input.u8() % 3 {

@@ -30,13 +30,13 @@ fn heads(world: &mut World, connection: ConnectionId) -> Vec<u64> {
 fn who_follows_gets_each_entry_until_it_asks_for_others_or_is_gone() {
     let mut world = World::new();
     let (alice, bob) = (world.live(ALICE, PHONE), world.live(BOB, PHONE));
-    world.send(alice, &frames::watch(1, &[NEWS, SPORT]));
-    world.send(bob, &frames::watch(1, &[SPORT]));
+    world.send(alice, &frames::follow(1, &[NEWS, SPORT]));
+    world.send(bob, &frames::follow(1, &[SPORT]));
     publish(&mut world, NEWS, 1, 0);
     publish(&mut world, SPORT, 5, 0);
     assert_eq!((heads(&mut world, alice), heads(&mut world, bob)), (vec![1, 5], vec![5]));
 
-    world.send(alice, &frames::watch(2, &[NEWS]));
+    world.send(alice, &frames::follow(2, &[NEWS]));
     publish(&mut world, SPORT, 6, 0);
     publish(&mut world, NEWS, 2, 0);
     assert_eq!((heads(&mut world, alice), heads(&mut world, bob)), (vec![2], vec![6]));
@@ -54,7 +54,7 @@ fn a_large_audience_has_it_over_several_turns_and_credits_come_back() {
     let followers: Vec<_> =
         (0..2 * FOLLOWERS_PER_TURN_MAX + 10).map(|_| world.open_with(ALICE, Hello::transient())).collect();
     for follower in &followers {
-        world.send(*follower, &frames::watch(1, &[NEWS]));
+        world.send(*follower, &frames::follow(1, &[NEWS]));
     }
     let deliveries = |world: &World| world.shard.counters().channel_deliveries as usize;
     let frame = frames::channel_push(NEWS, Seq(1), 0);
@@ -79,8 +79,8 @@ fn a_large_audience_has_it_over_several_turns_and_credits_come_back() {
 fn who_does_not_read_misses_entries_and_is_told_how_far_it_is_when_it_reads_again() {
     let mut world = World::new();
     let (alice, bob) = (world.live(ALICE, PHONE), world.live(BOB, PHONE));
-    world.send(alice, &frames::watch(1, &[NEWS]));
-    world.send(bob, &frames::watch(1, &[NEWS]));
+    world.send(alice, &frames::follow(1, &[NEWS]));
+    world.send(bob, &frames::follow(1, &[NEWS]));
     world.driver.guests.get_mut(&alice).expect("she is there").is_stuck = true;
     for head in 1..=40 {
         publish(&mut world, NEWS, head, 48 * 1024);
@@ -101,14 +101,14 @@ fn who_does_not_read_misses_entries_and_is_told_how_far_it_is_when_it_reads_agai
 fn after_a_break_of_the_link_nobody_follows_until_it_asks_again() {
     let mut world = World::new();
     let alice = world.live(ALICE, PHONE);
-    world.send(alice, &frames::watch(1, &[NEWS]));
+    world.send(alice, &frames::follow(1, &[NEWS]));
     world.link_down();
     world.wait(Duration::from_secs(1));
     world.link_up();
     assert!(world.read(alice).contains(&ServerFrame::Resend));
     publish(&mut world, NEWS, 1, 0);
     assert_eq!(heads(&mut world, alice), []);
-    world.send(alice, &frames::watch(2, &[NEWS]));
+    world.send(alice, &frames::follow(2, &[NEWS]));
     publish(&mut world, NEWS, 2, 0);
     assert_eq!(heads(&mut world, alice), [2]);
 }
@@ -117,7 +117,7 @@ fn after_a_break_of_the_link_nobody_follows_until_it_asks_again() {
 fn what_comes_in_one_interval_goes_together_and_after_a_pause_at_once() {
     let mut world = World::new();
     let alice = world.live(ALICE, PHONE);
-    world.send(alice, &frames::watch(1, &[NEWS]));
+    world.send(alice, &frames::follow(1, &[NEWS]));
     for head in 1..=3 {
         let frame = frames::channel_push(NEWS, Seq(head), 0);
         world.push(&RouterMessage::Publish { conversation: NEWS, head: Seq(head), frame: &frame });

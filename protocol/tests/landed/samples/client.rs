@@ -1,7 +1,7 @@
 //! What a client sends.
 
 use protocol::wire::{
-    self, AckArgs, Capability, ChannelWatchArgs, ConversationCreateArgs, ConversationKind, DeviceRevokeArgs,
+    self, AckArgs, Capability, ChannelFollowArgs, ConversationCreateArgs, ConversationKind, DeviceRevokeArgs,
     DevicesGetArgs, Encryption, HelloArgs, HistoryGetArgs, MemberChangeArgs, MembersGetArgs, MembershipAction,
     MessageReadArgs, MessageSendArgs, PingArgs, Role, SyncGetArgs, TypingStartArgs, TypingStopArgs, UserLookupArgs,
 };
@@ -111,9 +111,9 @@ fn questions() -> [Sample; 7] {
         client_frame!(Some(client_id(67)), DeviceRevoke, fbb, {
             DeviceRevokeArgs { device_id: 68, device_generation: 69 }
         }),
-        client_frame!(None, ChannelWatch, fbb, {
+        client_frame!(None, ChannelFollow, fbb, {
             let channels = Some(fbb.create_vector::<wire::ConversationId>(&[direct().into()]));
-            ChannelWatchArgs { request_id: 70, channels }
+            ChannelFollowArgs { request_id: 70, channels }
         }),
         client_frame!(None, Ping, fbb, PingArgs {}),
     ]

@@ -81,7 +81,7 @@ fn of_router() -> [(&'static str, RouterMessage<'static>); 6] {
     };
     let deliver =
         RouterMessage::Deliver { connection: ConnectionKey(329), user_seq_last: UserSeq(340), frame: b"an answer" };
-    let watching = RouterMessage::Watching {
+    let joined = RouterMessage::ChannelJoined {
         connection: ConnectionKey(341),
         request_id: 342,
         conversation: direct(),
@@ -92,7 +92,7 @@ fn of_router() -> [(&'static str, RouterMessage<'static>); 6] {
         ("SessionOpened", RouterMessage::SessionOpened(opened)),
         ("SessionRefused", RouterMessage::SessionRefused { connection: ConnectionKey(328), code: Code::DeviceRevoked }),
         ("Deliver", deliver),
-        ("Watching", watching),
+        ("ChannelJoined", joined),
         ("Publish", RouterMessage::Publish { conversation: direct(), head: Seq(343), frame: b"an entry" }),
     ]
 }

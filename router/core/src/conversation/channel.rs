@@ -34,7 +34,7 @@ impl Conversation {
 
     /// From now on everything that becomes durable is published to this connection.
     pub(super) fn follow(&mut self, context: &mut Context, session: SessionRef, request_id: u32) {
-        if !context.links.watch(session, request_id, self.id, self.durable_head) {
+        if !context.links.join(session, request_id, self.id, self.durable_head) {
             return;
         }
         self.audience.join(session.link);
@@ -59,7 +59,9 @@ impl Conversation {
         }
         let frame = context.builder.channel_push(self.id, self.durable_head, event().as_ref());
         for link in self.audience.links() {
-            context.links.publish(link, self.id, self.durable_head, frame);
+            let has_gone = context.links.publish(link, self.id, self.durable_head, frame);
+            context.counters.entries_published += u64::from(has_gone);
+            context.counters.entries_left_out += u64::from(!has_gone);
         }
     }
 }

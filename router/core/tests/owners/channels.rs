@@ -26,8 +26,8 @@ fn channel(one_log: bool) -> (World, ConversationId) {
     (world, made.expect("it is made"))
 }
 
-fn watch(world: &mut World, connection: u64, request_id: u32, channels: &[ConversationId]) -> Vec<Got> {
-    world.request(connection, FrameBuilder::default().channel_watch(RequestId(request_id), channels));
+fn follow(world: &mut World, connection: u64, request_id: u32, channels: &[ConversationId]) -> Vec<Got> {
+    world.request(connection, FrameBuilder::default().channel_follow(RequestId(request_id), channels));
     world.settle();
     world.got(connection)
 }
@@ -43,9 +43,9 @@ fn history(world: &mut World, connection: u64, channel: ConversationId) -> Vec<G
 fn members_get_entries_through_their_logs_and_followers_what_is_published_once_a_link() {
     for one_log in [true, false] {
         let (mut world, channel) = channel(one_log);
-        assert_eq!(watch(&mut world, 3, 7, &[channel]), [Got::Watching(7, Seq(1)), Got::Channel(Seq(1), None)]);
+        assert_eq!(follow(&mut world, 3, 7, &[channel]), [Got::ChannelJoined(7, Seq(1)), Got::Channel(Seq(1), None)]);
         world.open(4, member(1), UserSeq(0));
-        watch(&mut world, 4, 1, &[channel]);
+        follow(&mut world, 4, 1, &[channel]);
         world.message(1, (channel, None), id(2), 0);
         assert_eq!(world.published(), [], "nothing is published that is not durable");
         world.settle();
@@ -78,15 +78,15 @@ fn only_members_write_and_only_channels_are_followed_within_the_realm() {
         _ => None,
     });
     for conversation in [group.expect("it is made"), direct().0] {
-        assert_eq!(watch(&mut world, 3, 1, &[conversation]), not_permitted);
+        assert_eq!(follow(&mut world, 3, 1, &[conversation]), not_permitted);
         assert_eq!(history(&mut world, 3, conversation), not_permitted);
     }
     let nowhere = Got::Refused(Code::ConversationUnknown.number());
-    assert_eq!(watch(&mut world, 3, 1, &[ConversationId([9; 16])]), [nowhere]);
+    assert_eq!(follow(&mut world, 3, 1, &[ConversationId([9; 16])]), [nowhere]);
 
     world.open(5, STRANGER, UserSeq(0));
     world.got(5);
-    assert_eq!(watch(&mut world, 5, 1, &[channel]), not_permitted);
+    assert_eq!(follow(&mut world, 5, 1, &[channel]), not_permitted);
     assert_eq!(history(&mut world, 5, channel), not_permitted);
     world.message(1, (channel, None), id(5), 0);
     world.settle();
@@ -96,8 +96,8 @@ fn only_members_write_and_only_channels_are_followed_within_the_realm() {
 #[test]
 fn a_link_is_sent_entries_until_the_last_on_it_has_stopped() {
     let (mut world, channel) = channel(true);
-    watch(&mut world, 2, 1, &[channel]);
-    watch(&mut world, 3, 1, &[channel, channel]);
+    follow(&mut world, 2, 1, &[channel]);
+    follow(&mut world, 3, 1, &[channel, channel]);
     world.stop_following(channel, 1);
     world.message(1, (channel, None), id(2), 0);
     world.settle();
@@ -111,7 +111,7 @@ fn a_link_is_sent_entries_until_the_last_on_it_has_stopped() {
 #[test]
 fn without_credits_entries_are_left_out_and_the_head_is_told_when_there_are_some() {
     let (mut world, channel) = channel(true);
-    watch(&mut world, 3, 1, &[channel]);
+    follow(&mut world, 3, 1, &[channel]);
     let count = 2 * LINK_WINDOW_BYTES / BODY_SIZE_MAX as u64;
     let draft = Draft::text(channel, None, &"x".repeat(BODY_SIZE_MAX));
     for number in 0..count {
@@ -128,7 +128,7 @@ fn without_credits_entries_are_left_out_and_the_head_is_told_when_there_are_some
 #[test]
 fn followers_are_told_when_what_an_entry_said_is_gone() {
     let (mut world, channel) = channel(true);
-    watch(&mut world, 3, 1, &[channel]);
+    follow(&mut world, 3, 1, &[channel]);
     world.message(1, (channel, None), id(2), 0);
     world.settle();
     world.published();

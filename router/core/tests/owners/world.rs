@@ -44,7 +44,7 @@ pub(crate) enum Got {
     /// How far a channel is, and the entry it tells of.
     Channel(Seq, Option<Seq>),
     /// It follows a channel from now on.
-    Watching(u32, Seq),
+    ChannelJoined(u32, Seq),
     /// A page of the user's log: its first place, and how many events.
     Page(UserSeq, usize),
     Other(ServerBody),
@@ -288,8 +288,8 @@ impl World {
                         RouterMessage::SessionRefused { connection, code } => {
                             got.push((connection, Got::Closed(code)));
                         }
-                        RouterMessage::Watching { connection, request_id, head, .. } => {
-                            got.push((connection, Got::Watching(request_id, head)));
+                        RouterMessage::ChannelJoined { connection, request_id, head, .. } => {
+                            got.push((connection, Got::ChannelJoined(request_id, head)));
                         }
                         RouterMessage::Publish { frame, head, .. } => {
                             *taken_bytes += LinkEnd::cost(frame.len());

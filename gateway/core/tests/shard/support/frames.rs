@@ -154,8 +154,8 @@ pub(crate) fn push_template() -> (usize, Vec<u8>) {
     (at, frame)
 }
 
-pub(crate) fn watch(request_id: u32, channels: &[ids::ConversationId]) -> Vec<u8> {
-    FrameBuilder::default().channel_watch(RequestId(request_id), channels).to_vec()
+pub(crate) fn follow(request_id: u32, channels: &[ids::ConversationId]) -> Vec<u8> {
+    FrameBuilder::default().channel_follow(RequestId(request_id), channels).to_vec()
 }
 
 /// Of an entry, of about that many bytes.

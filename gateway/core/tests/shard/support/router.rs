@@ -159,12 +159,12 @@ impl Router {
     /// Where it asks for channels: all of them.
     fn let_follow(&mut self, end: &mut LinkEnd, connection: ConnectionKey, frame: &[u8]) {
         let view = frame::client_frame(frame).expect("a gateway forwards what it has verified");
-        let Some(watch) = view.body_as_channel_watch() else { return };
-        for conversation in watch.channels().into_iter().flatten().map(ConversationId::from) {
+        let Some(follow) = view.body_as_channel_follow() else { return };
+        for conversation in follow.channels().into_iter().flatten().map(ConversationId::from) {
             *self.followers.entry(conversation).or_default() += 1;
-            let request_id = watch.request_id();
-            let watching = RouterMessage::Watching { connection, request_id, conversation, head: Seq(0) };
-            end.send_to_gateway(&watching).expect("it is free");
+            let request_id = follow.request_id();
+            let joined = RouterMessage::ChannelJoined { connection, request_id, conversation, head: Seq(0) };
+            end.send_to_gateway(&joined).expect("it is free");
         }
     }
 
